@@ -1,0 +1,1 @@
+//! The audit log on disk: sequencer, signer, storage, evidence, verification.

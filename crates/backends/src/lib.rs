@@ -1,0 +1,1 @@
+//! Clients of the environments: OTLP export, Jaeger query.

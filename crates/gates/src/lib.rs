@@ -1,0 +1,1 @@
+//! The gates: inputs to findings.

@@ -1,0 +1,1 @@
+//! The data plane: receivers, router, deliveries, ledger, breaker.

@@ -1,0 +1,1 @@
+//! Simulated environments with faults, traffic and scenarios.

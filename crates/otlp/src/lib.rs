@@ -1,0 +1,1 @@
+//! Borrowed views over OTLP trace requests: scan, split, merge.

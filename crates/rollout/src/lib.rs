@@ -1,0 +1,1 @@
+//! The rollout as pure functions: spec, commands, events, decide, evolve, due.

@@ -1,0 +1,1 @@
+//! The crossfade rule: hash, schedule, horizons and cuts.

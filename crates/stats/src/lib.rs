@@ -1,0 +1,1 @@
+//! Sequential tests and bounds that hold at any look.

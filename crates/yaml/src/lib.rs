@@ -1,0 +1,1 @@
+//! YAML trees that know where each value stands.
