@@ -1,0 +1,19 @@
+//! Every limit of this crate.
+//!
+//! Work is bounded by the length of the input alone: scan and split look at each byte of a request at most once, and
+//! the nesting of messages is fixed by OTLP. Scan needs no memory; the scratch of a
+//! [`Splitter`](crate::Splitter) is bounded by [`SCRATCH_BYTES_PER_REQUEST_BYTE`].
+
+/// Messages and groups may nest this deep, the request itself not counted: prost's limit.
+pub const NESTING: usize = 100;
+
+/// A split serves at most this many destinations: one bit each.
+pub const DESTINATIONS: usize = 8;
+
+/// The longest request that can be split, in bytes: 4 GiB - 1. (Protobuf itself ends at 2 GiB; a receiver's own limit
+/// is far lower, and comes first.)
+pub const SPLIT_REQUEST_BYTES: usize = u32::MAX as usize;
+
+/// The scratch that a splitter needs is at most this many times the length of the request, whatever the request
+/// holds. Usual requests need under a hundredth of their length.
+pub const SCRATCH_BYTES_PER_REQUEST_BYTE: usize = 8;
