@@ -1,0 +1,122 @@
+//! Where to export to.
+
+use std::fmt;
+
+use http::uri::{Authority, PathAndQuery, Uri};
+
+/// The two transports of OTLP that Crossfade sends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Grpc,
+    HttpProtobuf,
+}
+
+impl Protocol {
+    /// The name that OpenTelemetry's own settings use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Grpc => "grpc",
+            Protocol::HttpProtobuf => "http/protobuf",
+        }
+    }
+}
+
+/// A host, a port, a path and a protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    authority: Authority,
+    path: PathAndQuery,
+    protocol: Protocol,
+}
+
+/// Why a text is no endpoint. The text itself belongs in the caller's message, beside its place in a file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    #[error("not a URL: write http://host:port")]
+    NotAUrl,
+    #[error("TLS is not supported yet: use an http:// endpoint")]
+    TlsNotSupported,
+    #[error("unknown scheme {0:?}: write http://host:port")]
+    UnknownScheme(String),
+    #[error("credentials do not belong in an endpoint: set them under headers")]
+    Credentials,
+    #[error("no host: write http://host:port")]
+    NoHost,
+    #[error("a gRPC endpoint has no path: write http://host:port")]
+    PathOnGrpc,
+}
+
+const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const HTTP_PATH: &str = "/v1/traces";
+
+impl Endpoint {
+    /// Reads `http://host:port` or, as the Collector takes it too, `host:port`. The default port is the protocol's
+    /// own (4317, 4318). An HTTP endpoint is a base, to which `/v1/traces` is added unless it ends so already.
+    pub fn parse(text: &str, protocol: Protocol) -> Result<Endpoint, EndpointError> {
+        let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let uri: Uri = with_scheme.parse().map_err(|_| EndpointError::NotAUrl)?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(EndpointError::TlsNotSupported),
+            other => return Err(EndpointError::UnknownScheme(other.unwrap_or_default().to_owned())),
+        }
+        let authority = uri.authority().cloned().ok_or(EndpointError::NoHost)?;
+        if authority.as_str().contains('@') {
+            return Err(EndpointError::Credentials);
+        }
+        if authority.host().is_empty() {
+            return Err(EndpointError::NoHost);
+        }
+        let path = match protocol {
+            Protocol::Grpc if !matches!(uri.path(), "" | "/") => return Err(EndpointError::PathOnGrpc),
+            Protocol::Grpc => PathAndQuery::from_static(GRPC_PATH),
+            Protocol::HttpProtobuf => http_path(uri.path())?,
+        };
+        Ok(Endpoint { authority, path, protocol })
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Host and port as they go into `:authority` and `Host`.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The path that a request is sent to.
+    pub fn path(&self) -> &PathAndQuery {
+        &self.path
+    }
+
+    /// The host to connect to; an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        self.authority.host().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port to connect to.
+    pub fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(match self.protocol {
+            Protocol::Grpc => 4317,
+            Protocol::HttpProtobuf => 4318,
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority)?;
+        match self.protocol {
+            Protocol::Grpc => Ok(()),
+            Protocol::HttpProtobuf => f.write_str(self.path.as_str()),
+        }
+    }
+}
+
+fn http_path(base: &str) -> Result<PathAndQuery, EndpointError> {
+    let base = base.trim_end_matches('/');
+    if base.ends_with(HTTP_PATH) {
+        return PathAndQuery::try_from(base).map_err(|_| EndpointError::NotAUrl);
+    }
+    PathAndQuery::try_from(format!("{base}{HTTP_PATH}")).map_err(|_| EndpointError::NotAUrl)
+}
