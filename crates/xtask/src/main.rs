@@ -1,1 +1,50 @@
-fn main() {}
+//! The workspace's own chores, called as `cargo xtask <chore>`. Nothing here ships: `crossfade` neither depends on this
+//! package nor knows of it, and `cargo test` leaves it out unless told `--workspace`.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`house`] | the one table of crates, tiers and allowed arrows, and the exceptions with their reasons |
+//! | [`tidy`] | the house rules, one function each, proven from `cargo metadata`, `cargo tree` and the sources |
+//! | [`peers`] | foreign programs that the tests need, built once into a cache outside the tree |
+//! | [`e2e`] | real SDKs, Collectors and Jaegers around a real `crossfade`, and the checks on what arrived |
+//! | [`bench`] | CPU a span of the gateway and of its peers under the same load |
+//! | [`fuzz`] | a smoke run of every fuzz target |
+//! | [`suite`] | `cargo xtask test`: everything, with a closing summary |
+//! | [`shell`] | running commands, with progress and errors that say which command failed |
+
+mod house;
+mod peers;
+mod shell;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Crossfade's own chores", max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Prove the house rules: arrows between tiers, purity of tier 0, docs, sizes, manifests
+    Tidy,
+    /// Build the foreign programs that the end-to-end tests need into a cache outside the tree
+    Peers(peers::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().chore {
+        Chore::Tidy => tidy::run(),
+        Chore::Peers(args) => peers::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
