@@ -261,3 +261,6 @@ fn stand_at(node: &mut Node, mark: &Mark) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

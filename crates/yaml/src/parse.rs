@@ -387,3 +387,6 @@ fn scalar_node(text: &str, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) ->
     }
     Ok(node)
 }
+
+#[cfg(test)]
+mod tests;
