@@ -1,0 +1,320 @@
+//! Control's side of announce, acknowledge, commit: who is on the roster, what each has been promised, and whether an
+//! announced cut may be committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::directive::{Ack, Directive};
+use crate::id::GatewayId;
+use crate::schedule::{Generation, Schedule, Stage};
+use crate::time::UnixNanos;
+
+/// The state machine of the control plane. Pure: the caller logs, sends and reads the clock.
+#[derive(Clone, Debug)]
+pub struct Conductor {
+    schedule: Schedule,
+    announced: Option<UnixNanos>,
+    members: BTreeMap<GatewayId, Member>,
+    /// No horizon beyond it has been granted, or will be before a later one is durable.
+    watermark: UnixNanos,
+    horizon: Duration,
+}
+
+/// What control knows of one gateway. Whatever is not known is assumed at its worst.
+#[derive(Clone, Debug)]
+struct Member {
+    /// The newest generation that it is known to have taken.
+    generation: Option<Generation>,
+    /// Its acknowledgement of an announcement under the current generation.
+    acknowledged: Option<Acknowledged>,
+    /// The latest horizon that it may hold.
+    horizon: UnixNanos,
+    /// The generation that it was last sent.
+    offered: Option<Generation>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Acknowledged {
+    announced: UnixNanos,
+    /// Control's clock at the first acknowledgement under this generation.
+    received_at: UnixNanos,
+}
+
+/// Where one gateway stands towards an announced cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Nothing that it has routed or can route contradicts the cut.
+    Ready,
+    /// Not known to have taken the generation that names the candidate.
+    Unaware,
+    /// Its horizon lies past the cut, and it has not acknowledged.
+    Silent,
+    /// It acknowledged too late for this cut, or has acknowledged a later one.
+    Late,
+}
+
+impl Member {
+    fn standing(&self, begun: Generation, cut: UnixNanos, gamma: Duration) -> Standing {
+        if self.generation < Some(begun) {
+            return Standing::Unaware;
+        }
+        if self.horizon <= cut {
+            return Standing::Ready;
+        }
+        match self.acknowledged {
+            None => Standing::Silent,
+            Some(ack) if ack.announced <= cut && ack.received_at.plus(gamma) < cut => Standing::Ready,
+            Some(_) => Standing::Late,
+        }
+    }
+}
+
+/// Whether the announced cut may be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is announced.
+    Idle,
+    /// No gateway can ever contradict the cut: log it, then [`Conductor::issue`] the schedule that has it.
+    Commit { at: UnixNanos },
+    /// These gateways have not acknowledged yet. At `until` it is too late for them to.
+    WaitFor { gateways: BTreeSet<GatewayId>, until: UnixNanos },
+    /// The announced time can no longer be committed because of these gateways. Announce a later one, not before
+    /// `not_before`; at `sure` it needs no word from those of them that are silent.
+    Reannounce { gateways: BTreeSet<GatewayId>, not_before: UnixNanos, sure: Option<UnixNanos> },
+}
+
+/// Why the conductor refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConductorError {
+    #[error("gateway {gateway} is not on the roster")]
+    NotOnRoster { gateway: GatewayId },
+    #[error("generation {offered} does not follow {held}")]
+    GenerationNotNewer { held: Generation, offered: Generation },
+    #[error("a cut at {at} was not announced")]
+    CutNotAnnounced { at: UnixNanos },
+    #[error("generation {generation} has no candidate to shift to")]
+    NoCandidate { generation: Generation },
+    #[error("a cut cannot be announced at {at}, only from {earliest} on")]
+    CutTooEarly { at: UnixNanos, earliest: UnixNanos },
+    #[error("these gateways have not acknowledged generation {begun}, which names the candidate: {}", list(.gateways))]
+    CandidateUnknown { begun: Generation, gateways: BTreeSet<GatewayId> },
+}
+
+fn list(gateways: &BTreeSet<GatewayId>) -> String {
+    let names: Vec<&str> = gateways.iter().map(GatewayId::as_str).collect();
+    names.join(", ")
+}
+
+impl Conductor {
+    /// How far ahead a gateway in touch may rely on its schedule, unless the skew asks for more.
+    pub const HORIZON: Duration = Duration::from_secs(600);
+
+    /// As the log says it is. `roster`: every gateway that was not struck, with the newest generation that it is on
+    /// record to have acknowledged, if any. `watermark`: the last durable one; zero if there is none.
+    #[must_use]
+    pub fn new(
+        schedule: Schedule,
+        roster: BTreeMap<GatewayId, Option<Generation>>,
+        watermark: UnixNanos,
+    ) -> Conductor {
+        // A gateway may have been granted anything up to the watermark before this control plane came up.
+        let member =
+            |generation| Member { generation, acknowledged: None, horizon: watermark, offered: None };
+        let members = roster.into_iter().map(|(gateway, known)| (gateway, member(known))).collect();
+        Conductor { schedule, announced: None, members, watermark, horizon: Conductor::HORIZON }
+    }
+
+    /// Another length of horizons than [`Conductor::HORIZON`]. Whatever is set, they have at least four times the skew:
+    /// of a shorter one hardly a span would lie within the horizon less skew.
+    #[must_use]
+    pub fn with_horizon(self, horizon: Duration) -> Conductor {
+        Conductor { horizon, ..self }
+    }
+
+    fn horizon(&self) -> Duration {
+        self.horizon.max(self.schedule.window().skew() * 4)
+    }
+
+    #[must_use]
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    #[must_use]
+    pub fn announced(&self) -> Option<UnixNanos> {
+        self.announced
+    }
+
+    #[must_use]
+    pub fn watermark(&self) -> UnixNanos {
+        self.watermark
+    }
+
+    /// Every gateway on the roster, with the newest generation that it is known to have acknowledged.
+    #[must_use]
+    pub fn roster(&self) -> BTreeMap<GatewayId, Option<Generation>> {
+        self.members.iter().map(|(gateway, member)| (gateway.clone(), member.generation)).collect()
+    }
+
+    /// Puts a gateway on the roster. The caller has logged it, and answers the gateway only from now on.
+    pub fn enlist(&mut self, gateway: GatewayId) {
+        let horizon = self.watermark;
+        let unknown = Member { generation: None, acknowledged: None, horizon, offered: None };
+        self.members.entry(gateway).or_insert(unknown);
+    }
+
+    /// Takes a gateway off the roster. The caller has logged it: nobody waits for that gateway again, and what it
+    /// still routes is outside the promise.
+    pub fn strike(&mut self, gateway: &GatewayId) {
+        self.members.remove(gateway);
+    }
+
+    /// Hears what a gateway has durably taken. `received_at` is control's clock.
+    pub fn report(
+        &mut self,
+        gateway: &GatewayId,
+        ack: Option<Ack>,
+        received_at: UnixNanos,
+    ) -> Result<(), ConductorError> {
+        let current = self.schedule.generation();
+        let member = self.member(gateway)?;
+        let Some(ack) = ack else { return Ok(()) };
+        member.generation = member.generation.max(Some(ack.generation));
+        if let Some(announced) = ack.announced.filter(|_| ack.generation == current) {
+            let first = member.acknowledged.map_or(received_at, |earlier| earlier.received_at);
+            member.acknowledged = Some(Acknowledged { announced, received_at: first });
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, gateway: &GatewayId) -> Result<&mut Member, ConductorError> {
+        let unknown = || ConductorError::NotOnRoster { gateway: gateway.clone() };
+        self.members.get_mut(gateway).ok_or_else(unknown)
+    }
+
+    /// Those on the roster that are not known to have taken `generation` or a later one.
+    #[must_use]
+    pub fn behind(&self, generation: Generation) -> BTreeSet<GatewayId> {
+        let behind = self.members.iter().filter(|(_, member)| member.generation < Some(generation));
+        behind.map(|(gateway, _)| gateway.clone()).collect()
+    }
+
+    /// Announces a cut at `at`, or announces it again, later.
+    ///
+    /// Refused while any gateway on the roster may not know the candidate: past its horizon it would send "both" to one.
+    pub fn announce(&mut self, at: UnixNanos) -> Result<(), ConductorError> {
+        let generation = self.schedule.generation();
+        if !matches!(self.schedule.stage(), Stage::Candidate {}) {
+            return Err(ConductorError::NoCandidate { generation });
+        }
+        let begun = self.schedule.begun();
+        let gateways = self.behind(begun);
+        if !gateways.is_empty() {
+            return Err(ConductorError::CandidateUnknown { begun, gateways });
+        }
+        let acknowledged = self.members.values().filter_map(|member| member.acknowledged);
+        let heard = acknowledged.map(|ack| ack.announced).max().max(self.announced);
+        let committed = self.schedule.cuts().last().map(|cut| cut.at.plus(Duration::from_nanos(1)));
+        let earliest = heard.max(committed).unwrap_or_default().max(self.schedule.earliest_cut());
+        if at < earliest {
+            return Err(ConductorError::CutTooEarly { at, earliest });
+        }
+        self.announced = Some(at);
+        Ok(())
+    }
+
+    /// Whether the announced cut may be committed.
+    ///
+    /// It may once each gateway either has acknowledged in time (receipt + gamma < cut: all that it routed
+    /// under a later edge had started before the cut), or holds no horizon past the cut (what starts after it goes to both).
+    #[must_use]
+    pub fn verdict(&self, now: UnixNanos) -> Verdict {
+        let Some(cut) = self.announced else { return Verdict::Idle };
+        let gamma = self.schedule.window().gamma();
+        let standing = |member: &Member| member.standing(self.schedule.begun(), cut, gamma);
+        let blocking: Vec<(&GatewayId, &Member, Standing)> = self
+            .members
+            .iter()
+            .map(|(gateway, member)| (gateway, member, standing(member)))
+            .filter(|(_, _, standing)| *standing != Standing::Ready)
+            .collect();
+        if blocking.is_empty() {
+            return Verdict::Commit { at: cut };
+        }
+        let gateways = blocking.iter().map(|(gateway, ..)| (*gateway).clone()).collect();
+        let any_late = blocking.iter().any(|(_, _, standing)| *standing == Standing::Late);
+        if !any_late && now.plus(gamma) < cut {
+            return Verdict::WaitFor { gateways, until: cut.minus(gamma) };
+        }
+        let heard = blocking.iter().filter_map(|(_, member, _)| member.acknowledged);
+        let heard = heard.map(|ack| ack.announced.max(ack.received_at.plus(gamma))).max();
+        let not_before =
+            heard.unwrap_or_default().max(now.plus(gamma)).max(cut).plus(Duration::from_nanos(1));
+        let needs = |(_, member, standing): &(_, &Member, Standing)| match standing {
+            Standing::Ready | Standing::Late => Some(not_before),
+            Standing::Silent => Some(member.horizon.max(not_before)),
+            Standing::Unaware => None,
+        };
+        let sure =
+            blocking.iter().map(needs).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+        Verdict::Reannounce { gateways, not_before, sure }
+    }
+
+    /// Goes over to a schedule that is durable in the log. What was announced under the old one is void.
+    pub fn issue(&mut self, schedule: Schedule) -> Result<(), ConductorError> {
+        let (held, offered) = (self.schedule.generation(), schedule.generation());
+        if offered <= held {
+            return Err(ConductorError::GenerationNotNewer { held, offered });
+        }
+        let same = schedule.begun() == self.schedule.begun();
+        let known = if same { self.schedule.cuts() } else { &[] };
+        if let Some(cut) =
+            schedule.cuts().iter().find(|cut| !known.contains(cut) && Some(cut.at) != self.announced)
+        {
+            return Err(ConductorError::CutNotAnnounced { at: cut.at });
+        }
+        self.schedule = schedule;
+        self.announced = None;
+        for member in self.members.values_mut() {
+            member.acknowledged = None;
+        }
+        Ok(())
+    }
+
+    /// What a gateway is told now, with as long a horizon as it may be granted.
+    pub fn directive(&mut self, gateway: &GatewayId, now: UnixNanos) -> Result<Directive, ConductorError> {
+        let horizon = self.grant(gateway, now)?;
+        Ok(Directive { schedule: self.schedule.clone(), announced: self.announced, horizon })
+    }
+
+    /// Never past the watermark; never past the announced cut, where the edge lies anyway; and no further to a gateway
+    /// that was sent this generation and has not taken it, so that one that refuses runs out of its horizon.
+    fn grant(&mut self, gateway: &GatewayId, now: UnixNanos) -> Result<UnixNanos, ConductorError> {
+        let wanted = now.plus(self.horizon()).min(self.announced.unwrap_or(UnixNanos::MAX));
+        let (watermark, current) = (self.watermark, Some(self.schedule.generation()));
+        let member = self.member(gateway)?;
+        let refused = member.offered == current && member.generation < current;
+        let granted = wanted.min(if refused { member.horizon } else { watermark });
+        member.offered = current;
+        member.horizon = member.horizon.max(granted);
+        Ok(granted)
+    }
+
+    /// The watermark to make durable next, if the one there is no longer allows full horizons.
+    #[must_use]
+    pub fn wants_watermark(&self, now: UnixNanos) -> Option<UnixNanos> {
+        let shifting = !matches!(self.schedule.stage(), Stage::Single {} | Stage::Fenced {});
+        (shifting && self.watermark < now.plus(self.horizon())).then(|| self.next_watermark(now))
+    }
+
+    /// Two horizons ahead: a log entry for each horizon that passes.
+    #[must_use]
+    pub fn next_watermark(&self, now: UnixNanos) -> UnixNanos {
+        now.plus(self.horizon() * 2)
+    }
+
+    /// `watermark` is durable in the log.
+    pub fn watermark_is_durable(&mut self, watermark: UnixNanos) {
+        self.watermark = self.watermark.max(watermark);
+    }
+}
