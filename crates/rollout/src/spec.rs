@@ -1,0 +1,294 @@
+//! The rollout spec, as a person writes it in `rollout.yaml`.
+//!
+//! Its types are also those of the plan and of the log ([`crate::plan::Outline`]): what is approved is what runs.
+
+use crossfade_routing::{EnvironmentId, Weight};
+use crossfade_yaml::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::units::{Literal, Share, percent};
+
+/// One audited change that moves traffic from an active environment to a candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Names the rollout: 1 to 63 characters of a-z, 0-9 and `-`.
+    pub name: String,
+    /// The environment that serves now.
+    #[schemars(with = "String")]
+    pub from: EnvironmentId,
+    /// The environment that is to serve.
+    #[schemars(with = "String")]
+    pub to: EnvironmentId,
+    /// Why this change is made.
+    #[serde(default)]
+    pub change: Change,
+    /// What keeps the candidate's spans safe.
+    #[serde(default)]
+    pub protection: Protection,
+    /// How far apart the spans of a trace may start, and how far clocks are trusted.
+    #[serde(default)]
+    pub routing: Routing,
+    /// What happens, in order.
+    pub steps: Vec<Step>,
+    /// Checks that must pass before any traffic moves.
+    #[serde(default)]
+    pub gates: Gates,
+    /// Tests that run while the candidate receives traffic.
+    #[serde(default)]
+    pub analysis: Analysis,
+    /// What a failed gate or analysis does.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+/// The change record that this rollout belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Ticket number.
+    #[serde(default)]
+    pub ticket: String,
+    /// Why.
+    #[serde(default)]
+    pub reason: String,
+    /// What users will notice.
+    #[serde(default)]
+    pub impact: String,
+}
+
+/// What keeps the candidate's spans safe until the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protection {
+    /// The active environment receives everything, whatever the weight.
+    #[default]
+    Copy,
+}
+
+/// The crossfade rule's windows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routing {
+    /// Largest distance of a span's start from its root's that is kept whole.
+    pub overlap: Duration,
+    /// How far a span's times are trusted: clock error and export delay.
+    pub skew: Duration,
+    /// Bound on the clock error of gateways and control plane; less than `skew`.
+    pub gamma: Duration,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self {
+            overlap: Duration::from_secs(600),
+            skew: Duration::from_secs(30),
+            gamma: Duration(std::time::Duration::from_millis(250)),
+        }
+    }
+}
+
+/// One traffic state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Step {
+    /// Copies a share of whole traces to the candidate, which owns nothing.
+    Mirror {
+        /// Share of traces, in percent.
+        #[serde(with = "percent")]
+        #[schemars(with = "Percent")]
+        percent: Weight,
+        /// How long.
+        duration: Duration,
+    },
+    /// The candidate receives and owns a share of traces.
+    Weight {
+        /// Share of traces, in percent; greater than that of the step before.
+        #[serde(with = "percent")]
+        #[schemars(with = "Percent")]
+        percent: Weight,
+        /// How long.
+        duration: Duration,
+    },
+    /// Waits, with traffic as it is.
+    Pause {
+        /// How long; without it, until a person says `rollout promote`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration: Option<Duration>,
+    },
+    /// The candidate answers the clients from here on.
+    Promote {},
+    /// Watches the promoted environment.
+    Bake {
+        /// How long.
+        duration: Duration,
+        /// Whether the former active goes on receiving everything, which makes going back lossless.
+        #[serde(default = "yes")]
+        mirror_back: bool,
+    },
+    /// Lets the former active go. From here there is no way back.
+    Finalize {},
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How a percentage is written.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
+enum Percent {
+    /// 0 to 100.
+    Number(#[schemars(range(min = 0, max = 100))] f64),
+    /// `12.5%`.
+    Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]{0,4})? ?%?$"))] String),
+}
+
+/// Checks before any traffic moves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gates {
+    /// Compares the two configurations.
+    pub drift: Drift,
+    /// Writes synthetic traces to the candidate and reads them back.
+    pub probe: Probe,
+}
+
+/// The drift gate: every difference must be declared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drift {
+    /// Declared differences.
+    pub allow: Vec<Allow>,
+}
+
+/// One declared difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Allow {
+    /// `<configuration>:<path>`, as the drift report prints it.
+    pub path: String,
+    /// The active's value; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Value")]
+    pub from: Option<Literal>,
+    /// The candidate's value; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Value")]
+    pub to: Option<Literal>,
+    /// Why it is wanted.
+    pub reason: String,
+}
+
+/// The probe gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Probe {
+    /// How many synthetic traces.
+    pub traces: u32,
+    /// How long storage may take until every trace can be read.
+    pub deadline: Duration,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self { traces: 100, deadline: Duration::from_secs(60) }
+    }
+}
+
+/// Tests while the candidate receives traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Analysis {
+    /// False-alarm probability, for the whole rollout and all metrics together.
+    pub alpha: Share,
+    /// Fewest requests of the candidate in a step for a pass.
+    pub min_requests: u32,
+    /// How long a step may stay without a verdict after its end before that is a failure.
+    pub no_verdict_max: Duration,
+    /// What is tested.
+    pub metrics: Vec<Metric>,
+}
+
+impl Default for Analysis {
+    fn default() -> Self {
+        Self {
+            alpha: Share::from_ppm(10_000),
+            min_requests: 300,
+            no_verdict_max: Duration::from_secs(15 * 60),
+            metrics: vec![
+                Metric::ExportErrors {},
+                Metric::ExportLatency {
+                    quantile: default_quantile(),
+                    worse_max: default_worse_max(),
+                    worse_min: default_worse_min(),
+                },
+            ],
+        }
+    }
+}
+
+/// One tested quantity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Metric {
+    /// Requests whose first attempt fails or of which any span is rejected; the candidate must not fail more often.
+    ExportErrors {},
+    /// A quantile of the latency of first attempts.
+    ExportLatency {
+        /// Which quantile.
+        #[serde(default = "default_quantile")]
+        quantile: Share,
+        /// How much slower than the active's it may be.
+        #[serde(default = "default_worse_max")]
+        worse_max: Share,
+        /// A difference that never matters, however large in relation.
+        #[serde(default = "default_worse_min")]
+        worse_min: Duration,
+    },
+    /// Synthetic traces written while the step runs.
+    ProbeFailures {
+        /// How many may fail in a step.
+        #[serde(default)]
+        max: u32,
+        /// How many traces each time.
+        #[serde(default = "default_probe_traces")]
+        traces: u32,
+        /// How often.
+        #[serde(default = "default_probe_every")]
+        every: Duration,
+    },
+}
+
+fn default_quantile() -> Share {
+    Share::from_ppm(990_000)
+}
+
+fn default_worse_max() -> Share {
+    Share::from_ppm(200_000)
+}
+
+fn default_worse_min() -> Duration {
+    Duration(std::time::Duration::from_millis(25))
+}
+
+fn default_probe_traces() -> u32 {
+    20
+}
+
+fn default_probe_every() -> Duration {
+    Duration::from_secs(60)
+}
+
+/// What a failed gate or analysis does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Goes back, at once and without asking.
+    #[default]
+    Rollback,
+    /// Stays where it is until a person decides.
+    Hold,
+}

@@ -1,0 +1,271 @@
+//! What the log says: the fold of its events, and nothing else.
+//!
+//! It holds no floats and only ordered maps, so that its canonical JSON is one text, whose digest the log records.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crossfade_routing::sync::{Fence, LedgerRow};
+use crossfade_routing::{BootId, Cut, EnvironmentId, GatewayId, Generation, Schedule, UnixNanos, Weight};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{AbortReason, Alert, Gate, Outcome, PauseCause, RollbackReason, StepEnd, StepIndex};
+use crate::numbers::{Mark, MetricName, MetricReading};
+use crate::plan::Outline;
+use crate::units::{Digest, RolloutId, percent};
+
+/// The state of one log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub genesis: Option<Genesis>,
+    /// The environment that is active while no rollout runs, and `from` while one does.
+    pub active: Option<EnvironmentId>,
+    /// The control plane's life that wrote last.
+    pub control: Option<BootId>,
+    /// The fleet, with the last boot seen of each gateway.
+    pub roster: BTreeMap<GatewayId, Option<BootId>>,
+    /// The schedule in force.
+    pub schedule: Option<Schedule>,
+    /// The newest generation that every rostered gateway has acknowledged.
+    pub acknowledged: Option<Generation>,
+    /// No horizon was ever granted past this.
+    pub watermark: Option<UnixNanos>,
+    pub alerts: BTreeMap<Alert, UnixNanos>,
+    /// The rollout that runs, or the last one.
+    pub rollout: Option<Rollout>,
+    /// Rollouts that have ended, oldest first.
+    pub past: Vec<PastRollout>,
+}
+
+/// The log's beginning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Genesis {
+    pub origin: String,
+    pub site: Digest,
+    pub at: UnixNanos,
+}
+
+/// An ended rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastRollout {
+    pub rollout: RolloutId,
+    pub plan: Digest,
+    pub from: EnvironmentId,
+    pub to: EnvironmentId,
+    /// `Finalized`, `RolledBack` or `Aborted`.
+    pub phase: Phase,
+    pub began: UnixNanos,
+    pub ended: UnixNanos,
+}
+
+/// Where a rollout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case")]
+pub enum Phase {
+    Draft,
+    Preflight,
+    AwaitingApproval,
+    /// The candidate is named, and owns nothing yet.
+    Mirroring,
+    /// The candidate owns a share since the cut of this step.
+    Shifting {
+        step: StepIndex,
+    },
+    /// The candidate answers, and bakes.
+    Promoted,
+    /// The former active is being let go.
+    Finalizing,
+    Finalized,
+    RollingBack,
+    RolledBack,
+    Aborting,
+    Aborted,
+}
+
+impl Phase {
+    /// Nothing ever happens in this rollout again.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Finalized | Self::RolledBack | Self::Aborted)
+    }
+
+    /// The candidate may receive traffic, and the way back is open.
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Mirroring | Self::Shifting { .. } | Self::Promoted)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Draft => "draft",
+            Self::Preflight => "in preflight",
+            Self::AwaitingApproval => "awaiting approval",
+            Self::Mirroring => "mirroring",
+            Self::Shifting { .. } => "shifting",
+            Self::Promoted => "promoted",
+            Self::Finalizing => "finalizing",
+            Self::Finalized => "finalized",
+            Self::RollingBack => "rolling back",
+            Self::RolledBack => "rolled back",
+            Self::Aborting => "being aborted",
+            Self::Aborted => "aborted",
+        })
+    }
+}
+
+/// One rollout, from its draft to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    pub id: RolloutId,
+    /// Digest of the plan document.
+    pub plan: Digest,
+    pub outline: Outline,
+    pub phase: Phase,
+    pub began: UnixNanos,
+    pub ended: Option<UnixNanos>,
+    pub gates: BTreeMap<Gate, GateRun>,
+    /// Every gate has passed.
+    pub preflight: bool,
+    /// Why no approval was needed.
+    pub approval: Option<String>,
+    /// The step that runs or comes next.
+    pub step: StepIndex,
+    /// Set while that step runs.
+    pub running: Option<Running>,
+    /// The configurations were found unchanged for the cut of this step.
+    pub rechecked: Option<StepIndex>,
+    /// A cut that is announced and not committed.
+    pub cut: Option<PendingCut>,
+    /// The last committed cut.
+    pub last_cut: Option<Cut>,
+    pub promoted: Option<UnixNanos>,
+    pub paused: Option<Pause>,
+    /// Somebody asked to skip all that is left to wait for.
+    pub full: bool,
+    /// Evidence of the steps before this one: ln e in billionths.
+    pub carried: BTreeMap<MetricName, LnE>,
+    /// Steps that are over.
+    pub steps: Vec<StepRecord>,
+    /// The accounts of every boot that ever held this rollout.
+    pub ledgers: BTreeMap<GatewayId, BTreeMap<BootId, Ledger>>,
+    /// Fences that gateways reported.
+    pub fences: BTreeMap<GatewayId, Fence>,
+    /// The fence in force.
+    pub fence: Option<Fence>,
+    pub rollback: Option<RollbackReason>,
+    pub abort: Option<AbortReason>,
+    /// When the end began: rollback, abort or finalize.
+    pub ending: Option<UnixNanos>,
+}
+
+/// ln e in billionths; JSON holds it as a string.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LnE(#[serde(with = "crate::units::text64")] pub i64);
+
+/// One gate within a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GateRun {
+    /// How often it was started.
+    pub run: u32,
+    pub status: GateStatus,
+    pub summary: String,
+    pub evidence: Option<Digest>,
+}
+
+/// Where a gate's last run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateStatus {
+    Running,
+    /// The control plane ended while it ran, or somebody resumed after it failed: it is started again.
+    Void,
+    Done(Outcome),
+}
+
+/// A cut on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingCut {
+    pub step: StepIndex,
+    /// The generation that it is announced on top of.
+    pub generation: Generation,
+    /// From 1; announced again, one more.
+    pub attempt: u32,
+    pub cut_at: UnixNanos,
+    #[serde(with = "percent")]
+    pub weight: Weight,
+    /// Its entry is there: what is left is for its instant to come.
+    pub committed: bool,
+}
+
+/// Why a rollout stands still, and since when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    pub by: PauseCause,
+    pub at: UnixNanos,
+}
+
+/// A step that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    pub at: UnixNanos,
+    /// The generation whose counts are this step's.
+    pub generation: Generation,
+    /// Paused time, which does not count.
+    pub paused_ms: u64,
+    /// Somebody asked to leave it early.
+    pub leave: bool,
+    /// Counts that are not this step's, for each boot.
+    pub baseline: Vec<Mark>,
+    /// The last counts on the record.
+    pub recorded: Vec<Mark>,
+    pub recorded_at: UnixNanos,
+    /// Boots that ended within the step: their counts since `recorded` are unknown.
+    pub gaps: u32,
+    pub probe: Probes,
+    /// When, past the step's end, the analysis was first found without a verdict.
+    pub no_verdict: Option<UnixNanos>,
+    /// The verdict that lets it end.
+    pub verdict: Option<Outcome>,
+}
+
+/// Probe traces of a step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probes {
+    /// Rounds on the record.
+    pub rounds: u32,
+    pub traces: u32,
+    pub failed: u32,
+    pub last: Option<UnixNanos>,
+}
+
+/// A step that is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRecord {
+    pub step: StepIndex,
+    pub how: StepEnd,
+    /// The last verdict on it, if it was judged.
+    pub verdict: Option<Outcome>,
+    pub readings: Vec<MetricReading>,
+    pub began: Option<UnixNanos>,
+    pub ended: UnixNanos,
+}
+
+/// The accounts of one boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    pub rows: Vec<LedgerRow>,
+    /// When `rows` were noted.
+    pub at: UnixNanos,
+    pub status: LedgerStatus,
+}
+
+/// Whether a boot's accounts are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LedgerStatus {
+    Open,
+    Closed,
+    /// Declared unknown.
+    Gap,
+}
