@@ -128,7 +128,7 @@ impl Expander<'_> {
                 let parsed = parse_with(&out, "", limits);
                 let mut new =
                     parsed.unwrap_or_else(|_| Node::new(Value::String(out.clone()), Mark::nowhere()));
-                stand_at(&mut new, &node.mark);
+                new.stand_at(&node.mark);
                 if !matches!(&new.value, Value::String(s) if *s == out) {
                     new.raw = Some(Arc::from(out.trim_end_matches(['\n', '\r'])));
                 }
@@ -241,25 +241,6 @@ fn is_scheme(text: &str) -> bool {
     text.len() >= 2
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'.' | b'-'))
-}
-
-fn stand_at(node: &mut Node, mark: &Mark) {
-    node.mark = mark.clone();
-    match &mut node.value {
-        Value::List(items) => items.iter_mut().for_each(|item| stand_at(item, mark)),
-        Value::Map(map) => {
-            let entries = std::mem::take(map).into_entries();
-            *map = entries
-                .into_iter()
-                .map(|(mut key, mut value)| {
-                    key.mark = mark.clone();
-                    stand_at(&mut value, mark);
-                    (key, value)
-                })
-                .collect();
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

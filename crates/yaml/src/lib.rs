@@ -34,6 +34,6 @@ pub mod units;
 pub use expand::{ExpandError, Resolution, Resolve, expand};
 pub use merge::merge;
 pub use node::{Key, Map, Mark, Node, Value};
-pub use parse::{Limits, YamlError, YamlErrorKind, parse, parse_all, parse_with};
+pub use parse::{Limits, YamlError, YamlErrorKind, parse, parse_all, parse_embedded, parse_with};
 pub use typed::{Raw, Spanned, TypedError, TypedErrorKind, from_node};
 pub use units::{Duration, Size, UnitError};

@@ -5,8 +5,8 @@ use crate::node::{Node, Value};
 /// Lays `overlay` over `base`, as the Collector merges its `--config` files from left to right: maps merge key by
 /// key at every depth, anything else - lists above all - replaces.
 ///
-/// An explicit null deletes what it covers. The key itself stays, with null, as it does in the Collector: below
-/// `receivers` or `protocols` a key alone means "with defaults", everywhere else null and absent are the same.
+/// An explicit null deletes what it covers: a plain value or a list goes with its key; a map goes with all that is in
+/// it, but its key stays, with null, because the Collector reads a key alone as "with defaults" (`protocols: {grpc:}`).
 /// An overlay that is null as a whole (an empty file) changes nothing. Every value keeps its own mark.
 pub fn merge(base: Node, overlay: Node) -> Node {
     if overlay.is_null() { base } else { lay(base, overlay) }
@@ -16,18 +16,26 @@ fn lay(base: Node, overlay: Node) -> Node {
     match (base.value, overlay.value) {
         (Value::Map(mut below), Value::Map(above)) => {
             for (key, node) in above.into_entries() {
-                let laid = match below.get_mut(&key.name) {
-                    Some(slot) => {
-                        let under = std::mem::replace(slot, Node::null(key.mark.clone()));
-                        lay(under, node)
-                    }
-                    None => node,
+                let Some(slot) = below.get_mut(&key.name) else {
+                    below.insert(key, node);
+                    continue;
                 };
-                below.insert(key, laid);
+                if node.is_null() && slot.as_map().is_none() {
+                    below.remove(&key.name);
+                    continue;
+                }
+                let under = std::mem::replace(slot, Node::null(key.mark.clone()));
+                below.insert(key, lay(under, node));
             }
-            Node { value: Value::Map(below), mark: overlay.mark, raw: None, expanded: false }
+            Node { value: Value::Map(below), mark: overlay.mark, raw: None, block: false, expanded: false }
         }
-        (_, value) => Node { value, mark: overlay.mark, raw: overlay.raw, expanded: overlay.expanded },
+        (_, value) => Node {
+            value,
+            mark: overlay.mark,
+            raw: overlay.raw,
+            block: overlay.block,
+            expanded: overlay.expanded,
+        },
     }
 }
 
@@ -53,6 +61,7 @@ mod tests {
 
     #[test]
     fn an_explicit_null_deletes_what_it_covers() {
+        check(&["a: {b: 1, c: [2], d: 3}", "a: {b: null, c: }"], "a: {d: 3}");
         check(&["a: {b: {c: 1}, d: 2}", "a: {b: null}"], "a: {b: null, d: 2}");
         check(&["a: {b: {c: 1}}", "a: {b: null}", "a: {b: {d: 2}}"], "a: {b: {d: 2}}");
     }

@@ -60,6 +60,8 @@ pub struct Node {
     pub mark: Mark,
     /// The text as written, where the value alone does not tell it (`0x1F`, `1.10`, an expanded variable).
     pub(crate) raw: Option<Arc<str>>,
+    /// A literal block (`|`), whose lines stand in the source as they stand in the text.
+    pub(crate) block: bool,
     /// The value came out of an expansion: read as a string it is its text, whatever YAML makes of that.
     pub(crate) expanded: bool,
 }
@@ -103,7 +105,7 @@ pub struct Map {
 impl Node {
     /// A node that holds `value` at `mark`.
     pub fn new(value: Value, mark: Mark) -> Self {
-        Self { value, mark, raw: None, expanded: false }
+        Self { value, mark, raw: None, block: false, expanded: false }
     }
 
     /// An absent value at `mark`.
@@ -186,6 +188,26 @@ impl Node {
             Value::String(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
+        }
+    }
+
+    /// Gives the node and all below it the same mark.
+    pub(crate) fn stand_at(&mut self, mark: &Mark) {
+        self.move_marks(&|_| mark.clone());
+    }
+
+    /// Replaces every mark, those of keys included.
+    pub(crate) fn move_marks(&mut self, moved: &dyn Fn(&Mark) -> Mark) {
+        self.mark = moved(&self.mark);
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.move_marks(moved)),
+            Value::Map(map) => {
+                for (key, value) in &mut map.entries {
+                    key.mark = moved(&key.mark);
+                    value.move_marks(moved);
+                }
+            }
+            _ => {}
         }
     }
 

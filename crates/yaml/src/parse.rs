@@ -112,6 +112,23 @@ pub fn parse_all(text: &str, source: &str) -> Result<Vec<Node>, YamlError> {
     documents(text, source, Limits::default())
 }
 
+/// Reads the document that a string node holds, such as a configuration within a Kubernetes ConfigMap; `None` if the node
+/// is no string. In a literal block (`|`) marks point into the block; otherwise all of them point at the string.
+pub fn parse_embedded(node: &Node) -> Option<Result<Node, YamlError>> {
+    let text = node.as_str()?;
+    let at = &node.mark;
+    let moved = |inner: &Mark| match node.block {
+        true => Mark::new(at.source.clone(), at.line + inner.line - 1, at.column + inner.column - 1),
+        false => at.clone(),
+    };
+    let mut parsed = parse(text, "");
+    match &mut parsed {
+        Ok(inner) => inner.move_marks(&moved),
+        Err(error) => error.mark = moved(&error.mark),
+    }
+    Some(parsed)
+}
+
 fn documents(text: &str, source: &str, limits: Limits) -> Result<Vec<Node>, YamlError> {
     let source: Arc<str> = Arc::from(source);
     if text.len() > limits.bytes {
@@ -382,6 +399,7 @@ fn scalar_node(text: &str, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) ->
         Some(tag) => return Err(YamlError { mark, kind: YamlErrorKind::UnsupportedTag(tag.to_string()) }),
     };
     let mut node = Node::new(value, mark);
+    node.block = style == ScalarStyle::Literal;
     if matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_)) {
         node.raw = Some(Arc::from(text));
     }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{Limits, YamlErrorKind, parse, parse_all, parse_with};
+use super::{Limits, YamlErrorKind, parse, parse_all, parse_embedded, parse_with};
 use crate::node::{Node, Value};
 
 fn read(text: &str) -> Node {
@@ -107,6 +107,19 @@ fn what_yaml_allows_and_configurations_do_not_is_refused() {
 fn several_documents_are_read_when_asked() {
     let all = parse_all("a: 1\n---\n# nothing\n---\nb: 2\n", "t.yaml").expect("parses");
     assert_eq!(all, [read("a: 1"), read(""), read("b: 2")]);
+}
+
+#[test]
+fn a_document_within_a_string_keeps_its_lines() {
+    let node =
+        read("data:\n  relay: |\n    a:\n      b: 1\n  short: \"a: 1\"\n  bad: |\n    a: 1\n    a: 2\n");
+    let relay = parse_embedded(node.at(&["data", "relay"]).expect("there")).expect("text").expect("YAML");
+    assert_eq!(relay.at(&["a", "b"]).expect("there").mark.to_string(), "t.yaml:4:10");
+    let short = parse_embedded(node.at(&["data", "short"]).expect("there")).expect("text").expect("YAML");
+    assert_eq!(short.get("a").expect("there").mark.to_string(), "t.yaml:5:10");
+    let bad = parse_embedded(node.at(&["data", "bad"]).expect("there")).expect("text").expect_err("refused");
+    assert_eq!(bad.mark.to_string(), "t.yaml:8:5");
+    assert_eq!(parse_embedded(&node), None);
 }
 
 #[test]
