@@ -14,6 +14,7 @@ pub const DESTINATIONS: usize = 8;
 /// is far lower, and comes first.)
 pub const SPLIT_REQUEST_BYTES: usize = u32::MAX as usize;
 
-/// The scratch that a splitter needs is at most this many times the length of the request, whatever the request
-/// holds. Usual requests need under a hundredth of their length.
-pub const SCRATCH_BYTES_PER_REQUEST_BYTE: usize = 8;
+/// The scratch of a splitter takes at most this many times the length of the request, whatever the request holds and
+/// however it is decided: so much only for spans of no content at all that part ways one by one. A usual request takes
+/// a hundredth of its length.
+pub const SCRATCH_BYTES_PER_REQUEST_BYTE: usize = 32;

@@ -1,8 +1,14 @@
 //! The walk over the fields of one span.
+//!
+//! This is where the time goes: a usual span has some twenty fields, and where one starts is known only when the length
+//! of the one before it has been read. So the loop keeps that chain short. It knows the encodings that every sender
+//! uses, keys of one byte and lengths of up to two, and leaves everything else to [`rare_field`], which knows all.
+
+use std::ops::Range;
 
 use crate::error::WireType;
 use crate::limits::NESTING;
-use crate::wire::{Fault, delimited, expect, fixed, key, skip, varint};
+use crate::wire::{Fault, delimited, expect, key, skip};
 
 /// What is read of a span.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,59 +20,123 @@ pub(crate) struct Fields<'a> {
     pub(crate) end_unix_nano: u64,
 }
 
-/// Reads the fields of the span that starts at `at` and ends with `bytes`.
-pub(crate) fn fields(bytes: &[u8], mut at: usize) -> Result<Fields<'_>, Fault> {
+/// Length-delimited fields, as bits: trace_id, span_id, trace_state, parent_span_id, name, attributes, events, links, status.
+const DELIMITED: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 11 | 1 << 13 | 1 << 15;
+
+/// Reads the fields of the span that fills `span`, a part of the request.
+#[inline(always)]
+pub(crate) fn fields(request: &[u8], span: Range<usize>) -> Result<Fields<'_>, Fault> {
     let mut fields = Fields::default();
-    while at < bytes.len() {
-        let (number, wire_type, value) = key(bytes, at)?;
-        at = field(bytes, at, value, number, wire_type, &mut fields).map_err(|fault| fault.within(number))?;
+    let mut at = span.start;
+    let mut last = at;
+    while at < span.end {
+        last = at;
+        // The window may reach past the span, but never past the request; whatever is read there is not used.
+        let window = request.get(at..).and_then(|rest| rest.first_chunk::<10>());
+        let Some(&[key, a, b, ..]) = window else {
+            (at, fields) = rare_field(request, at, span.end, fields)?;
+            continue;
+        };
+        if key & 7 == 2 && DELIMITED >> (key >> 3) & 1 != 0 && (a < 0x80 || b < 0x80) {
+            let (value, next) = if a < 0x80 {
+                (at + 2, at + 2 + usize::from(a))
+            } else {
+                (at + 3, at + 3 + (usize::from(a & 0x7f) | usize::from(b) << 7))
+            };
+            // Ids come before the name, and all that comes after it is skipped.
+            if key < 0x2a {
+                let content = request.get(value..next).unwrap_or_default();
+                match key {
+                    0x0a => fields.trace_id = content,
+                    0x12 => fields.span_id = content,
+                    0x22 => fields.parent_span_id = content,
+                    _ => {}
+                }
+            }
+            at = next;
+            continue;
+        }
+        match (key, a) {
+            (0x39, _) => {
+                fields.start_unix_nano = time(request, at + 1);
+                at += 9;
+            }
+            (0x41, _) => {
+                fields.end_unix_nano = time(request, at + 1);
+                at += 9;
+            }
+            (0x30 | 0x50 | 0x60 | 0x70, ..0x80) => at += 2,
+            (0x85, 0x01) => at += 6,
+            _ => (at, fields) = rare_field(request, at, span.end, fields)?,
+        }
+    }
+    if at > span.end {
+        // The last field reaches past the span: read it once more, with every check, to say what is wrong.
+        return rare_field(request, last, span.end, fields).map(|(_, fields)| fields);
     }
     Ok(fields)
 }
 
-fn field<'a>(
-    bytes: &'a [u8],
-    key: usize,
-    value: usize,
-    number: u32,
-    wire_type: WireType,
-    fields: &mut Fields<'a>,
-) -> Result<usize, Fault> {
+#[inline(always)]
+fn time(request: &[u8], at: usize) -> u64 {
+    request.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |le| u64::from_le_bytes(*le))
+}
+
+/// Reads one field in the general way; returns the position after it.
+#[cold]
+#[inline(never)]
+fn rare_field<'a>(
+    request: &'a [u8],
+    at: usize,
+    end: usize,
+    mut fields: Fields<'a>,
+) -> Result<(usize, Fields<'a>), Fault> {
+    let bytes = request.get(..end).unwrap_or_default();
+    let (number, wire_type, value) = key(bytes, at)?;
+    let next = match wire_type_of(number) {
+        Some(expected) => {
+            expect(at, expected, wire_type).and_then(|()| fields.read(bytes, number, wire_type, value))
+        }
+        None => skip(bytes, value, number, wire_type, NESTING - 3),
+    };
+    Ok((next.map_err(|fault| fault.within(number))?, fields))
+}
+
+/// The wire type of a field that OTLP defines.
+fn wire_type_of(number: u32) -> Option<WireType> {
     match number {
-        1 | 2 | 4 | 3 | 5 | 9 | 11 | 13 | 15 => {
-            expect(key, WireType::LengthDelimited, wire_type)?;
-            let (start, end) = delimited(bytes, value)?;
-            let content = bytes.get(start..end).unwrap_or_default();
-            match number {
-                1 => fields.trace_id = content,
-                2 => fields.span_id = content,
-                4 => fields.parent_span_id = content,
-                _ => {}
+        1..=5 | 9 | 11 | 13 | 15 => Some(WireType::LengthDelimited),
+        6 | 10 | 12 | 14 => Some(WireType::Varint),
+        7 | 8 => Some(WireType::Fixed64),
+        16 => Some(WireType::Fixed32),
+        _ => None,
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Takes over the value of a field that OTLP defines, if it is one of ours; returns the position after it.
+    fn read(
+        &mut self,
+        bytes: &'a [u8],
+        number: u32,
+        wire_type: WireType,
+        value: usize,
+    ) -> Result<usize, Fault> {
+        let next = skip(bytes, value, number, wire_type, NESTING - 3)?;
+        match number {
+            1 | 2 | 4 => {
+                let (start, end) = delimited(bytes, value)?;
+                let content = bytes.get(start..end).unwrap_or_default();
+                match number {
+                    1 => self.trace_id = content,
+                    2 => self.span_id = content,
+                    _ => self.parent_span_id = content,
+                }
             }
-            Ok(end)
+            7 => self.start_unix_nano = time(bytes, value),
+            8 => self.end_unix_nano = time(bytes, value),
+            _ => {}
         }
-        7 | 8 => {
-            expect(key, WireType::Fixed64, wire_type)?;
-            let end = fixed(bytes, value, 8)?;
-            let time = bytes
-                .get(value..)
-                .and_then(|rest| rest.first_chunk())
-                .map_or(0, |le| u64::from_le_bytes(*le));
-            if number == 7 {
-                fields.start_unix_nano = time;
-            } else {
-                fields.end_unix_nano = time;
-            }
-            Ok(end)
-        }
-        6 | 10 | 12 | 14 => {
-            expect(key, WireType::Varint, wire_type)?;
-            Ok(varint(bytes, value)?.1)
-        }
-        16 => {
-            expect(key, WireType::Fixed32, wire_type)?;
-            fixed(bytes, value, 4)
-        }
-        _ => skip(bytes, value, number, wire_type, NESTING - 3),
+        Ok(next)
     }
 }

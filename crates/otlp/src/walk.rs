@@ -88,6 +88,49 @@ impl<'a> Walk<'a> {
     /// The next step; `None` at the end of the request and after an error.
     #[inline]
     pub(crate) fn step(&mut self) -> Option<Result<Step<'a>, ScanError>> {
+        if self.level == Level::Scope
+            && let Some((body, end)) = self.plain_span()
+        {
+            return Some(self.span(body, end).map_err(|fault| self.fail(fault, true)));
+        }
+        self.rare_step()
+    }
+
+    /// Where the value of the next field lies, if it is a span with a key of one byte and a length of one or two.
+    #[inline(always)]
+    fn plain_span(&self) -> Option<(usize, usize)> {
+        let &[key, a, b] = self.request.get(self.at..)?.first_chunk()?;
+        let (body, length) = match (key, a, b) {
+            (0x12, ..0x80, _) => (self.at + 2, usize::from(a)),
+            (0x12, _, ..0x80) => (self.at + 3, usize::from(a & 0x7f) | usize::from(b) << 7),
+            _ => return None,
+        };
+        let end = body + length;
+        (end <= self.scope.field.end).then_some((body, end))
+    }
+
+    #[inline(always)]
+    fn span(&mut self, body: usize, end: usize) -> Result<Step<'a>, Fault> {
+        let fields = span::fields(self.request, body..end)?;
+        let start = self.at;
+        self.spans += 1;
+        self.at = end;
+        Ok(Step::Span(Span {
+            trace_id: fields.trace_id,
+            span_id: fields.span_id,
+            parent_span_id: fields.parent_span_id,
+            start_unix_nano: fields.start_unix_nano,
+            end_unix_nano: fields.end_unix_nano,
+            range: start..end,
+            resource: self.resource.count - 1,
+            scope: self.scope.count - 1,
+            resource_range: self.resource.field.clone(),
+            scope_range: self.scope.field.clone(),
+        }))
+    }
+
+    #[inline(never)]
+    fn rare_step(&mut self) -> Option<Result<Step<'a>, ScanError>> {
         let end = match self.level {
             Level::Request => self.request.len(),
             Level::Resource => self.resource.field.end,
@@ -154,23 +197,7 @@ impl<'a> Walk<'a> {
                 self.at = body;
                 Ok(Step::EnterScope(start..end))
             }
-            Level::Scope => {
-                let fields = span::fields(message.get(..end).unwrap_or_default(), body)?;
-                self.spans += 1;
-                self.at = end;
-                Ok(Step::Span(Span {
-                    trace_id: fields.trace_id,
-                    span_id: fields.span_id,
-                    parent_span_id: fields.parent_span_id,
-                    start_unix_nano: fields.start_unix_nano,
-                    end_unix_nano: fields.end_unix_nano,
-                    range: start..end,
-                    resource: self.resource.count - 1,
-                    scope: self.scope.count - 1,
-                    resource_range: self.resource.field.clone(),
-                    scope_range: self.scope.field.clone(),
-                }))
-            }
+            Level::Scope => self.span(body, end),
         }
     }
 

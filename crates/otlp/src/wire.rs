@@ -135,7 +135,7 @@ fn skip_group(bytes: &[u8], mut at: usize, number: u32, nesting: usize) -> Resul
     }
 }
 
-pub(crate) fn fixed(bytes: &[u8], at: usize, width: usize) -> Result<usize, Fault> {
+fn fixed(bytes: &[u8], at: usize, width: usize) -> Result<usize, Fault> {
     if bytes.len() - at < width { Err(Fault::new(at, ScanErrorKind::Truncated)) } else { Ok(at + width) }
 }
 
