@@ -12,6 +12,7 @@
 //! | [`suite`] | `cargo xtask test`: everything, with a closing summary |
 //! | [`shell`] | running commands, with progress and errors that say which command failed |
 
+mod e2e;
 mod house;
 mod peers;
 mod shell;
@@ -33,12 +34,15 @@ enum Chore {
     Tidy,
     /// Build the foreign programs that the end-to-end tests need into a cache outside the tree
     Peers(peers::Args),
+    /// Run real SDKs, Collectors and Jaegers around a real `crossfade`, and check what arrived
+    E2e(e2e::Args),
 }
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
         Chore::Tidy => tidy::run(),
         Chore::Peers(args) => peers::run(&args),
+        Chore::E2e(args) => e2e::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

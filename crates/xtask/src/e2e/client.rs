@@ -1,0 +1,106 @@
+//! Senders: the OpenTelemetry SDKs of two languages, which record what they did, and telemetrygen, which is only load.
+
+use super::process::Process;
+use super::record::Record;
+use crate::peers::{NODE, PYTHON, TELEMETRYGEN};
+use crate::shell::root;
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Long enough for the last trace to end and for one full export timeout.
+const GOODBYE: Duration = Duration::from_secs(45);
+
+/// A running SDK client.
+#[derive(Debug)]
+pub(crate) struct Sdk {
+    process: Process,
+    record: PathBuf,
+}
+
+/// How a client sends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Traffic {
+    /// Traces a second.
+    pub(crate) rate: u32,
+    /// Seconds from the first start in a trace to the last.
+    pub(crate) longest: f32,
+    pub(crate) seed: u32,
+    /// Seconds that an export, with all its retries, may take. The SDKs' default is 10.
+    pub(crate) timeout: u32,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self { rate: 20, longest: 3.0, seed: 1, timeout: 10 }
+    }
+}
+
+impl Sdk {
+    /// The SDK for Python, over gRPC.
+    pub(crate) fn python(port: u16, traffic: Traffic, dir: &Path) -> Result<Self> {
+        let mut command = Command::new(PYTHON.program()?);
+        command
+            .arg(root().join("tests/e2e/python/client.py"))
+            .arg("--endpoint")
+            .arg(format!("127.0.0.1:{port}"));
+        Self::start("python", command, traffic, dir)
+    }
+
+    /// The SDK for Node.js, over HTTP with protobuf bodies.
+    pub(crate) fn node(port: u16, traffic: Traffic, dir: &Path) -> Result<Self> {
+        let mut command = Command::new("node");
+        command.arg(root().join("tests/e2e/node/client.mjs")).env("E2E_PACKAGES", NODE.dir()?);
+        command.arg("--endpoint").arg(format!("http://127.0.0.1:{port}"));
+        Self::start("node", command, traffic, dir)
+    }
+
+    fn start(name: &str, mut command: Command, traffic: Traffic, dir: &Path) -> Result<Self> {
+        let record = dir.join(format!("{name}.jsonl"));
+        command.arg("--record").arg(&record);
+        command.args(["--rate", &traffic.rate.to_string(), "--longest", &traffic.longest.to_string()]);
+        command.args(["--seed", &traffic.seed.to_string(), "--timeout", &traffic.timeout.to_string()]);
+        // The SDKs read their settings from the environment too; a test is what it says it is.
+        for name in ["OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "OTEL_EXPORTER_OTLP_HEADERS"] {
+            command.env_remove(name);
+        }
+        Ok(Self { process: Process::start(name, &command, dir)?, record })
+    }
+
+    /// Waits until the client has heard the answer to at least so many exports.
+    pub(crate) fn until_exported(&mut self, exports: usize, limit: Duration) -> Result<()> {
+        self.until("exports", limit, |record| record.exports >= exports)
+    }
+
+    /// Waits until what the client has recorded so far is as wanted.
+    pub(crate) fn until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        ready: impl Fn(&Record) -> bool,
+    ) -> Result<()> {
+        let path = self.record.clone();
+        // Its last line may be half written, and then cannot be read until the next look.
+        self.process.until(what, limit, || Record::read(&path).is_ok_and(|record| ready(&record)))
+    }
+
+    /// Lets it end its traces and flush, and returns what it recorded.
+    pub(crate) fn finish(self) -> Result<Record> {
+        let status = self.process.terminate(GOODBYE)?;
+        let record = Record::read(&self.record)?;
+        if !status.success() || !record.complete {
+            bail!("the client of {} ended with {status} before it said good-bye", self.record.display());
+        }
+        Ok(record)
+    }
+}
+
+/// Starts telemetrygen: `rate` traces of two spans a second for so many seconds. Its exit code says whether every
+/// export was answered well.
+pub(crate) fn load(port: u16, rate: u32, seconds: u32, dir: &Path) -> Result<Process> {
+    let mut command = Command::new(TELEMETRYGEN.program()?);
+    command.args(["traces", "--otlp-insecure", "--otlp-endpoint", &format!("127.0.0.1:{port}")]);
+    command.args(["--rate", &rate.to_string(), "--duration", &format!("{seconds}s"), "--service", "load"]);
+    Process::start("telemetrygen", &command, dir)
+}

@@ -1,0 +1,121 @@
+//! `cargo xtask e2e`: the real thing. Real SDKs send to real Collectors in front of real Jaegers, and what arrived is read
+//! back and compared with what the SDKs recorded.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`cases`] | the cases, one function each |
+//! | [`stack`] | an environment: a Collector in front of a Jaeger |
+//! | [`client`] | SDK clients in two languages, and telemetrygen |
+//! | [`record`] | what a client recorded |
+//! | [`jaeger`] | reading a trace back |
+//! | [`whole`] | is every recorded trace whole in a store? |
+//! | [`process`], [`ports`], [`wait`], [`http`] | supervised children, free ports, conditions with deadlines, GET |
+
+mod cases;
+mod client;
+mod http;
+mod jaeger;
+mod ports;
+mod process;
+mod record;
+mod stack;
+mod wait;
+mod whole;
+
+use crate::peers::{self, TESTS};
+use crate::shell::{capture, cargo, say, seconds};
+use anyhow::{Context, Result, bail};
+use cases::CASES;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only these; without a name, all
+    #[arg(value_parser = case_name)]
+    cases: Vec<String>,
+    /// How often each runs
+    #[arg(long, default_value_t = 1)]
+    times: u32,
+}
+
+/// What a whole run came to.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+}
+
+/// One case: its name, what it shows, and how.
+pub(crate) struct Case {
+    name: &'static str,
+    shows: &'static str,
+    run: fn(&Path) -> Result<String>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let tally = run_cases(&args.cases, args.times)?;
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed > 0 {
+        bail!("{} of {} end-to-end runs failed", tally.failed, tally.failed + tally.passed);
+    }
+    Ok(())
+}
+
+/// Runs the named cases, or all, each so many times, whatever the others do.
+pub(crate) fn run_cases(names: &[String], times: u32) -> Result<Tally> {
+    peers::ensure(&TESTS)?;
+    let work = target()?.join("e2e");
+    let mut tally = Tally::default();
+    for round in 1..=times {
+        for case in CASES.iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name))
+        {
+            match run_case(case, &work.join(format!("{}-{round}", case.name))) {
+                Ok(()) => tally.passed += 1,
+                Err(_) => tally.failed += 1,
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// Runs one case in a fresh folder, which stays for a person to look at.
+fn run_case(case: &Case, dir: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+    say(&format!("== e2e {}: {}", case.name, case.shows));
+    let start = Instant::now();
+    let outcome = (case.run)(dir);
+    let time = seconds(start.elapsed());
+    match &outcome {
+        Ok(told) => println!("test e2e::{} ... ok ({time}; {told})", case.name),
+        Err(error) => {
+            process::show_logs(dir, 15);
+            println!(
+                "test e2e::{} ... FAILED ({time})\n{error:#}\nfiles of the run: {}",
+                case.name,
+                dir.display()
+            );
+        }
+    }
+    outcome.map(drop)
+}
+
+fn case_name(name: &str) -> Result<String, String> {
+    if CASES.iter().any(|case| case.name == name) {
+        return Ok(name.to_owned());
+    }
+    let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
+    Err(format!("there are {}", names.join(", ")))
+}
+
+/// The target folder that cargo really uses.
+fn target() -> Result<PathBuf> {
+    let described = capture(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: cargo_metadata::Metadata =
+        serde_json::from_str(&described).context("reading cargo metadata")?;
+    Ok(metadata.target_directory.into_std_path_buf())
+}

@@ -1,0 +1,136 @@
+//! One environment of the real world: a Collector in front of a Jaeger, each with a configuration of its own.
+
+use super::jaeger::Jaeger;
+use super::ports;
+use super::process::Process;
+use crate::peers::{COLLECTOR, JAEGER};
+use crate::shell::root;
+use anyhow::{Context, Result};
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const STARTUP: Duration = Duration::from_secs(30);
+
+/// A running environment.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    colour: &'static str,
+    dir: PathBuf,
+    /// OTLP/gRPC of the Collector.
+    pub(crate) grpc: u16,
+    /// OTLP/HTTP of the Collector.
+    pub(crate) http: u16,
+    /// The Jaeger's query API.
+    pub(crate) query: Jaeger,
+    /// The Collector's configuration files, as they are merged.
+    pub(crate) configs: Vec<PathBuf>,
+    collector: Option<Process>,
+    /// Held for its life alone.
+    _jaeger: Process,
+}
+
+impl Environment {
+    /// Starts both and waits until both answer. `overlays` are laid over the Collector's configuration, by name, from
+    /// `tests/e2e/config/`.
+    pub(crate) fn start(colour: &'static str, dir: &Path, overlays: &[&str]) -> Result<Self> {
+        let [grpc, http, jaeger, query, query_grpc] = five_ports()?;
+        let places = [
+            ("grpc", grpc),
+            ("http", http),
+            ("jaeger", jaeger),
+            ("query", query),
+            ("query_grpc", query_grpc),
+        ];
+        let jaeger_config = write(dir, colour, "jaeger.yaml", &places)?;
+        let mut command = Command::new(JAEGER.program()?);
+        command.arg("--config").arg(&jaeger_config);
+        let mut process = Process::start(&format!("{colour}-jaeger"), &command, dir)?;
+        let query = Jaeger { port: query };
+        process.until("its query API", STARTUP, || query.ready())?;
+        let mut configs = vec![write(dir, colour, "collector.yaml", &places)?];
+        for overlay in overlays {
+            configs.push(write(dir, colour, overlay, &places)?);
+        }
+        let dir = dir.to_owned();
+        let mut environment =
+            Self { colour, dir, grpc, http, query, configs, collector: None, _jaeger: process };
+        environment.start_collector()?;
+        Ok(environment)
+    }
+
+    /// Starts the Collector, anew if it was killed.
+    pub(crate) fn start_collector(&mut self) -> Result<()> {
+        let mut command = Command::new(COLLECTOR.program()?);
+        for config in &self.configs {
+            command.arg("--config").arg(config);
+        }
+        let mut process = Process::start(&format!("{}-collector", self.colour), &command, &self.dir)?;
+        let ports = [self.grpc, self.http];
+        process.until("its OTLP ports", STARTUP, || ports.iter().all(|port| listens(*port)))?;
+        self.collector = Some(process);
+        Ok(())
+    }
+
+    /// Ends the Collector; it can be started again.
+    pub(crate) fn end_collector(&mut self, end: End) -> Result<()> {
+        let collector = self.collector.take().context("the Collector was ended before")?;
+        match end {
+            End::Killed => collector.kill(),
+            End::Drained => collector.terminate(STARTUP).map(drop),
+        }
+    }
+}
+
+/// How a process comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// As by a crash: whatever it held is gone.
+    Killed,
+    /// Asked to: what it has accepted it still delivers.
+    Drained,
+}
+
+/// Whether something accepts connections on a port of this machine.
+pub(crate) fn listens(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+/// Fills in a template of `tests/e2e/config/` and writes it as `<dir>/<colour>-<name>`.
+fn write(dir: &Path, colour: &str, name: &str, ports: &[(&str, u16)]) -> Result<PathBuf> {
+    let template = root().join("tests/e2e/config").join(name);
+    let text = fs::read_to_string(&template).with_context(|| format!("reading {}", template.display()))?;
+    let path = dir.join(format!("{colour}-{name}"));
+    fs::write(&path, fill(&text, ports)).with_context(|| format!("writing {}", path.display()))?;
+    Ok(path)
+}
+
+fn fill(text: &str, ports: &[(&str, u16)]) -> String {
+    let put = |text: String, (word, port): &(&str, u16)| {
+        text.replace(&format!("{{{{{word}}}}}"), &port.to_string())
+    };
+    ports.iter().fold(text.to_owned(), put)
+}
+
+fn five_ports() -> Result<[u16; 5]> {
+    Ok([ports::free()?, ports::free()?, ports::free()?, ports::free()?, ports::free()?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_of_every_template_is_filled_in() {
+        let places = [("grpc", 1), ("http", 2), ("jaeger", 3), ("query", 4), ("query_grpc", 5)];
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["collector.yaml", "jaeger.yaml", "drops-client.yaml"] {
+            let text = fs::read_to_string(write(dir.path(), "blue", name, &places).unwrap()).unwrap();
+            let left: Vec<_> =
+                text.lines().filter(|line| !line.starts_with('#') && line.contains("{{")).collect();
+            assert_eq!(left, Vec::<&str>::new(), "{name}");
+        }
+    }
+}

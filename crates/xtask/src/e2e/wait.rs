@@ -1,0 +1,46 @@
+//! Waiting for a condition, with a deadline. The only place that pauses.
+
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Asks until the answer is something. `what` completes "waited … for".
+pub(crate) fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        if start.elapsed() >= limit {
+            bail!("waited {:.0} s for {what}, in vain", limit.as_secs_f64());
+        }
+        pause();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the pause between two looks at a condition, and nothing else")]
+fn pause() {
+    std::thread::sleep(PAUSE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asks_until_there_is_an_answer() {
+        let mut asked = 0;
+        let answer = until("three", Duration::from_secs(5), || {
+            asked += 1;
+            Ok((asked == 3).then_some(asked))
+        });
+        assert_eq!(answer.unwrap(), 3);
+    }
+
+    #[test]
+    fn gives_up_and_says_what_was_awaited() {
+        let answer = until::<()>("a miracle", Duration::from_millis(60), || Ok(None));
+        assert!(answer.unwrap_err().to_string().contains("a miracle"));
+    }
+}
