@@ -1,1 +1,6 @@
-//! Simulated environments with faults, traffic and scenarios.
+//! Simulated environments.
+pub mod clock;
+pub mod environment;
+pub mod measure;
+pub mod traffic;
+mod wire;

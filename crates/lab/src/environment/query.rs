@@ -1,0 +1,114 @@
+//! The part of Jaeger's HTTP query API, version 3, that reads traces back.
+//!
+//! `GET /api/v3/traces/{id}`, `/api/v3/traces?query.…`, `/api/v3/services`, `/api/v3/operations?service=…`, `/healthz`.
+//! Spans are never adjusted, so `rawTraces` is accepted and changes nothing.
+
+use super::store::{Search, Store};
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use crossfade_routing::TraceId;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, TracesData};
+use serde::Deserialize;
+use serde_json::json;
+use std::sync::Arc;
+
+const TRACES_IF_NOT_SAID: usize = 100;
+
+/// The routes over one store.
+pub(crate) fn router(store: Arc<Store>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/api/v3/services", get(services))
+        .route("/api/v3/operations", get(operations))
+        .route("/api/v3/traces", get(find))
+        .route("/api/v3/traces/{id}", get(trace))
+        .with_state(store)
+}
+
+#[derive(Deserialize)]
+struct OperationsQuery {
+    service: Option<String>,
+    span_kind: Option<String>,
+}
+
+/// Jaeger's names; `num_traces` was renamed to `search_depth`.
+#[derive(Deserialize)]
+struct FindQuery {
+    #[serde(rename = "query.service_name")]
+    service: Option<String>,
+    #[serde(rename = "query.operation_name")]
+    operation: Option<String>,
+    #[serde(rename = "query.start_time_min")]
+    start_min: Option<String>,
+    #[serde(rename = "query.start_time_max")]
+    start_max: Option<String>,
+    #[serde(rename = "query.num_traces", alias = "query.search_depth")]
+    limit: Option<usize>,
+}
+
+async fn services(State(store): State<Arc<Store>>) -> Response {
+    Json(json!({ "services": store.services() })).into_response()
+}
+
+async fn operations(State(store): State<Arc<Store>>, Query(query): Query<OperationsQuery>) -> Response {
+    let Some(service) = query.service else { return error(StatusCode::BAD_REQUEST, "service is required") };
+    let operations = store.operations(&service).into_iter().map(|(name, kind)| (name, kind_word(kind)));
+    let wanted =
+        operations.filter(|(_, kind)| query.span_kind.as_deref().is_none_or(|wanted| wanted == *kind));
+    let operations: Vec<_> = wanted.map(|(name, kind)| json!({ "name": name, "spanKind": kind })).collect();
+    Json(json!({ "operations": operations })).into_response()
+}
+
+async fn trace(State(store): State<Arc<Store>>, Path(id): Path<String>) -> Response {
+    let Ok(id) = id.parse::<TraceId>() else { return error(StatusCode::BAD_REQUEST, "not a trace id") };
+    match store.trace(&id) {
+        Some(trace) => result(trace),
+        None => error(StatusCode::NOT_FOUND, "trace not found"),
+    }
+}
+
+async fn find(State(store): State<Arc<Store>>, Query(query): Query<FindQuery>) -> Response {
+    let (Some(start_min), Some(start_max)) = (nanos(&query.start_min), nanos(&query.start_max)) else {
+        let need = "query.start_time_min and query.start_time_max are required, in RFC 3339";
+        return error(StatusCode::BAD_REQUEST, need);
+    };
+    let found = store.find(&Search {
+        service: query.service,
+        operation: query.operation,
+        started: start_min..start_max.saturating_add(1),
+        limit: query.limit.unwrap_or(TRACES_IF_NOT_SAID),
+    });
+    if found.is_empty() {
+        return error(StatusCode::NOT_FOUND, "no traces found");
+    }
+    result(found.into_iter().flatten().collect())
+}
+
+fn nanos(time: &Option<String>) -> Option<u64> {
+    let time: jiff::Timestamp = time.as_deref()?.parse().ok()?;
+    u64::try_from(time.as_nanosecond()).ok()
+}
+
+fn result(resource_spans: Vec<ResourceSpans>) -> Response {
+    Json(json!({ "result": TracesData { resource_spans } })).into_response()
+}
+
+fn error(status: StatusCode, message: &str) -> Response {
+    let body = json!({ "error": { "httpCode": status.as_u16(), "message": message } });
+    (status, Json(body)).into_response()
+}
+
+fn kind_word(kind: SpanKind) -> &'static str {
+    match kind {
+        SpanKind::Unspecified => "",
+        SpanKind::Internal => "internal",
+        SpanKind::Server => "server",
+        SpanKind::Client => "client",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+    }
+}

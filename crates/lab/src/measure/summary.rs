@@ -1,0 +1,220 @@
+//! The line that a story ends with, and what makes it a failure.
+
+use super::{Measurement, RolloutFacts, Share};
+use crate::environment::Observed;
+use crossfade_routing::UnixNanos;
+use serde::Serialize;
+use std::fmt;
+
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The candidate is the active environment now.
+    Promoted,
+    /// The former active is.
+    RolledBack,
+}
+
+/// The candidate's share of the spans at one weight. Both are fractions of 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct GreenShare {
+    /// What it should receive; of a mirror, the mirrored share.
+    pub weight: f64,
+    /// What it received, outside the windows of the cuts.
+    pub share: f64,
+}
+
+/// What the audit log's own checks found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFacts {
+    /// Entries of the log.
+    pub entries: u64,
+    /// Whether it verified.
+    pub verified: bool,
+    /// Where it lies.
+    pub dir: String,
+}
+
+/// The last line of a story; its fields in this order are its JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    event: &'static str,
+    /// Name of the scenario.
+    pub story: String,
+    /// How the rollout ended.
+    pub outcome: Outcome,
+    /// Traces that were sent.
+    pub traces: u64,
+    /// Traces that the candidate owned by the cuts.
+    pub green_owned: u64,
+    /// Traces that were under way at a cut.
+    pub straddling: u64,
+    /// Traces not whole in their owner.
+    pub torn: u64,
+    /// What a split by request would have torn of the same traffic.
+    pub torn_by_request_split: u64,
+    /// Spans that were sent.
+    pub spans_sent: u64,
+    /// Spans that neither environment has.
+    pub spans_lost: u64,
+    /// Share of spans whose clock could not be trusted, as a fraction of 1.
+    pub untrusted_share: f64,
+    /// The candidate's share of the spans, by weight.
+    pub green_share: Vec<GreenShare>,
+    /// From the first refusal to the verdict.
+    pub detect_ms: Option<u64>,
+    /// From the verdict to the last byte that the candidate received.
+    pub fence_ms: Option<u64>,
+    /// The sum of both.
+    pub rollback_ms: Option<u64>,
+    /// Entries of the audit log.
+    pub log_entries: u64,
+    /// Whether the audit log verified.
+    pub log_verified: bool,
+    /// Where the audit log lies.
+    pub log_dir: String,
+}
+
+/// A weight's share is given only if so many spans started outside the windows: fewer say little.
+const SHARE_SPANS_MIN: u64 = 200;
+const TRACES_MIN: u64 = 500;
+const STRADDLING_MIN: u64 = 50;
+const UNTRUSTED_MAX: f64 = 0.05;
+const SHARE_EXCESS_MAX: f64 = 0.10;
+
+/// Why a story did not show what it is told for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Flaw {
+    /// It ended otherwise than it should.
+    Outcome(Outcome),
+    /// So many traces are torn.
+    Torn(u64),
+    /// So many spans are lost.
+    Lost(u64),
+    /// The log does not verify.
+    LogNotVerified,
+    /// Too few traces to show anything.
+    FewTraces(u64),
+    /// Too few traces straddle a cut.
+    FewStraddling(u64),
+    /// Too many spans went to both sides for their clocks alone.
+    Untrusted(f64),
+    /// The candidate received far more than its weight.
+    Excess(GreenShare),
+    /// No partial weight lasted long enough to be measured outside the windows of its cuts.
+    NoShare,
+    /// It was rolled back, and the times are not known.
+    NotTimed,
+}
+
+impl Summary {
+    /// Puts a story's figures together. `candidate` is what the candidate environment observed.
+    pub fn new(
+        story: &str,
+        found: &Measurement,
+        facts: &RolloutFacts,
+        candidate: &Observed,
+        log: LogFacts,
+    ) -> Summary {
+        let measured = found.green_share.iter().filter(|(_, share)| share.whole >= SHARE_SPANS_MIN);
+        let untrusted = Share { part: found.spans_untrusted, whole: found.spans_sent };
+        let detect_ms = facts.verdict.zip(candidate.first_refusal).and_then(|(to, from)| millis(from, to));
+        // Nothing after the verdict at all is a fence that took no time.
+        let fence_ms = facts
+            .verdict
+            .map(|verdict| candidate.last_byte.and_then(|last_byte| millis(verdict, last_byte)).unwrap_or(0));
+        Summary {
+            event: "summary",
+            story: story.into(),
+            outcome: if facts.verdict.is_some() { Outcome::RolledBack } else { Outcome::Promoted },
+            traces: found.traces,
+            green_owned: found.green_owned,
+            straddling: found.straddling,
+            torn: found.torn,
+            torn_by_request_split: found.torn_by_request_split,
+            spans_sent: found.spans_sent,
+            spans_lost: found.spans_lost,
+            untrusted_share: rounded(untrusted.value()),
+            green_share: measured
+                .map(|(weight, share)| GreenShare {
+                    weight: f64::from(weight.ppm()) / 1e6,
+                    share: rounded(share.value()),
+                })
+                .collect(),
+            detect_ms,
+            fence_ms,
+            rollback_ms: detect_ms.zip(fence_ms).map(|(detect, fence)| detect + fence),
+            log_entries: log.entries,
+            log_verified: log.verified,
+            log_dir: log.dir,
+        }
+    }
+
+    /// Everything that makes the story a failure; empty if it is told as it should be.
+    pub fn flaws(&self, expected: Outcome) -> Vec<Flaw> {
+        let unless = |is_good: bool, flaw: Flaw| (!is_good).then_some(flaw);
+        let partial = |share: &&GreenShare| share.weight > 0.0 && share.weight < 1.0;
+        let is_timed = self.rollback_ms.is_some() || self.outcome == Outcome::Promoted;
+        let mut flaws: Vec<Flaw> = [
+            unless(self.outcome == expected, Flaw::Outcome(self.outcome)),
+            unless(self.torn == 0, Flaw::Torn(self.torn)),
+            unless(self.spans_lost == 0, Flaw::Lost(self.spans_lost)),
+            unless(self.log_verified, Flaw::LogNotVerified),
+            unless(self.traces >= TRACES_MIN, Flaw::FewTraces(self.traces)),
+            unless(self.straddling >= STRADDLING_MIN, Flaw::FewStraddling(self.straddling)),
+            unless(self.untrusted_share <= UNTRUSTED_MAX, Flaw::Untrusted(self.untrusted_share)),
+            unless(self.green_share.iter().find(partial).is_some(), Flaw::NoShare),
+            unless(is_timed, Flaw::NotTimed),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let excessive = self.green_share.iter().filter(|green| green.share > green.weight + SHARE_EXCESS_MAX);
+        flaws.extend(excessive.map(|green| Flaw::Excess(*green)));
+        flaws
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Flaw::Outcome(Outcome::Promoted) => write!(f, "promoted, and should have been rolled back"),
+            Flaw::Outcome(Outcome::RolledBack) => write!(f, "rolled back, and should have been promoted"),
+            Flaw::Torn(traces) => write!(f, "{traces} traces are not whole in their owner"),
+            Flaw::Lost(spans) => write!(f, "{spans} spans are in neither environment"),
+            Flaw::LogNotVerified => write!(f, "the audit log does not verify"),
+            Flaw::FewTraces(traces) => {
+                write!(f, "only {traces} traces; {TRACES_MIN} are needed to show anything")
+            }
+            Flaw::FewStraddling(traces) => {
+                write!(f, "only {traces} traces straddle a cut; {STRADDLING_MIN} are needed to show anything")
+            }
+            Flaw::Untrusted(share) => {
+                write!(f, "the clocks of {} of the spans were not trusted; 5 % are allowed", percent(*share))
+            }
+            Flaw::Excess(green) => {
+                let (weight, share) = (percent(green.weight), percent(green.share));
+                write!(
+                    f,
+                    "green received {share} of the spans at weight {weight}; 10 points more are allowed"
+                )
+            }
+            Flaw::NoShare => write!(f, "no partial weight lasted longer than the windows of its cuts"),
+            Flaw::NotTimed => write!(f, "rolled back, but not after a refusal"),
+        }
+    }
+}
+
+fn millis(from: UnixNanos, to: UnixNanos) -> Option<u64> {
+    to.since(from).map(|passed| u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// To parts per million: more digits would be noise.
+fn rounded(share: f64) -> f64 {
+    (share * 1e6).round() / 1e6
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
