@@ -25,6 +25,8 @@ pub struct Conductor {
 struct Member {
     /// The newest generation that it is known to have taken.
     generation: Option<Generation>,
+    /// Control's clock as it first knew that the gateway has taken a generation that names the candidate.
+    aware_at: Option<UnixNanos>,
     /// Its acknowledgement of an announcement under the current generation.
     acknowledged: Option<Acknowledged>,
     /// The latest horizon that it may hold.
@@ -54,18 +56,27 @@ enum Standing {
 }
 
 impl Member {
-    fn standing(&self, begun: Generation, cut: UnixNanos, gamma: Duration) -> Standing {
-        if self.generation < Some(begun) {
-            return Standing::Unaware;
+    /// It may have been granted anything up to the watermark, by an earlier control plane or before it was struck.
+    fn unknown(watermark: UnixNanos) -> Member {
+        Member { generation: None, aware_at: None, acknowledged: None, horizon: watermark, offered: None }
+    }
+
+    fn standing(&self, cut: UnixNanos, gamma: Duration) -> Standing {
+        let in_time = |received_at: UnixNanos| received_at.plus(gamma) < cut;
+        match (self.aware_at, self.acknowledged) {
+            (None, _) => Standing::Unaware,
+            (Some(aware_at), _) if !in_time(aware_at) => Standing::Late,
+            (Some(_), _) if self.horizon <= cut => Standing::Ready,
+            (Some(_), None) => Standing::Silent,
+            (Some(_), Some(ack)) if ack.announced <= cut && in_time(ack.received_at) => Standing::Ready,
+            (Some(_), Some(_)) => Standing::Late,
         }
-        if self.horizon <= cut {
-            return Standing::Ready;
-        }
-        match self.acknowledged {
-            None => Standing::Silent,
-            Some(ack) if ack.announced <= cut && ack.received_at.plus(gamma) < cut => Standing::Ready,
-            Some(_) => Standing::Late,
-        }
+    }
+
+    /// The moment that a cut must lie after, so that this gateway is not late for it again.
+    fn late_until(&self, gamma: Duration) -> UnixNanos {
+        let received_at = self.acknowledged.map(|ack| ack.received_at.max(ack.announced));
+        self.aware_at.max(received_at).unwrap_or_default().plus(gamma)
     }
 }
 
@@ -110,16 +121,21 @@ impl Conductor {
     pub const HORIZON: Duration = Duration::from_secs(600);
 
     /// As the log says it is. `roster`: every gateway that was not struck, with the newest generation that it is on
-    /// record to have acknowledged, if any. `watermark`: the last durable one; zero if there is none.
+    /// record to have acknowledged, if any. `watermark`: the last durable one; zero if there is none. Acknowledgements of
+    /// announcements are not on record: they are heard again.
     #[must_use]
     pub fn new(
         schedule: Schedule,
         roster: BTreeMap<GatewayId, Option<Generation>>,
         watermark: UnixNanos,
+        now: UnixNanos,
     ) -> Conductor {
-        // A gateway may have been granted anything up to the watermark before this control plane came up.
-        let member =
-            |generation| Member { generation, acknowledged: None, horizon: watermark, offered: None };
+        let begun = schedule.begun();
+        let member = |generation| Member {
+            generation,
+            aware_at: (generation >= Some(begun)).then_some(now),
+            ..Member::unknown(watermark)
+        };
         let members = roster.into_iter().map(|(gateway, known)| (gateway, member(known))).collect();
         Conductor { schedule, announced: None, members, watermark, horizon: Conductor::HORIZON }
     }
@@ -158,8 +174,7 @@ impl Conductor {
 
     /// Puts a gateway on the roster. The caller has logged it, and answers the gateway only from now on.
     pub fn enlist(&mut self, gateway: GatewayId) {
-        let horizon = self.watermark;
-        let unknown = Member { generation: None, acknowledged: None, horizon, offered: None };
+        let unknown = Member::unknown(self.watermark);
         self.members.entry(gateway).or_insert(unknown);
     }
 
@@ -176,10 +191,13 @@ impl Conductor {
         ack: Option<Ack>,
         received_at: UnixNanos,
     ) -> Result<(), ConductorError> {
-        let current = self.schedule.generation();
+        let (begun, current) = (self.schedule.begun(), self.schedule.generation());
         let member = self.member(gateway)?;
         let Some(ack) = ack else { return Ok(()) };
         member.generation = member.generation.max(Some(ack.generation));
+        if ack.generation >= begun {
+            member.aware_at = member.aware_at.or(Some(received_at));
+        }
         if let Some(announced) = ack.announced.filter(|_| ack.generation == current) {
             let first = member.acknowledged.map_or(received_at, |earlier| earlier.received_at);
             member.acknowledged = Some(Acknowledged { announced, received_at: first });
@@ -231,13 +249,8 @@ impl Conductor {
     pub fn verdict(&self, now: UnixNanos) -> Verdict {
         let Some(cut) = self.announced else { return Verdict::Idle };
         let gamma = self.schedule.window().gamma();
-        let standing = |member: &Member| member.standing(self.schedule.begun(), cut, gamma);
-        let blocking: Vec<(&GatewayId, &Member, Standing)> = self
-            .members
-            .iter()
-            .map(|(gateway, member)| (gateway, member, standing(member)))
-            .filter(|(_, _, standing)| *standing != Standing::Ready)
-            .collect();
+        let standings = self.members.iter().map(|(id, member)| (id, member, member.standing(cut, gamma)));
+        let blocking: Vec<_> = standings.filter(|(.., standing)| *standing != Standing::Ready).collect();
         if blocking.is_empty() {
             return Verdict::Commit { at: cut };
         }
@@ -246,10 +259,9 @@ impl Conductor {
         if !any_late && now.plus(gamma) < cut {
             return Verdict::WaitFor { gateways, until: cut.minus(gamma) };
         }
-        let heard = blocking.iter().filter_map(|(_, member, _)| member.acknowledged);
-        let heard = heard.map(|ack| ack.announced.max(ack.received_at.plus(gamma))).max();
-        let not_before =
-            heard.unwrap_or_default().max(now.plus(gamma)).max(cut).plus(Duration::from_nanos(1));
+        let late_until = blocking.iter().map(|(_, member, _)| member.late_until(gamma)).max();
+        let late_until = late_until.unwrap_or_default().max(now.plus(gamma)).max(cut);
+        let not_before = late_until.plus(Duration::from_nanos(1));
         let needs = |(_, member, standing): &(_, &Member, Standing)| match standing {
             Standing::Ready | Standing::Late => Some(not_before),
             Standing::Silent => Some(member.horizon.max(not_before)),
@@ -277,6 +289,7 @@ impl Conductor {
         self.announced = None;
         for member in self.members.values_mut() {
             member.acknowledged = None;
+            member.aware_at = member.aware_at.filter(|_| same);
         }
         Ok(())
     }

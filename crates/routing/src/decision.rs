@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::destinations::Destinations;
 use crate::schedule::{Schedule, Stage};
-use crate::weight::Fraction;
+use crate::weight::{Fraction, Share, Weight};
 
 /// What keeps the candidate's spans safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +18,7 @@ pub enum Protection {
     Split,
 }
 
-/// Why a span goes where it goes: the first of these that holds, in this order from `InvalidTraceId` down, except
-/// that `Mirror` and `Protection` name what widened a set that the rule alone would have left at one side.
+/// Why a span goes where it goes: why the rule wants both sides, if it does; else what widened its one side; else `Owner`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -87,37 +86,48 @@ pub struct Decision {
     pub spare: Destinations,
 }
 
-/// Widens what the rule demands by stage, mirror and protection. A superset is always safe.
-pub(crate) fn widen(
-    schedule: &Schedule,
-    protection: Protection,
-    u: Fraction,
-    (rule, reason): (Destinations, Reason),
-) -> Decision {
-    let traced = !matches!(reason, Reason::InvalidTraceId | Reason::NoCandidate);
-    let mirrored = traced && schedule.mirror().contains(u);
-    let protected = match (schedule.stage(), protection) {
-        (Stage::Single {} | Stage::Fenced {}, _) | (_, Protection::Split) => Destinations::NONE,
-        (Stage::Candidate {}, Protection::Copy) => Destinations::FROM,
-        (Stage::Promoted { mirror_back: true }, Protection::Copy) => Destinations::BOTH,
-        (Stage::Promoted { mirror_back: false }, Protection::Copy) => Destinations::TO,
-    };
-    let wide = protected | Destinations::TO.only_if(mirrored);
-    let set = rule | wide;
-    let reason = match reason {
-        Reason::Owner if set == rule => Reason::Owner,
-        Reason::Owner if mirrored && rule == Destinations::FROM => Reason::Mirror,
-        Reason::Owner => Reason::Protection,
-        other => other,
-    };
-    let untrusted = reason == Reason::UntrustedClock;
-    let spare = spare_side(schedule, u).only_if(untrusted && !mirrored);
-    Decision { rule, set, reason, spare }
+/// How a schedule widens what the rule demands: by stage, mirror and protection. A superset is always safe.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Widening {
+    /// Who receives everything, whatever the weight.
+    always: Destinations,
+    mirror: Share,
+    /// What the candidate owns under some known cut. Everything where there is no candidate, or it has been promoted:
+    /// whatever the cuts, `from` owns the traces that started before them.
+    owned: Share,
 }
 
-/// The side that no known cut makes the owner of a trace at `u`. Only the candidate can be such a side: whatever the
-/// cuts, `from` owns the traces that started before them.
-fn spare_side(schedule: &Schedule, u: Fraction) -> Destinations {
-    let candidate = matches!(schedule.stage(), Stage::Candidate {});
-    Destinations::TO.only_if(candidate && !schedule.weight().contains(u))
+impl Widening {
+    pub(crate) fn new(schedule: &Schedule, protection: Protection) -> Widening {
+        let always = match (schedule.stage(), protection) {
+            (Stage::Single {} | Stage::Fenced {}, _) | (_, Protection::Split) => Destinations::NONE,
+            (Stage::Candidate {}, Protection::Copy) => Destinations::FROM,
+            (Stage::Promoted { mirror_back: true }, Protection::Copy) => Destinations::BOTH,
+            (Stage::Promoted { mirror_back: false }, Protection::Copy) => Destinations::TO,
+        };
+        let candidate = matches!(schedule.stage(), Stage::Candidate {});
+        let owned = if candidate { schedule.weight() } else { Weight::FULL };
+        Widening { always, mirror: schedule.mirror().share(), owned: owned.share() }
+    }
+
+    /// A span that no weight and no mirror is asked for.
+    #[inline]
+    pub(crate) fn of_no_trace(&self, rule: Destinations, reason: Reason) -> Decision {
+        Decision { rule, set: rule | self.always, reason, spare: Destinations::NONE }
+    }
+
+    /// A span of a trace at `u`.
+    #[inline]
+    pub(crate) fn of_trace(&self, u: Fraction, rule: Destinations, reason: Reason) -> Decision {
+        let mirrored = self.mirror.contains(u);
+        let set = rule | self.always | Destinations::TO.only_if(mirrored);
+        let spare = reason == Reason::UntrustedClock && !mirrored && !self.owned.contains(u);
+        let reason = match reason {
+            Reason::Owner if set == rule => Reason::Owner,
+            Reason::Owner if mirrored && rule == Destinations::FROM => Reason::Mirror,
+            Reason::Owner => Reason::Protection,
+            other => other,
+        };
+        Decision { rule, set, reason, spare: Destinations::TO.only_if(spare) }
+    }
 }

@@ -35,7 +35,7 @@ pub use destinations::Destinations;
 pub use directive::{Ack, Directive};
 pub use follower::{Accepted, Follower, Refusal, Saved};
 pub use id::{BootId, EnvironmentId, GatewayId, IdError, TraceId};
-pub use locate::{Decided, Located, locate};
+pub use locate::{Decided, Located, Period, locate, owners};
 pub use router::Router;
 pub use rule::{Times, demand};
 pub use schedule::{Begin, Cut, Generation, Past, Schedule, ScheduleError, Stage};

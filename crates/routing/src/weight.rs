@@ -81,6 +81,25 @@ impl Weight {
     }
 }
 
+impl Weight {
+    /// This weight as the hot path compares it.
+    pub(crate) fn share(self) -> Share {
+        Share((u128::from(self.0) << 64).div_ceil(1_000_000))
+    }
+}
+
+/// A weight compiled: the least fraction outside it, of 2^64 (so up to 2^64 itself).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Share(u128);
+
+impl Share {
+    /// As [`Weight::contains`]: for whole `u`, `u < x` is `u < ceil(x)`.
+    #[inline]
+    pub(crate) fn contains(self, u: Fraction) -> bool {
+        u128::from(u.0) < self.0
+    }
+}
+
 impl TryFrom<u32> for Weight {
     type Error = WeightError;
 
