@@ -39,7 +39,7 @@ pub enum ScanErrorKind {
     #[error("the message ends inside this field")]
     Truncated,
     /// A length reaches past the end of the enclosing message.
-    #[error("the field is {length} bytes long, but only {room} are left in its message")]
+    #[error("its length is {length}, but only {room} bytes are left in the message")]
     LengthTooLarge {
         /// Length of the field's value, as it says itself.
         length: u64,
@@ -109,7 +109,7 @@ impl fmt::Display for WireType {
 
 /// Where in a request, as indexes of its repeated fields and at last a field: `resource_spans[2].scope_spans[0].spans[5].trace_id`.
 ///
-/// A field that OTLP does not define is shown by its number (`resource_spans[2].1000`), the request itself as `request`.
+/// A field that OTLP does not define is shown by its number: `resource_spans[2].1000`. The request itself is `request`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Path {
     /// Index in the request's `resource_spans`.
@@ -164,11 +164,12 @@ impl fmt::Display for Path {
                 write!(f, "{name}[{index}]")?;
             }
         }
-        let dot = if self.resource.is_some() { "." } else { "" };
+        if self.resource.is_none() {
+            f.write_str("request")?;
+        }
         match (self.field, self.field_name()) {
-            (Some(_), Some(name)) => write!(f, "{dot}{name}"),
-            (Some(number), None) => write!(f, "{dot}{number}"),
-            (None, _) if self.resource.is_none() => f.write_str("request"),
+            (Some(_), Some(name)) => write!(f, ".{name}"),
+            (Some(number), None) => write!(f, ".{number}"),
             (None, _) => Ok(()),
         }
     }

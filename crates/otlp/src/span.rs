@@ -28,9 +28,7 @@ const DELIMITED: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 <
 pub(crate) fn fields(request: &[u8], span: Range<usize>) -> Result<Fields<'_>, Fault> {
     let mut fields = Fields::default();
     let mut at = span.start;
-    let mut last = at;
     while at < span.end {
-        last = at;
         // The window may reach past the span, but never past the request; whatever is read there is not used.
         let window = request.get(at..).and_then(|rest| rest.first_chunk::<10>());
         let Some(&[key, a, b, ..]) = window else {
@@ -71,8 +69,7 @@ pub(crate) fn fields(request: &[u8], span: Range<usize>) -> Result<Fields<'_>, F
         }
     }
     if at > span.end {
-        // The last field reaches past the span: read it once more, with every check, to say what is wrong.
-        return rare_field(request, last, span.end, fields).map(|(_, fields)| fields);
+        return checked_fields(request, span);
     }
     Ok(fields)
 }
@@ -80,6 +77,17 @@ pub(crate) fn fields(request: &[u8], span: Range<usize>) -> Result<Fields<'_>, F
 #[inline(always)]
 fn time(request: &[u8], at: usize) -> u64 {
     request.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |le| u64::from_le_bytes(*le))
+}
+
+/// As [`fields`], but every field in the general way: to say what is wrong where the last one reaches past the span.
+#[cold]
+#[inline(never)]
+fn checked_fields(request: &[u8], span: Range<usize>) -> Result<Fields<'_>, Fault> {
+    let (mut at, mut fields) = (span.start, Fields::default());
+    while at < span.end {
+        (at, fields) = rare_field(request, at, span.end, fields)?;
+    }
+    Ok(fields)
 }
 
 /// Reads one field in the general way; returns the position after it.
