@@ -24,7 +24,7 @@ pub enum Command {
     /// Leave the current step or pause early; `full`: skip all that is left to wait for.
     Promote { rollout: Option<RolloutId>, full: bool },
     /// Go back, at once.
-    Rollback { rollout: Option<RolloutId>, reason: String },
+    Rollback { rollout: Option<RolloutId>, actor: Actor, reason: String },
     /// Give up before the first cut.
     Abort { rollout: Option<RolloutId>, reason: String },
     /// Add a gateway to the fleet.

@@ -7,7 +7,7 @@ use crossfade_routing::sync::{Fence, LedgerRow};
 use crossfade_routing::{BootId, EnvironmentId, GatewayId, Generation, Schedule, UnixNanos, Weight};
 use serde::{Deserialize, Serialize};
 
-use crate::numbers::{LogE, Mark, MetricReading};
+use crate::numbers::{Arms, LogE, MetricReading};
 use crate::plan::Outline;
 use crate::rfc3339;
 use crate::units::{Actor, Digest, RolloutId, percent, text64};
@@ -206,20 +206,23 @@ pub enum Event {
     },
 
     // ---- steps
-    /// A step began. Counts before `baseline` are not its.
+    /// A step began. What is on the record of its generation so far is not its.
     StepStarted {
         rollout: RolloutId,
         step: StepIndex,
         generation: Generation,
-        baseline: Vec<Mark>,
         at: UnixNanos,
     },
-    /// The counts of the step so far, cumulative, for each gateway and boot.
+    /// What one boot of one gateway has counted in one generation, since that boot: every 30 s, and before each verdict.
     AnalysisRecorded {
         rollout: RolloutId,
         step: StepIndex,
-        marks: Vec<Mark>,
-        readings: Vec<MetricReading>,
+        generation: Generation,
+        gateway: GatewayId,
+        boot: BootId,
+        counts: Arms,
+        /// When the gateway said so.
+        seen: UnixNanos,
         at: UnixNanos,
     },
     /// A gateway came back with a new boot: what it counted between `from` and `until` is unknown.
@@ -243,14 +246,13 @@ pub enum Event {
         evidence: Option<Digest>,
         at: UnixNanos,
     },
-    /// The analysis has spoken on a step.
+    /// The analysis has spoken on a step, from the counts on the record.
     VerdictReached {
         rollout: RolloutId,
         step: StepIndex,
         outcome: Outcome,
         why: String,
         readings: Vec<MetricReading>,
-        marks: Vec<Mark>,
         /// The earliest failure of the candidate in this step.
         first_failure: Option<UnixNanos>,
         at: UnixNanos,
@@ -368,6 +370,64 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether this event is part of a way back, and so may be written to the emergency file while the log is away.
+    pub const fn is_way_back(&self) -> bool {
+        matches!(
+            self,
+            Self::VerdictReached { .. }
+                | Self::Fenced { .. }
+                | Self::RollbackStarted { .. }
+                | Self::AlertRaised { .. }
+        )
+    }
+
+    /// The schedule that this event issues.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        match self {
+            Self::GenerationIssued { schedule, .. } | Self::CutCommitted { schedule, .. } => Some(schedule),
+            _ => None,
+        }
+    }
+
+    /// The rollout that this event belongs to.
+    pub const fn rollout(&self) -> Option<&RolloutId> {
+        match self {
+            Self::RolloutDrafted { rollout, .. }
+            | Self::PreflightStarted { rollout, .. }
+            | Self::GateStarted { rollout, .. }
+            | Self::GateFinished { rollout, .. }
+            | Self::PreflightPassed { rollout, .. }
+            | Self::ApprovalNotRequired { rollout, .. }
+            | Self::SnapshotsRetaken { rollout, .. }
+            | Self::CutAnnounced { rollout, .. }
+            | Self::CutCommitted { rollout, .. }
+            | Self::StepStarted { rollout, .. }
+            | Self::AnalysisRecorded { rollout, .. }
+            | Self::AnalysisResumed { rollout, .. }
+            | Self::ProbeRecorded { rollout, .. }
+            | Self::VerdictReached { rollout, .. }
+            | Self::StepEnded { rollout, .. }
+            | Self::Paused { rollout, .. }
+            | Self::Resumed { rollout, .. }
+            | Self::PromoteRequested { rollout, .. }
+            | Self::Promoted { rollout, .. }
+            | Self::BakeStarted { rollout, .. }
+            | Self::FinalizeStarted { rollout, .. }
+            | Self::Finalized { rollout, .. }
+            | Self::Fenced { rollout, .. }
+            | Self::RollbackStarted { rollout, .. }
+            | Self::RolledBack { rollout, .. }
+            | Self::AbortStarted { rollout, .. }
+            | Self::Aborted { rollout, .. }
+            | Self::LedgerNoted { rollout, .. }
+            | Self::LedgerClosed { rollout, .. }
+            | Self::LedgerGapDeclared { rollout, .. } => Some(rollout),
+            _ => None,
+        }
+    }
+}
+
 /// Gates that a plan can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -415,8 +475,6 @@ pub enum GenerationCause {
     Fence,
     /// The fenced rollout is over: the former active alone.
     RolledBack,
-    /// The same again, so that an announced cut is void.
-    Reannounce,
 }
 
 /// How a step ended.
@@ -427,6 +485,8 @@ pub enum StepEnd {
     PromotedEarly,
     /// Passed over on request: it never began.
     Skipped,
+    /// Cut short by a way back. Never written: it follows from the way back.
+    Stopped,
 }
 
 /// Who paused, and why.
@@ -449,6 +509,7 @@ pub enum PauseCause {
 #[serde(tag = "cause", rename_all = "snake_case", deny_unknown_fields)]
 pub enum RollbackReason {
     Command {
+        actor: Actor,
         why: String,
     },
     /// The analysis failed.

@@ -8,6 +8,7 @@
 //!      +---- evolve(..) <-------+--- append to the log <-+   (Effect::Record)
 //! ```
 
+pub mod assess;
 mod command;
 mod decide;
 mod due;

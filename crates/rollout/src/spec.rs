@@ -2,12 +2,20 @@
 //!
 //! Its types are also those of the plan and of the log ([`crate::plan::Outline`]): what is approved is what runs.
 
-use crossfade_routing::{EnvironmentId, Weight};
-use crossfade_yaml::Duration;
+mod parse;
+mod validate;
+
+use crossfade_routing::{EnvironmentId, Seed, Weight, Window};
+use crossfade_yaml::{Duration, Spanned};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Literal, Share, percent};
+use crate::numbers::MetricName;
+use crate::plan::Outline;
+use crate::units::{Literal, RolloutId, Share, percent, some_literal};
+
+pub use self::parse::SpecError;
+pub use self::validate::{Problem, check_outline};
 
 /// One audited change that moves traffic from an active environment to a candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +49,33 @@ pub struct Spec {
     /// What a failed gate or analysis does.
     #[serde(default)]
     pub on_failure: OnFailure,
+}
+
+impl Spec {
+    /// What the spec means for one attempt at it.
+    ///
+    /// # Errors
+    /// If the windows do not fit each other; [`Spec::parse`] has checked that.
+    pub fn outline(self, rollout: RolloutId, seed: Seed) -> Result<Outline, crossfade_routing::WindowError> {
+        let Routing { overlap, skew, gamma } = self.routing;
+        let mut analysis = self.analysis;
+        if !analysis.metrics.iter().any(|metric| metric.name() == MetricName::Shed) {
+            analysis.metrics.push(Metric::Shed { max: 0 });
+        }
+        Ok(Outline {
+            rollout,
+            from: self.from,
+            to: self.to,
+            change: self.change,
+            protection: self.protection,
+            window: Window::new(overlap.0, skew.0, gamma.0)?,
+            seed,
+            steps: self.steps,
+            gates: self.gates,
+            analysis,
+            on_failure: self.on_failure,
+        })
+    }
 }
 
 /// The change record that this rollout belongs to.
@@ -81,11 +116,9 @@ pub struct Routing {
 
 impl Default for Routing {
     fn default() -> Self {
-        Self {
-            overlap: Duration::from_secs(600),
-            skew: Duration::from_secs(30),
-            gamma: Duration(std::time::Duration::from_millis(250)),
-        }
+        let window = Window::default();
+        let [overlap, skew, gamma] = [window.overlap(), window.skew(), window.gamma()].map(Duration);
+        Self { overlap, skew, gamma }
     }
 }
 
@@ -169,14 +202,12 @@ pub struct Drift {
 #[serde(deny_unknown_fields)]
 pub struct Allow {
     /// `<configuration>:<path>`, as the drift report prints it.
-    pub path: String,
+    pub path: Spanned<String>,
     /// The active's value; absent: any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "serde_json::Value")]
+    #[serde(default, deserialize_with = "some_literal", skip_serializing_if = "Option::is_none")]
     pub from: Option<Literal>,
     /// The candidate's value; absent: any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "serde_json::Value")]
+    #[serde(default, deserialize_with = "some_literal", skip_serializing_if = "Option::is_none")]
     pub to: Option<Literal>,
     /// Why it is wanted.
     pub reason: String,
@@ -225,6 +256,7 @@ impl Default for Analysis {
                     worse_max: default_worse_max(),
                     worse_min: default_worse_min(),
                 },
+                Metric::Shed { max: 0 },
             ],
         }
     }
@@ -232,7 +264,8 @@ impl Default for Analysis {
 
 /// One tested quantity.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields, try_from = "MetricKeys")]
+#[schemars(!try_from)]
 pub enum Metric {
     /// Requests whose first attempt fails or of which any span is rejected; the candidate must not fail more often.
     ExportErrors {},
@@ -248,6 +281,12 @@ pub enum Metric {
         #[serde(default = "default_worse_min")]
         worse_min: Duration,
     },
+    /// Spans that the gateway dropped because the candidate was too slow. Tested even if it is not named.
+    Shed {
+        /// How many may be dropped in a step.
+        #[serde(default)]
+        max: u32,
+    },
     /// Synthetic traces written while the step runs.
     ProbeFailures {
         /// How many may fail in a step.
@@ -262,8 +301,76 @@ pub enum Metric {
     },
 }
 
+/// The keys of all metrics, so that a mistake in one of them is reported where it stands.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricKeys {
+    name: MetricName,
+    quantile: Option<Share>,
+    worse_max: Option<Share>,
+    worse_min: Option<Duration>,
+    max: Option<u32>,
+    traces: Option<u32>,
+    every: Option<Duration>,
+}
+
+impl TryFrom<MetricKeys> for Metric {
+    type Error = String;
+
+    fn try_from(keys: MetricKeys) -> Result<Self, String> {
+        let MetricKeys { name, quantile, worse_max, worse_min, max, traces, every } = keys;
+        let given = [
+            ("quantile", quantile.is_some()),
+            ("worse_max", worse_max.is_some()),
+            ("worse_min", worse_min.is_some()),
+            ("max", max.is_some()),
+            ("traces", traces.is_some()),
+            ("every", every.is_some()),
+        ];
+        let (called, known, metric): (_, &[&str], _) = match name {
+            MetricName::ExportErrors => ("export_errors", &[], Self::ExportErrors {}),
+            MetricName::ExportLatency => (
+                "export_latency",
+                &["quantile", "worse_max", "worse_min"],
+                Self::ExportLatency {
+                    quantile: quantile.unwrap_or_else(default_quantile),
+                    worse_max: worse_max.unwrap_or_else(default_worse_max),
+                    worse_min: worse_min.unwrap_or_else(default_worse_min),
+                },
+            ),
+            MetricName::Shed => ("shed", &["max"], Self::Shed { max: max.unwrap_or(0) }),
+            MetricName::ProbeFailures => (
+                "probe_failures",
+                &["max", "traces", "every"],
+                Self::ProbeFailures {
+                    max: max.unwrap_or(0),
+                    traces: traces.unwrap_or_else(default_probe_traces),
+                    every: every.unwrap_or_else(default_probe_every),
+                },
+            ),
+        };
+        match given.iter().find(|(key, given)| *given && !known.contains(key)) {
+            Some((key, _)) if known.is_empty() => Err(format!("{called} has no key `{key}`; remove it")),
+            Some((key, _)) => Err(format!("{called} has no key `{key}`; it has {}", known.join(", "))),
+            None => Ok(metric),
+        }
+    }
+}
+
+impl Metric {
+    /// Its name in the log.
+    pub const fn name(&self) -> MetricName {
+        match self {
+            Self::ExportErrors {} => MetricName::ExportErrors,
+            Self::ExportLatency { .. } => MetricName::ExportLatency,
+            Self::Shed { .. } => MetricName::Shed,
+            Self::ProbeFailures { .. } => MetricName::ProbeFailures,
+        }
+    }
+}
+
 fn default_quantile() -> Share {
-    Share::from_ppm(990_000)
+    Share::from_ppm(950_000)
 }
 
 fn default_worse_max() -> Share {
@@ -271,7 +378,7 @@ fn default_worse_max() -> Share {
 }
 
 fn default_worse_min() -> Duration {
-    Duration(std::time::Duration::from_millis(25))
+    Duration(std::time::Duration::from_millis(100))
 }
 
 fn default_probe_traces() -> u32 {

@@ -10,8 +10,10 @@ use crossfade_routing::{BootId, Cut, EnvironmentId, GatewayId, Generation, Sched
 use serde::{Deserialize, Serialize};
 
 use crate::event::{AbortReason, Alert, Gate, Outcome, PauseCause, RollbackReason, StepEnd, StepIndex};
-use crate::numbers::{Mark, MetricName, MetricReading};
+use crate::numbers::{Arms, MetricName, MetricReading};
+use crate::observed::Directions;
 use crate::plan::Outline;
+use crate::spec::Step;
 use crate::units::{Digest, RolloutId, percent};
 
 /// The state of one log.
@@ -138,12 +140,18 @@ pub struct Rollout {
     pub cut: Option<PendingCut>,
     /// The last committed cut.
     pub last_cut: Option<Cut>,
+    /// The generation that named the candidate.
+    pub begun: Option<Generation>,
+    /// The generation that ends this rollout: fenced, aborted, or the candidate alone.
+    pub ending_generation: Option<Generation>,
     pub promoted: Option<UnixNanos>,
     pub paused: Option<Pause>,
     /// Somebody asked to skip all that is left to wait for.
     pub full: bool,
     /// Evidence of the steps before this one: ln e in billionths.
     pub carried: BTreeMap<MetricName, LnE>,
+    /// Counts on the record, in the generation of the step that runs or ran last.
+    pub tallies: BTreeMap<GatewayId, Tally>,
     /// Steps that are over.
     pub steps: Vec<StepRecord>,
     /// The accounts of every boot that ever held this rollout.
@@ -156,6 +164,66 @@ pub struct Rollout {
     pub abort: Option<AbortReason>,
     /// When the end began: rollback, abort or finalize.
     pub ending: Option<UnixNanos>,
+}
+
+impl State {
+    /// The generation in force; 0 while none is.
+    pub fn generation(&self) -> Generation {
+        self.schedule.as_ref().map_or(Generation(0), Schedule::generation)
+    }
+
+    /// The rollout that runs, if one does.
+    pub fn current(&self) -> Option<&Rollout> {
+        self.rollout.as_ref().filter(|rollout| !rollout.phase.is_final())
+    }
+
+    /// How many rollouts of this name there were: the next one's id is `RolloutId::attempt(name, attempts + 1)`.
+    pub fn attempts(&self, name: &str) -> u32 {
+        let past =
+            self.past.iter().map(|past| &past.rollout).chain(self.current().map(|rollout| &rollout.id));
+        u32::try_from(past.filter(|id| id.name() == name).count()).unwrap_or(u32::MAX)
+    }
+
+    /// When the last cut of any rollout has settled: the next rollout may begin from then on.
+    pub fn settled_at(&self) -> UnixNanos {
+        let settled = |rollout: &Rollout| Some(rollout.last_cut?.at.plus(rollout.outline.window.width()));
+        self.rollout.as_ref().and_then(settled).unwrap_or(UnixNanos::ZERO)
+    }
+
+    /// What gateways are to be told; `None` before the first generation.
+    pub fn directions(&self) -> Option<Directions<'_>> {
+        let schedule = self.schedule.as_ref()?;
+        let rollout = self.current();
+        Some(Directions {
+            schedule,
+            announced: rollout.and_then(|r| r.cut.as_ref()).map(|cut| cut.cut_at),
+            fence: rollout.and_then(|r| r.fence.as_ref()).filter(|fence| fence.applies_to(schedule)),
+        })
+    }
+}
+
+impl Rollout {
+    /// The step that runs or comes next.
+    pub fn step(&self) -> Option<&Step> {
+        self.outline.steps.get(usize::try_from(self.step).ok()?)
+    }
+
+    /// Whether a gateway may hold this rollout's generations.
+    pub fn holds_traffic(&self) -> bool {
+        self.begun.is_some() && !self.phase.is_final()
+    }
+
+    pub(crate) fn open_ledger(&mut self, gateway: &GatewayId, boot: &BootId, at: UnixNanos) {
+        let open = Ledger { rows: Vec::new(), at, status: LedgerStatus::Open };
+        self.ledgers.entry(gateway.clone()).or_default().entry(boot.clone()).or_insert(open);
+    }
+}
+
+impl Tally {
+    /// All boots together.
+    pub fn total(&self) -> Arms {
+        self.current.plus(&self.ended)
+    }
 }
 
 /// ln e in billionths; JSON holds it as a string.
@@ -194,8 +262,6 @@ pub struct PendingCut {
     pub cut_at: UnixNanos,
     #[serde(with = "percent")]
     pub weight: Weight,
-    /// Its entry is there: what is left is for its instant to come.
-    pub committed: bool,
 }
 
 /// Why a rollout stands still, and since when.
@@ -215,18 +281,32 @@ pub struct Running {
     pub paused_ms: u64,
     /// Somebody asked to leave it early.
     pub leave: bool,
-    /// Counts that are not this step's, for each boot.
-    pub baseline: Vec<Mark>,
-    /// The last counts on the record.
-    pub recorded: Vec<Mark>,
+    /// Counts that are not this step's.
+    pub baseline: BTreeMap<GatewayId, Arms>,
+    /// When counts were last put on the record.
     pub recorded_at: UnixNanos,
     /// Boots that ended within the step: their counts since `recorded` are unknown.
     pub gaps: u32,
     pub probe: Probes,
     /// When, past the step's end, the analysis was first found without a verdict.
     pub no_verdict: Option<UnixNanos>,
-    /// The verdict that lets it end.
+    /// The last verdict.
     pub verdict: Option<Outcome>,
+    /// What the metrics said when they were last put on the record.
+    pub readings: Vec<MetricReading>,
+}
+
+/// What one gateway has counted in one generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    pub generation: Generation,
+    /// The boot that counts.
+    pub boot: BootId,
+    pub current: Arms,
+    /// The sum over boots that have ended.
+    pub ended: Arms,
+    /// When the gateway said so.
+    pub seen: UnixNanos,
 }
 
 /// Probe traces of a step.
@@ -247,6 +327,8 @@ pub struct StepRecord {
     /// The last verdict on it, if it was judged.
     pub verdict: Option<Outcome>,
     pub readings: Vec<MetricReading>,
+    /// Boots that ended within the step.
+    pub gaps: u32,
     pub began: Option<UnixNanos>,
     pub ended: UnixNanos,
 }

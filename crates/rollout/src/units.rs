@@ -8,6 +8,7 @@ use std::str::FromStr;
 use crossfade_yaml::Raw;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::{Value, json};
 
 /// Why a small type could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -215,37 +216,78 @@ impl FromStr for Share {
     }
 }
 
-/// A configuration value as JSON text, so that `2048`, `"2048"`, `0.1` and `null` stay apart and no float is stored.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// Any configuration value, so that `2048`, `"2048"`, `0.1` and `null` stay apart.
+///
+/// Written as the value itself, but a number that JSON would not keep exactly becomes `{"$number": "0.1"}`: a log
+/// holds no floats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Literal(String);
+pub struct Literal(Value);
 
 impl Literal {
-    /// The JSON text.
-    pub fn as_json(&self) -> &str {
-        &self.0
+    /// From a value with or without floats.
+    pub fn new(value: Value) -> Self {
+        Self(without_floats(value))
     }
 
-    /// From a JSON value.
-    pub fn from_value(value: &serde_json::Value) -> Self {
-        Self(value.to_string())
+    /// The value as it was written, floats and all.
+    pub fn value(&self) -> Value {
+        with_floats(&self.0)
     }
+}
 
-    /// The JSON value.
-    pub fn to_value(&self) -> serde_json::Value {
-        serde_json::from_str(&self.0).expect("a literal is only ever made from a JSON value")
+/// The largest integer up to which every JSON reader is exact: 2^53.
+const EXACT_MAX: u64 = 1 << 53;
+const NUMBER: &str = "$number";
+
+fn without_floats(value: Value) -> Value {
+    match value {
+        Value::Number(n) if n.as_i64().is_none_or(|n| n.unsigned_abs() > EXACT_MAX) => {
+            json!({ NUMBER: n.to_string() })
+        }
+        Value::Array(items) => items.into_iter().map(without_floats).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, without_floats(value))).collect(),
+        other => other,
+    }
+}
+
+fn with_floats(value: &Value) -> Value {
+    let number = |map: &serde_json::Map<String, Value>| match (map.len(), map.get(NUMBER)) {
+        (1, Some(Value::String(text))) => serde_json::from_str::<serde_json::Number>(text).ok(),
+        _ => None,
+    };
+    match value {
+        Value::Object(map) => match number(map) {
+            Some(number) => Value::Number(number),
+            None => map.iter().map(|(key, value)| (key.clone(), with_floats(value))).collect(),
+        },
+        Value::Array(items) => items.iter().map(with_floats).collect(),
+        other => other.clone(),
     }
 }
 
 impl<'de> Deserialize<'de> for Literal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let value: serde_json::Value = serde_json::from_str(&text).map_err(de::Error::custom)?;
-        if value.to_string() == text {
-            Ok(Self(text))
-        } else {
-            Err(de::Error::custom("not compact JSON text"))
-        }
+        Value::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// `null` is a value like any other, and not the absence of one.
+pub(crate) fn some_literal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Literal>, D::Error> {
+    Literal::deserialize(deserializer).map(Some)
+}
+
+impl JsonSchema for Literal {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "AnyValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!(true)
     }
 }
 

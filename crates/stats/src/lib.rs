@@ -53,6 +53,7 @@
 //! |---|---|
 //! | [`count`] | [`CountTest`] |
 //! | [`latency`] | histogram quantiles compared, valid at any look |
+//! | [`stake`] | e-values carried over consecutive experiments |
 //! | `special` | ln of the incomplete beta function, in both tails |
 //!
 //! It is *not* a metrics library: it holds no samples, and knows neither requests nor rollouts.
@@ -60,6 +61,8 @@
 pub mod count;
 pub mod latency;
 mod special;
+pub mod stake;
 
 pub use count::CountTest;
-pub use latency::{LatencyLimit, quantile_bucket};
+pub use latency::{LatencyLimit, LatencyLook, quantile_bucket};
+pub use stake::staked;
