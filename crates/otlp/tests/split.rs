@@ -207,7 +207,6 @@ fn a_splitter_in_steady_use_allocates_nothing() {
         out.clear();
         split.part(0).write_to(&mut out);
         split.part(1).write_to(&mut out);
-        drop(split);
         let now = (splitter.scratch_bytes(), out.capacity());
         assert!(now.0 < request.len() / 30, "{} bytes of scratch for {} bytes", now.0, request.len());
         // As many pieces each round, since the masks are only swapped.
