@@ -106,6 +106,14 @@ pub fn superseded(old: u64, new: u64) -> impl Iterator<Item = Tile> {
     })
 }
 
+/// The tile that holds hash or entry number `index` of its row in a tree of `size` leaves.
+pub fn tile_of(kind: TileKind, index: u64, size: u64) -> Option<Tile> {
+    let last = Tile::last_of(kind, row_count(kind, size))?;
+    let number = index / TILE_WIDTH;
+    let tile = if number < last.index { Tile { kind, index: number, width: 256 } } else { last };
+    (tile.first()..tile.first() + u64::from(tile.width)).contains(&index).then_some(tile)
+}
+
 /// The rows of a tree: bundles, then hash levels, with the number of entries or hashes in each.
 fn rows(size: u64) -> impl Iterator<Item = (TileKind, u64)> {
     let levels = (0..8).map(|level| TileKind::Hashes { level });

@@ -39,6 +39,14 @@ impl Tree {
         }
     }
 
+    /// Drops all leaves from number `size` on, as if they had never been appended.
+    pub fn truncate(&mut self, size: u64) {
+        for (level, row) in (0..64u32).zip(&mut self.levels) {
+            row.truncate(usize::try_from(size >> level).unwrap_or(usize::MAX));
+        }
+        self.levels.retain(|row| !row.is_empty());
+    }
+
     /// The hash of the complete subtree over the leaves `index << level .. (index + 1) << level`;
     /// None if the tree does not hold all of them.
     pub fn node(&self, level: u8, index: u64) -> Option<Hash> {
@@ -106,6 +114,18 @@ mod tests {
             assert_eq!(tree.root_at(size as u64), Some(mth(&leaves[..size])), "size {size}");
         }
         assert_eq!(tree.root_at(301), None);
+    }
+
+    #[test]
+    fn a_truncated_tree_is_the_one_that_never_grew() {
+        let leaf = |i: u32| leaf_hash(&i.to_be_bytes());
+        for size in 0..40 {
+            let (mut short, mut cut) = (Tree::new(), Tree::new());
+            (0..size).for_each(|i| short.push(leaf(i)));
+            (0..40).for_each(|i| cut.push(leaf(i)));
+            cut.truncate(u64::from(size));
+            assert_eq!(cut, short, "{size}");
+        }
     }
 
     #[test]

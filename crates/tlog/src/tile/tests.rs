@@ -126,6 +126,18 @@ proptest! {
     }
 
     #[test]
+    fn an_index_lies_in_one_tile(size in 1u64..140_000, index in 0u64..140_100) {
+        for level in 0..3 {
+            let kind = TileKind::Hashes { level };
+            let holds = |tile: &Tile| {
+                tile.kind() == kind && (tile.first()..tile.first() + u64::from(tile.width())).contains(&index)
+            };
+            let found: Vec<Tile> = tiles(size).filter(holds).collect();
+            prop_assert_eq!(tile_of(kind, index, size).into_iter().collect::<Vec<_>>(), found);
+        }
+    }
+
+    #[test]
     fn new_tiles_agree_with_the_oracle(old in 0u64..70_000, grown in 0u64..600) {
         let theirs: BTreeSet<(u8, u64, u32)> = tlog_tiles::Tile::new_tiles(8, old, old + grown)
             .into_iter().map(|tile| (tile.level(), tile.level_index(), tile.width())).collect();

@@ -1,0 +1,78 @@
+//! A consistent look at a log's folder, without its lock: for verifying, showing and exporting, also
+//! while another process appends.
+//!
+//! What an append changes is the checkpoint, the partial tiles and the set of names; everything else
+//! is written once. So those three are read together, again if the checkpoint has moved meanwhile,
+//! and the rest at leisure.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossfade_tlog::Checkpoint;
+use crossfade_tlog::note::Note;
+
+use crate::layout::{self, CHECKPOINT, Name, Walked};
+use crate::storage::{Kind, Storage, optional};
+
+/// How often the checkpoint may move while the folder is being read.
+const MOVES_MAX: usize = 100;
+
+/// See the module's text.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    storage: Arc<dyn Storage>,
+    folder: PathBuf,
+    /// The checkpoint's bytes; empty if there is none.
+    pub(crate) note: Vec<u8>,
+    pub(crate) walked: Vec<Walked>,
+    partial: BTreeMap<String, Vec<u8>>,
+}
+
+impl Snapshot {
+    /// Reads the parts that change, until they belong together.
+    pub(crate) fn take(storage: &Arc<dyn Storage>, folder: &Path) -> io::Result<Self> {
+        let checkpoint = folder.join(CHECKPOINT);
+        let read = || optional(storage.read(&checkpoint)).map(Option::unwrap_or_default);
+        for _ in 0..MOVES_MAX {
+            let note = read()?;
+            let walked = layout::walk(&**storage, folder)?;
+            let mut partial = BTreeMap::new();
+            for one in walked.iter().filter(|one| is_partial(one)) {
+                // One that vanishes was superseded: then the checkpoint has moved as well.
+                if let Some(bytes) = optional(storage.read(&folder.join(&one.relative)))? {
+                    partial.insert(one.relative.clone(), bytes);
+                }
+            }
+            if read()? == note {
+                let (storage, folder) = (Arc::clone(storage), folder.to_owned());
+                return Ok(Self { storage, folder, note, walked, partial });
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the log grows faster than it can be read"))
+    }
+
+    /// True if the folder has not changed between the two looks.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        self.note == other.note && self.walked == other.walked
+    }
+
+    /// What the checkpoint claims, whoever signed it.
+    pub(crate) fn claimed(&self) -> Option<Checkpoint> {
+        Checkpoint::parse(Note::parse(&self.note).ok()?.text()).ok()
+    }
+
+    /// A file's bytes: as they were, or, if they never change, as they are.
+    pub(crate) fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
+        match self.partial.get(relative) {
+            Some(bytes) => Ok(bytes.clone()),
+            None if relative == CHECKPOINT => Ok(self.note.clone()),
+            None => self.storage.read(&self.folder.join(relative)),
+        }
+    }
+}
+
+fn is_partial(one: &Walked) -> bool {
+    one.kind == Kind::File && matches!(layout::name_of(&one.relative), Name::Tile(tile) if tile.is_partial())
+}

@@ -1,0 +1,173 @@
+//! The few things that the log asks of a disk, as a seam: tests inject faults here.
+//!
+//! The operations are chosen so that each is one step of the commit protocol, and each says what is
+//! durable once it has returned.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+/// What a folder holds under one name. Symbolic links are not followed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// The name within its folder.
+    pub name: OsString,
+    /// What is there.
+    pub kind: Kind,
+}
+
+/// See [`Listed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A link, a socket, a device: nothing that belongs into a log.
+    Other,
+}
+
+/// Held for as long as a folder is to be written by nobody else.
+#[derive(Debug)]
+pub struct Lock {
+    /// Closing it lets the lock go.
+    _file: Option<File>,
+}
+
+impl Lock {
+    /// A lock for storage that no other process can see.
+    pub fn unshared() -> Self {
+        Self { _file: None }
+    }
+}
+
+/// Files as the log uses them. Paths are complete. An operation that returns an error may have
+/// happened, wholly or in part.
+pub trait Storage: fmt::Debug + Send + Sync {
+    /// Takes the folder for this process alone; `WouldBlock` if another process holds it.
+    fn lock(&self, folder: &Path) -> io::Result<Lock>;
+
+    /// The bytes of a file.
+    fn read(&self, file: &Path) -> io::Result<Vec<u8>>;
+
+    /// What a folder holds, sorted by name.
+    fn list(&self, folder: &Path) -> io::Result<Vec<Listed>>;
+
+    /// Makes a file with this content, in place of any other of this name. Its *content* is durable
+    /// afterwards; its name is once [`sync_folder`](Self::sync_folder) has returned.
+    fn write_new(&self, file: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// Overwrites bytes within a file that is long enough. Durable afterwards.
+    fn overwrite(&self, file: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Gives a file another name in one step, in place of any other of that name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Takes a file away.
+    fn remove(&self, file: &Path) -> io::Result<()>;
+
+    /// Makes a folder, unless it is there.
+    fn create_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Takes an empty folder away.
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable as they are now.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// A local disk. Not for network file systems: their locks and renames promise less.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+impl Storage for Disk {
+    fn lock(&self, folder: &Path) -> io::Result<Lock> {
+        // The lock is on the folder itself: no lock file that could be removed, or that a strict
+        // verification would have to explain.
+        let file = File::open(here(folder))?;
+        file.try_lock().map_err(io::Error::from)?;
+        Ok(Lock { _file: Some(file) })
+    }
+
+    fn read(&self, file: &Path) -> io::Result<Vec<u8>> {
+        fs::read(file)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {
+        let listed = fs::read_dir(here(folder))?.map(|entry| {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let kind = match (kind.is_file(), kind.is_dir()) {
+                (true, _) => Kind::File,
+                (_, true) => Kind::Folder,
+                _ => Kind::Other,
+            };
+            Ok(Listed { name: entry.file_name(), kind })
+        });
+        let mut listed = listed.collect::<io::Result<Vec<_>>>()?;
+        listed.sort();
+        Ok(listed)
+    }
+
+    fn write_new(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        // A fresh file, never an old one written over: pages that a failed fsync has marked clean
+        // would otherwise pass for durable.
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).open(file)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    }
+
+    fn overwrite(&self, file: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(file)?;
+        file.write_all_at(bytes, offset)?;
+        file.sync_data()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        fs::remove_file(file)
+    }
+
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            other => other,
+        }
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::remove_dir(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(here(folder))?.sync_all()
+    }
+}
+
+/// True if the error says that there is no room: retryable, once somebody has made some.
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// Takes "it is not there" for a value.
+pub(crate) fn optional<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// The parent of a relative path of one part is the empty path, which no system call takes.
+pub(crate) fn here(folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() }
+}

@@ -1,0 +1,141 @@
+//! Verifying a log offline: strict, and without trust in whoever wrote it.
+//!
+//! | check | holds if |
+//! |---|---|
+//! | `checkpoint` | the note is canonical, signed by the key and nobody else, and of the key's origin |
+//! | `witnesses` | (noted) nobody else has signed: a log cut back to an earlier state would not be seen |
+//! | `files` | every name is one that the checkpoint accounts for, and every one of those is there |
+//! | `inclusion` | the entries hash to the root, and every tile at every level is what they hash to |
+//! | `entries` | every entry is canonical, and known to this version |
+//! | `evidence` | every blob is what its name says and is named by an entry, and no named one is missing |
+//! | `replay` | the state folded from the events has the digests that the log recorded on the way |
+//! | `rules` | the events are in an order that the rules allow |
+//!
+//! A log that grows meanwhile is looked at again.
+
+mod evidence;
+mod files;
+mod inclusion;
+mod pass;
+mod report;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_tlog::note::Note;
+use crossfade_tlog::{Checkpoint, VerifierKey};
+
+pub use report::{Check, Finding, Head, Outcome, Report};
+
+use crate::layout::CHECKPOINT;
+use crate::snapshot::Snapshot;
+use crate::storage::{Disk, Storage};
+use report::{Findings, grouped};
+
+/// How often a log that has changed is verified anew.
+const AGAIN_MAX: u32 = 50;
+
+/// How long a folder with findings must stay as it is before they are believed: an append that is
+/// under way looks like strays, for about 2 ms on a local disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settle {
+    /// How often to look again.
+    pub looks: u32,
+    /// How long to wait before each look.
+    pub pause: Duration,
+}
+
+impl Settle {
+    /// Four looks in 200 ms.
+    pub const LIVE: Self = Self { looks: 4, pause: Duration::from_millis(50) };
+    /// For a folder that nobody writes to.
+    pub const STILL: Self = Self { looks: 0, pause: Duration::ZERO };
+}
+
+/// Verifies the log in `folder` against its verifier key. An error only if the folder cannot be
+/// read at all; everything else is in the report.
+pub fn verify(folder: &Path, key: &VerifierKey) -> io::Result<Report> {
+    verify_with(&(Arc::new(Disk) as Arc<dyn Storage>), folder, key, Settle::LIVE)
+}
+
+/// [`verify`], on other storage, or with other patience.
+pub fn verify_with(
+    storage: &Arc<dyn Storage>,
+    folder: &Path,
+    key: &VerifierKey,
+    settle: Settle,
+) -> io::Result<Report> {
+    let mut snapshot = Snapshot::take(storage, folder)?;
+    let mut report = report(&snapshot, folder, key);
+    let (mut unchanged, mut again) = (0, 0);
+    while !report.intact && unchanged < settle.looks && again < AGAIN_MAX {
+        pause(settle.pause);
+        let next = Snapshot::take(storage, folder)?;
+        if next.same_as(&snapshot) {
+            unchanged += 1;
+        } else {
+            (unchanged, again) = (0, again + 1);
+            snapshot = next;
+            report = self::report(&snapshot, folder, key);
+        }
+    }
+    Ok(report)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "another process's append is waited for: nothing could wake us"
+)]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
+fn report(snapshot: &Snapshot, folder: &Path, key: &VerifierKey) -> Report {
+    let mut checks = Vec::new();
+    let checkpoint = checkpoint(snapshot, key, &mut checks);
+    let Some(checkpoint) = checkpoint else {
+        let why = "no checkpoint to check it against";
+        let names = ["files", "inclusion", "entries", "evidence", "replay", "rules"];
+        checks.extend(names.map(|name| Check::not_run(name, why)));
+        return Report::new(folder.display().to_string(), None, checks);
+    };
+    checks.push(Check::noted("witnesses", "none: a cut tail would not be seen"));
+    checks.push(files::check(snapshot, checkpoint.size));
+    let mut pass = pass::Pass::over(snapshot, checkpoint.size);
+    let bundles = std::mem::take(&mut pass.bundles);
+    checks.push(inclusion::check(snapshot, &checkpoint, &pass.tree, bundles));
+    checks.extend(pass.checks(snapshot));
+    let size = checkpoint.size.to_string();
+    let head = Head { origin: checkpoint.origin, size, root: checkpoint.root.to_string() };
+    Report::new(folder.display().to_string(), Some(head), checks)
+}
+
+/// The checkpoint, if it is the key's. Stricter than the specification, which has unknown
+/// signatures ignored: a log without witnesses carries exactly one.
+fn checkpoint(snapshot: &Snapshot, key: &VerifierKey, checks: &mut Vec<Check>) -> Option<Checkpoint> {
+    let mut findings = Findings::default();
+    let finding = |what: String| Finding::new(CHECKPOINT, what);
+    let opened = if snapshot.note.is_empty() {
+        findings.add(finding("missing, or empty".to_owned()));
+        None
+    } else {
+        let opened = Checkpoint::open(&snapshot.note, key);
+        opened.map_err(|error| findings.add(finding(error.to_string()))).ok()
+    };
+    if let Some(checkpoint) = &opened {
+        let signatures = Note::parse(&snapshot.note).map_or(0, |note| note.signatures().len());
+        if signatures != 1 {
+            findings.add(finding(format!("{} signatures by others than the log", signatures - 1)));
+        }
+        if !checkpoint.extensions.is_empty() {
+            findings.add(finding("extension lines, which no crossfade log has".to_owned()));
+        }
+    }
+    checks.push(findings.check("checkpoint", || {
+        let (origin, size) = opened.as_ref().map_or((String::new(), 0), |one| (one.origin.clone(), one.size));
+        format!("{origin}, size {}, Ed25519", grouped(size))
+    }));
+    opened
+}

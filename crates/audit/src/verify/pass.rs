@@ -1,0 +1,145 @@
+//! One pass over all entries, in order: leaves, canonical form, evidence, state, rules.
+
+use std::collections::BTreeMap;
+
+use crossfade_rollout::{Digest, Entry, Event, State, evolve};
+use crossfade_tlog::tile::{self, Tile, TileKind};
+use crossfade_tlog::{Hash, Tree, bundle, leaf_hash};
+
+use crate::snapshot::Snapshot;
+use crate::verify::evidence;
+use crate::verify::report::{Check, Finding, Findings, grouped};
+use crate::{canonical, entry};
+
+/// What the pass gathers.
+pub(crate) struct Pass {
+    size: u64,
+    pub(crate) tree: Tree,
+    /// Findings of taking the bundles apart.
+    pub(crate) bundles: Findings,
+    entries: Findings,
+    named: BTreeMap<Digest, u64>,
+    /// The first entry that could not be read: what follows cannot be replayed.
+    gap: Option<u64>,
+    state: State,
+    recorded: u64,
+    replay: Findings,
+}
+
+impl Pass {
+    pub(crate) fn over(snapshot: &Snapshot, size: u64) -> Self {
+        let mut pass = Self {
+            size,
+            tree: Tree::new(),
+            bundles: Findings::default(),
+            entries: Findings::default(),
+            named: BTreeMap::new(),
+            gap: None,
+            state: State::default(),
+            recorded: 0,
+            replay: Findings::default(),
+        };
+        for tile in tile::tiles(size).filter(|tile| tile.kind() == TileKind::Entries) {
+            pass.bundle(snapshot, &tile);
+        }
+        pass
+    }
+
+    fn bundle(&mut self, snapshot: &Snapshot, tile: &Tile) {
+        let file = tile.to_string();
+        let bytes = snapshot.read(&file).unwrap_or_default();
+        let (mut stored, mut end, mut broken) = (bundle::entries(&bytes), 0, bytes.is_empty());
+        for index in tile.first()..tile.first() + u64::from(tile.width()) {
+            match stored.next() {
+                Some(Ok(one)) => {
+                    end = one.offset + 2 + one.bytes.len();
+                    self.entry(&file, index, one.offset, one.bytes);
+                    continue;
+                }
+                Some(Err(torn)) => {
+                    self.bundles.add(Finding::new(&file, torn.to_string()).entry(index).offset(torn.offset));
+                }
+                None if !broken => {
+                    self.bundles.add(Finding::new(&file, "ends before this entry").entry(index).offset(end));
+                }
+                None => {}
+            }
+            broken = true;
+            self.gap.get_or_insert(index);
+            // A leaf that no entry has: everything above it will differ.
+            self.tree.push(Hash([0; 32]));
+        }
+        if !broken && end < bytes.len() {
+            let what = format!("{} bytes after the last entry", bytes.len() - end);
+            self.bundles.add(Finding::new(&file, what).offset(end));
+        }
+    }
+
+    fn entry(&mut self, file: &str, index: u64, offset: usize, bytes: &[u8]) {
+        self.tree.push(leaf_hash(bytes));
+        match entry::decode(bytes) {
+            Ok(entry) => {
+                if let Some(digest) = entry::evidence(&entry.event) {
+                    self.named.entry(digest).or_insert(index);
+                }
+                if self.gap.is_none() {
+                    self.fold(Finding::new(file, "").entry(index).offset(offset), &entry);
+                }
+            }
+            Err(error) => {
+                self.gap.get_or_insert(index);
+                self.entries.add(Finding::new(file, full(&error)).entry(index).offset(offset));
+            }
+        }
+    }
+
+    fn fold(&mut self, place: Finding, entry: &Entry) {
+        if let Event::StateRecorded { state, .. } = &entry.event {
+            self.recorded += 1;
+            match canonical::digest(&self.state) {
+                Ok(computed) if computed == *state => {}
+                Ok(computed) => {
+                    let what =
+                        format!("recorded the state {state}; the entries before it fold to {computed}");
+                    self.replay.add(Finding { what, ..place });
+                }
+                Err(error) => self.replay.add(Finding { what: error.to_string(), ..place }),
+            }
+        }
+        self.state = evolve(std::mem::take(&mut self.state), &entry.event);
+    }
+
+    /// The checks on what the entries say.
+    pub(crate) fn checks(self, snapshot: &Snapshot) -> Vec<Check> {
+        let Self { size, entries, named, gap, recorded, replay, .. } = self;
+        let mut checks = vec![
+            entries.check("entries", || format!("{} entries in canonical form", grouped(size))),
+            evidence::check(snapshot, named, gap.is_none()),
+        ];
+        match gap {
+            Some(index) => {
+                let why = format!("entry {index} cannot be read");
+                checks.extend(["replay", "rules"].map(|name| Check::not_run(name, why.clone())));
+            }
+            None if recorded == 0 => {
+                checks
+                    .push(Check::noted("replay", "recomputed; the log recorded no state to compare it with"));
+            }
+            None => checks.push(replay.check("replay", || {
+                format!("recomputed state = recorded state, {} times", grouped(recorded))
+            })),
+        }
+        checks
+    }
+}
+
+/// An error and what caused it, in one line.
+fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
