@@ -1,1 +1,17 @@
 //! The gates: inputs to findings.
+//!
+//! A gate is a check that must pass before a rollout goes on. This crate holds what gates *think*: pure functions from
+//! inputs to findings, the texts that explain each finding, and the forms in which findings are shown. It does *not* fetch
+//! inputs, and it does not decide what follows from a finding.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`drift`] | two configurations, compared by meaning |
+//! | [`probe`] | synthetic traces: what is written, and what came back |
+//! | [`explain`](mod@explain) | the text behind every id |
+
+pub mod drift;
+pub mod explain;
+pub mod probe;
+
+pub use explain::explain;

@@ -1,0 +1,202 @@
+//! Addresses: who can reach a listener, and whose a destination is.
+
+/// A network address as configurations write it: `host:port`, `:port`, `http://host:port/path`, `unix:///path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) scheme: Option<String>,
+    /// Lower case, without brackets; empty if it is not said.
+    pub(crate) host: String,
+    pub(crate) port: Option<String>,
+    /// Path and query, without a lone slash.
+    pub(crate) rest: String,
+}
+
+/// Who can reach a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Exposure {
+    /// This host only.
+    Loopback,
+    /// Every network the host is on.
+    Any,
+    /// One interface, or a name that stands for one.
+    Specific(String),
+}
+
+/// The addresses that belong to one environment: where Crossfade itself reaches it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnEndpoints {
+    hosts: Vec<String>,
+}
+
+impl OwnEndpoints {
+    /// From URLs or `host:port`s: the environment's OTLP, query and metrics endpoints, and further backends of its own.
+    /// The host counts; ports do not, since a backend has several.
+    pub fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(endpoints: I) -> Self {
+        let hosts = endpoints.into_iter().map(|e| Address::read(e.as_ref()).host);
+        Self { hosts: hosts.filter(|h| !h.is_empty()).collect() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Whether the host is one of these.
+    pub(crate) fn lists(&self, address: &Address) -> bool {
+        self.hosts.iter().any(|own| same_host(own, &address.host))
+    }
+
+    /// Whether the destination belongs to the environment: listed, or on the same machine.
+    pub(crate) fn own(&self, address: &Address) -> bool {
+        self.lists(address) || address.exposure() == Exposure::Loopback
+    }
+}
+
+/// Equal, or one is the other with its Kubernetes namespace and service suffix: `jaeger` and `jaeger.tracing.svc`.
+fn same_host(a: &str, b: &str) -> bool {
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    if short == long {
+        return true;
+    }
+    let Some(rest) = long.strip_prefix(short).and_then(|r| r.strip_prefix('.')) else { return false };
+    let labels: Vec<_> = rest.split('.').collect();
+    let in_cluster = |l: &[&str]| matches!(l, [_, "svc"] | [_, "svc", "cluster", "local"]);
+    in_cluster(&labels)
+        || (short.contains('.')
+            && matches!(labels[..], ["svc"] | ["svc", "cluster", "local"] | ["cluster", "local"]))
+}
+
+impl Address {
+    pub(crate) fn read(text: &str) -> Self {
+        let text = text.trim();
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme.to_lowercase()), rest),
+            None => (None, text),
+        };
+        let end = find_outside(rest, |c| matches!(c, '/' | '?' | '#')).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let (host, port) = split_port(authority);
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_lowercase();
+        let rest = if path == "/" { "" } else { path };
+        Self { scheme, host, port: port.map(str::to_owned), rest: rest.to_owned() }
+    }
+
+    pub(crate) fn exposure(&self) -> Exposure {
+        let host = self.host.as_str();
+        match host {
+            "" | "0.0.0.0" | "::" | "*" => Exposure::Any,
+            "localhost" | "::1" => Exposure::Loopback,
+            _ if host.starts_with("127.") && host.bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
+                Exposure::Loopback
+            }
+            _ => Exposure::Specific(host.to_owned()),
+        }
+    }
+
+    /// Whether the scheme asks for encryption; `None` if it does not say.
+    pub(crate) fn encrypted(&self) -> Option<bool> {
+        match self.scheme.as_deref() {
+            Some("https" | "wss" | "grpcs") => Some(true),
+            Some("http" | "ws") => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Exposure {
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::Loopback => "this host only".to_owned(),
+            Self::Any => "every network of the host".to_owned(),
+            Self::Specific(host) => host.clone(),
+        }
+    }
+}
+
+/// Host and port; the colon that parts them stands outside of brackets and references.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    let colons: Vec<usize> = positions_outside(authority, |c| c == ':');
+    match colons.as_slice() {
+        [] => (authority, None),
+        // An IPv6 address without brackets has no port.
+        [first, .., last] if last > first && !authority.contains(['[', '$']) => (authority, None),
+        [.., last] => (&authority[..*last], Some(&authority[last + 1..])),
+    }
+}
+
+fn find_outside(text: &str, wanted: impl Fn(char) -> bool) -> Option<usize> {
+    positions_outside(text, wanted).first().copied()
+}
+
+/// Where a wanted character stands outside of `${…}` and `[…]`.
+fn positions_outside(text: &str, wanted: impl Fn(char) -> bool) -> Vec<usize> {
+    let mut depth = 0usize;
+    let mut found = Vec::new();
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth = depth.saturating_sub(1),
+            _ if depth == 0 && wanted(c) => found.push(at),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, Exposure, OwnEndpoints};
+
+    #[track_caller]
+    fn check(text: &str, host: &str, port: Option<&str>, exposure: Exposure) {
+        let address = Address::read(text);
+        assert_eq!(
+            (address.host.as_str(), address.port.as_deref(), address.exposure()),
+            (host, port, exposure)
+        );
+    }
+
+    #[test]
+    fn addresses_read_in_every_form() {
+        check("localhost:4317", "localhost", Some("4317"), Exposure::Loopback);
+        check("127.0.0.1:4317", "127.0.0.1", Some("4317"), Exposure::Loopback);
+        check("[::1]:4317", "::1", Some("4317"), Exposure::Loopback);
+        check(":4317", "", Some("4317"), Exposure::Any);
+        check("0.0.0.0:4317", "0.0.0.0", Some("4317"), Exposure::Any);
+        check("[::]:4317", "::", Some("4317"), Exposure::Any);
+        check("fe80::1", "fe80::1", None, Exposure::Specific("fe80::1".into()));
+        check("https://u:p@Tempo:443/x?y", "tempo", Some("443"), Exposure::Specific("tempo".into()));
+        check(
+            "${env:HOST}:${env:PORT}",
+            "${env:host}",
+            Some("${env:PORT}"),
+            Exposure::Specific("${env:host}".into()),
+        );
+        check(
+            "127.evil.example:1",
+            "127.evil.example",
+            Some("1"),
+            Exposure::Specific("127.evil.example".into()),
+        );
+        check("", "", None, Exposure::Any);
+        assert_eq!(Address::read("http://a/").rest, "");
+    }
+
+    /// Scenario: a third party's name begins as the environment's own. Guarantee: it is not taken for the environment's.
+    #[test]
+    fn own_is_decided_by_the_whole_host() {
+        let own = OwnEndpoints::new(["http://green-jaeger:16686", "green-tempo.tracing.svc:4317"]);
+        for (text, expected) in [
+            ("green-jaeger:4317", true),
+            ("green-jaeger.tracing.svc.cluster.local:4317", true),
+            ("green-tempo.tracing.svc.cluster.local:4317", true),
+            ("green-tempo:4317", true),
+            ("localhost:4317", true),
+            ("green-jaeger.evil.example:4317", false),
+            ("green-jaegerx:4317", false),
+            ("blue-jaeger:4317", false),
+        ] {
+            assert_eq!(own.own(&Address::read(text)), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Two Collector configurations, section by section.
+
+use crossfade_yaml::{Map, Mark, Node};
+
+use super::Context;
+use super::classify::{Subject, protects};
+use super::ids::{Id, Section};
+use super::model::Model;
+use super::out::{Out, Place};
+use super::path::Path;
+use super::pipelines::{Pipelines, show};
+use super::renames::Renames;
+use super::report::Why;
+use super::rules;
+use super::tree::{Side, Tree};
+
+/// Compares two configurations of one name.
+pub(crate) fn compare(name: &str, blue: &Node, green: &Node, context: &Context, out: &mut Out<'_>) {
+    let place = Place {
+        document: name.to_owned(),
+        prefix: String::new(),
+        blue_prefix: String::new(),
+        path: Path::default(),
+        blue_mark: blue.mark.clone(),
+        green_mark: green.mark.clone(),
+    };
+    let mut document = Document { place, context, out };
+    if Model::is_collector(blue) && Model::is_collector(green) {
+        document.collector(&Model::read(blue), &Model::read(green));
+    } else {
+        document.rest(blue, green, &[]);
+    }
+}
+
+struct Document<'d, 'a> {
+    place: Place,
+    context: &'d Context,
+    out: &'d mut Out<'a>,
+}
+
+impl Document<'_, '_> {
+    fn collector(&mut self, blue: &Model<'_>, green: &Model<'_>) {
+        let renames = Renames::find(blue, green);
+        let place = self.below("service");
+        Pipelines { blue, green, renames: &renames, place: &place, out: self.out }.compare();
+        for section in Section::ALL {
+            self.section(section, blue, green, &renames);
+        }
+        for (section, from, to) in renames.pairs() {
+            self.renamed(section, (blue, from), (green, to));
+        }
+        self.undefined(blue, green, &renames);
+        self.service(blue.root, green.root);
+        let known: Vec<&str> = Section::ALL.iter().map(|s| s.key()).chain(["service"]).collect();
+        self.rest(blue.root, green.root, &known);
+        for section in Section::ALL {
+            self.malformed(section, blue.root, green.root);
+        }
+    }
+
+    fn below(&self, prefix: &str) -> Place {
+        Place { prefix: prefix.to_owned(), blue_prefix: prefix.to_owned(), ..self.place.clone() }
+    }
+
+    /// Every component that either side defines.
+    fn section(&mut self, section: Section, blue: &Model<'_>, green: &Model<'_>, renames: &Renames) {
+        let (used_blue, used_green) = (blue.used(section), green.used(section));
+        for id in blue.ids(section) {
+            let green_id = renames.green(section, id);
+            let used = (used_blue.contains(id), used_green.contains(&green_id));
+            match green.component(section, &green_id) {
+                Some(_) => self.component(section, (blue, id), (green, &green_id), used == (true, true)),
+                None if !used.0 => self.unused(section, blue, id, true),
+                None => {}
+            }
+        }
+        for id in green.ids(section) {
+            let blue_id = renames.blue(section, id);
+            if blue.component(section, &blue_id).is_none() && !used_green.contains(id) {
+                self.unused(section, green, id, false);
+            }
+        }
+    }
+
+    fn component(
+        &mut self,
+        section: Section,
+        (blue, blue_id): (&Model<'_>, &Id),
+        (green, green_id): (&Model<'_>, &Id),
+        used: bool,
+    ) {
+        let (Some(b), Some(g)) = (blue.component(section, blue_id), green.component(section, green_id))
+        else {
+            return;
+        };
+        let place = Place {
+            prefix: Path::of(&[section.key(), g.written]).to_string(),
+            blue_prefix: Path::of(&[section.key(), b.written]).to_string(),
+            ..self.place.clone()
+        };
+        if blue_id == green_id && b.written != g.written {
+            let here = place.at(&Path::default(), b.mark, g.mark);
+            self.out.equivalent(Why::Alias, &here, None, None);
+        }
+        let mut tree = Tree {
+            subject: Subject::Component { section, kind: &green_id.kind },
+            place: &place,
+            context: self.context,
+            instead: (!used).then_some(&rules::UNUSED_CHANGED),
+            out: self.out,
+        };
+        tree.compare(&Path::default(), settings(b.settings, b.mark), settings(g.settings, g.mark));
+    }
+
+    /// Defined on one side, and not used there.
+    fn unused(&mut self, section: Section, model: &Model<'_>, id: &Id, on_blue: bool) {
+        let Some(component) = model.component(section, id) else { return };
+        let other = Mark::nowhere();
+        let prefix = Path::of(&[section.key(), component.written]).to_string();
+        let at = self.below(&prefix);
+        let (place, blue, green) = match on_blue {
+            true => (at.at(&Path::default(), component.mark, &other), Some(component.settings), None),
+            false => (at.at(&Path::default(), &other, component.mark), None, Some(component.settings)),
+        };
+        let protective = protects(section, &id.kind, Some(component.settings));
+        let bare = component.settings.is_null() || component.settings.as_map().is_some_and(Map::is_empty);
+        if bare && !protective {
+            return self.out.equivalent(Why::Unused, &place, blue, green);
+        }
+        let side = if on_blue { "blue" } else { "green" };
+        let detail = format!("only {side} defines {}, and nothing uses it", show(id));
+        let rule = if protective && !on_blue { &rules::UNUSED_PROTECTION } else { &rules::UNUSED };
+        self.out.finding(rule, &place, blue, green, Some(detail));
+    }
+
+    fn renamed(&mut self, section: Section, (blue, from): (&Model<'_>, &Id), (green, to): (&Model<'_>, &Id)) {
+        let (Some(b), Some(g)) = (blue.component(section, from), green.component(section, to)) else {
+            return;
+        };
+        let mut place = self.below(section.key());
+        place = place.at(&Path::of(&[b.written]), b.mark, g.mark);
+        let name =
+            |text: &str, mark: &Mark| Node::new(crossfade_yaml::Value::String(text.to_owned()), mark.clone());
+        let detail = format!("{} is called {} on green", b.written, g.written);
+        let (old, new) = (name(b.written, b.mark), name(g.written, g.mark));
+        self.out.finding(&rules::RENAMED, &place, Some(&old), Some(&new), Some(detail));
+    }
+
+    /// Names without a definition, and settings that name an extension which is not enabled.
+    fn undefined(&mut self, blue: &Model<'_>, green: &Model<'_>, renames: &Renames) {
+        let (of_blue, of_green) = (blue.undefined(), green.undefined());
+        for (key @ (section, id), mark) in &of_green {
+            if !of_blue.contains_key(key) {
+                self.dangling(&rules::UNDEFINED, *section, id, mark, "green");
+            }
+        }
+        for (key @ (section, id), mark) in &of_blue {
+            if !of_green.contains_key(key) {
+                self.dangling(&rules::UNDEFINED, *section, id, mark, "blue");
+            }
+        }
+        let before = blue.dangling_extensions();
+        for ((section, id, path), (node, at)) in green.dangling_extensions() {
+            if before.contains_key(&(section, renames.blue(section, &id), path)) {
+                continue;
+            }
+            let prefix = Path::of(&[section.key(), green.component(section, &id).map_or("", |c| c.written)]);
+            let place = self.below(&prefix.to_string()).at(&at, &Mark::nowhere(), &node.mark);
+            let auth = at.last_key() == "authenticator";
+            let rule = if auth { &rules::AUTHENTICATION } else { &rules::UNDEFINED };
+            let detail = "green names an extension that is not enabled under service.extensions".to_owned();
+            self.out.finding(rule, &place, None, Some(node), Some(detail));
+        }
+    }
+
+    fn dangling(&mut self, rule: &'static rules::Rule, section: Section, id: &Id, mark: &Mark, side: &str) {
+        let nowhere = Mark::nowhere();
+        let place = self.below(section.key());
+        let path = Path::of(&[&show(id)]);
+        let name = Node::new(crossfade_yaml::Value::String(show(id)), mark.clone());
+        let detail = format!("{side} names {} in its service, and does not define it", show(id));
+        if side == "green" {
+            self.out.finding(rule, &place.at(&path, &nowhere, mark), None, Some(&name), Some(detail));
+        } else {
+            self.out.finding(rule, &place.at(&path, mark, &nowhere), Some(&name), None, Some(detail));
+        }
+    }
+
+    /// What `service` holds beside pipelines and extensions.
+    fn service(&mut self, blue: &Node, green: &Node) {
+        let place = self.below("service");
+        let (b, g) = (entry(blue, "service"), entry(green, "service"));
+        let keys = keys_of(b.node, g.node);
+        for key in keys.iter().filter(|k| !matches!(k.as_str(), "pipelines" | "extensions")) {
+            let mut tree = Tree {
+                subject: Subject::Service,
+                place: &place,
+                context: self.context,
+                instead: None,
+                out: self.out,
+            };
+            tree.compare(&Path::of(&[key]), b.below(key), g.below(key));
+        }
+    }
+
+    /// Everything but `known`, with no idea what it means beyond its words.
+    fn rest(&mut self, blue: &Node, green: &Node, known: &[&str]) {
+        let place = self.below("");
+        let (b, g) = (Side::new(Some(blue), &blue.mark), Side::new(Some(green), &green.mark));
+        let mut tree = Tree {
+            subject: Subject::Other,
+            place: &place,
+            context: self.context,
+            instead: None,
+            out: self.out,
+        };
+        if known.is_empty() {
+            return tree.compare(&Path::default(), b, g);
+        }
+        for key in keys_of(b.node, g.node).iter().filter(|k| !known.contains(&k.as_str())) {
+            tree.compare(&Path::of(&[key]), b.below(key), g.below(key));
+        }
+    }
+
+    /// A section that is no map has no components; it is compared as it stands.
+    fn malformed(&mut self, section: Section, blue: &Node, green: &Node) {
+        let (b, g) = (entry(blue, section.key()), entry(green, section.key()));
+        let odd = |side: Side<'_>| side.node.is_some_and(|n| !n.is_null() && n.as_map().is_none());
+        if odd(b) || odd(g) {
+            let place = self.below("");
+            let mut tree = Tree {
+                subject: Subject::Other,
+                place: &place,
+                context: self.context,
+                instead: None,
+                out: self.out,
+            };
+            tree.compare(&Path::of(&[section.key()]), b, g);
+        }
+    }
+}
+
+/// A component's settings; none are an empty map.
+fn settings<'n>(node: &'n Node, mark: &'n Mark) -> Side<'n> {
+    Side::new(Some(node), mark)
+}
+
+fn entry<'n>(root: &'n Node, key: &str) -> Side<'n> {
+    Side::new(Some(root), &root.mark).below(key)
+}
+
+fn keys_of(blue: Option<&Node>, green: Option<&Node>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for (key, _) in [blue, green].into_iter().flatten().filter_map(Node::as_map).flat_map(Map::iter) {
+        if !out.contains(&key.name) {
+            out.push(key.name.clone());
+        }
+    }
+    out
+}

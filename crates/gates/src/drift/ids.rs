@@ -1,0 +1,48 @@
+//! Component ids: `type/name`, and the types that have two names.
+
+/// Exporters that go by two names; the others differ by underscores only (`spanmetrics`, `span_metrics`).
+const EXPORTER_ALIASES: [(&str, &str); 1] = [("otlpgrpc", "otlp")];
+
+/// A section of a Collector configuration that defines components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Section {
+    Receivers,
+    Processors,
+    Exporters,
+    Connectors,
+    Extensions,
+}
+
+impl Section {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Receivers, Self::Processors, Self::Exporters, Self::Connectors, Self::Extensions];
+
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Receivers => "receivers",
+            Self::Processors => "processors",
+            Self::Exporters => "exporters",
+            Self::Connectors => "connectors",
+            Self::Extensions => "extensions",
+        }
+    }
+}
+
+/// A component's id in one spelling, whatever the source's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id {
+    /// The type without underscores, aliases resolved: `otlp`, `spanmetrics`.
+    pub(crate) kind: String,
+    /// What follows the slash; empty if nothing does.
+    pub(crate) name: String,
+}
+
+impl Id {
+    /// Reads `type/name`; spaces around either do not count, as in the Collector.
+    pub(crate) fn read(section: Section, text: &str) -> Self {
+        let (kind, name) = text.split_once('/').unwrap_or((text, ""));
+        let plain = kind.trim().replace('_', "").to_lowercase();
+        let alias = EXPORTER_ALIASES.iter().find(|(from, _)| *from == plain && section == Section::Exporters);
+        Self { kind: alias.map_or(plain, |(_, to)| (*to).to_owned()), name: name.trim().to_owned() }
+    }
+}

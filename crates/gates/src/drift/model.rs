@@ -1,0 +1,181 @@
+//! A Collector configuration as the Collector sees it: components, pipelines, what uses what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crossfade_yaml::{Map, Mark, Node};
+
+use super::ids::{Id, Section};
+use super::path::Path;
+use super::values::names_extension;
+
+/// One side's configuration.
+pub(crate) struct Model<'n> {
+    pub(crate) root: &'n Node,
+    components: BTreeMap<(Section, Id), Component<'n>>,
+    pub(crate) pipelines: BTreeMap<Id, Pipeline<'n>>,
+    pub(crate) extensions: References<'n>,
+}
+
+/// A defined component.
+#[derive(Clone, Copy)]
+pub(crate) struct Component<'n> {
+    /// The id as written.
+    pub(crate) written: &'n str,
+    /// Where its key stands.
+    pub(crate) mark: &'n Mark,
+    pub(crate) settings: &'n Node,
+}
+
+/// A pipeline of `service.pipelines`.
+pub(crate) struct Pipeline<'n> {
+    pub(crate) written: &'n str,
+    pub(crate) mark: &'n Mark,
+    pub(crate) receivers: References<'n>,
+    pub(crate) processors: References<'n>,
+    pub(crate) exporters: References<'n>,
+}
+
+/// A list of component ids.
+#[derive(Clone)]
+pub(crate) struct References<'n> {
+    /// The list itself, if there is one.
+    pub(crate) node: Option<&'n Node>,
+    /// The mark of its key, or of what it is missing from.
+    pub(crate) mark: &'n Mark,
+    pub(crate) ids: Vec<Id>,
+    pub(crate) written: Vec<&'n str>,
+}
+
+impl<'n> Model<'n> {
+    /// Whether a tree is a Collector's (or Jaeger 2's) configuration.
+    pub(crate) fn is_collector(root: &Node) -> bool {
+        root.get("service").is_some_and(|s| s.get("pipelines").is_some() || s.get("extensions").is_some())
+            || (root.get("receivers").is_some() && root.get("exporters").is_some())
+    }
+
+    pub(crate) fn read(root: &'n Node) -> Self {
+        let mut components = BTreeMap::new();
+        for section in Section::ALL {
+            for (key, settings) in entries(root.get(section.key())) {
+                let component = Component { written: &key.name, mark: &key.mark, settings };
+                components.entry((section, Id::read(section, &key.name))).or_insert(component);
+            }
+        }
+        let service = root.get("service");
+        let pipelines = entries(service.and_then(|s| s.get("pipelines")))
+            .map(|(key, node)| {
+                let id = Id::read(Section::Processors, &key.name);
+                let list = |name: &str, section| References::read(section, node, name, &key.mark);
+                let pipeline = Pipeline {
+                    written: &key.name,
+                    mark: &key.mark,
+                    receivers: list("receivers", Section::Receivers),
+                    processors: list("processors", Section::Processors),
+                    exporters: list("exporters", Section::Exporters),
+                };
+                (id, pipeline)
+            })
+            .collect();
+        let extensions = match service {
+            Some(service) => References::read(Section::Extensions, service, "extensions", &service.mark),
+            None => References::read(Section::Extensions, root, "", &root.mark),
+        };
+        Self { root, components, pipelines, extensions }
+    }
+
+    pub(crate) fn component(&self, section: Section, id: &Id) -> Option<Component<'n>> {
+        self.components.get(&(section, id.clone())).copied()
+    }
+
+    pub(crate) fn ids(&self, section: Section) -> impl Iterator<Item = &Id> {
+        self.components.keys().filter(move |(s, _)| *s == section).map(|(_, id)| id)
+    }
+
+    /// A component's settings.
+    pub(crate) fn settings(&self, section: Section, id: &Id) -> Option<&'n Node> {
+        self.component(section, id).map(|c| c.settings)
+    }
+
+    /// Whether an id stands for a connector.
+    pub(crate) fn is_connector(&self, id: &Id) -> bool {
+        self.component(Section::Connectors, id).is_some()
+    }
+
+    /// The ids that a section's components are used under.
+    pub(crate) fn used(&self, section: Section) -> BTreeSet<Id> {
+        let all = self.pipelines.values();
+        match section {
+            Section::Receivers => all.flat_map(|p| &p.receivers.ids).cloned().collect(),
+            Section::Processors => all.flat_map(|p| &p.processors.ids).cloned().collect(),
+            Section::Exporters => all.flat_map(|p| &p.exporters.ids).cloned().collect(),
+            Section::Connectors => {
+                all.flat_map(|p| p.receivers.ids.iter().chain(&p.exporters.ids)).cloned().collect()
+            }
+            Section::Extensions => self.extensions.ids.iter().cloned().collect(),
+        }
+    }
+
+    /// Every name in a pipeline or under service.extensions that no definition stands behind, with its place.
+    pub(crate) fn undefined(&self) -> BTreeMap<(Section, Id), &'n Mark> {
+        let mut out = BTreeMap::new();
+        let mut look = |section: Section, references: &References<'n>| {
+            for id in &references.ids {
+                let connector =
+                    matches!(section, Section::Receivers | Section::Exporters) && self.is_connector(id);
+                if self.component(section, id).is_none() && !connector {
+                    out.insert((section, id.clone()), references.mark);
+                }
+            }
+        };
+        for pipeline in self.pipelines.values() {
+            look(Section::Receivers, &pipeline.receivers);
+            look(Section::Processors, &pipeline.processors);
+            look(Section::Exporters, &pipeline.exporters);
+        }
+        look(Section::Extensions, &self.extensions);
+        out
+    }
+
+    /// Settings that name an extension which is not enabled: the component, the path in it, the name.
+    pub(crate) fn dangling_extensions(&self) -> BTreeMap<(Section, Id, String), (&'n Node, Path)> {
+        let mut out = BTreeMap::new();
+        for ((section, id), component) in &self.components {
+            let mut found = Vec::new();
+            extension_names(&Path::default(), component.settings, &mut found);
+            for (path, node) in found {
+                let name = Id::read(Section::Extensions, node.as_str().unwrap_or_default());
+                if !self.extensions.ids.contains(&name) {
+                    out.insert((*section, id.clone(), path.to_string()), (node, path));
+                }
+            }
+        }
+        out
+    }
+}
+
+impl<'n> References<'n> {
+    fn read(section: Section, holder: &'n Node, key: &str, fallback: &'n Mark) -> Self {
+        let entry = holder.as_map().and_then(|m| m.entry(key));
+        let node = entry.map(|(_, node)| node).filter(|n| !n.is_null());
+        let items = node.and_then(Node::as_list).unwrap_or_default();
+        let written: Vec<&str> = items.iter().filter_map(Node::as_str).collect();
+        let ids = written.iter().map(|w| Id::read(section, w)).collect();
+        Self { node, mark: entry.map_or(fallback, |(key, _)| &key.mark), ids, written }
+    }
+}
+
+fn extension_names<'n>(path: &Path, node: &'n Node, found: &mut Vec<(Path, &'n Node)>) {
+    for (key, value) in entries(Some(node)) {
+        let below = path.key(&key.name);
+        if value.as_str().is_some() && names_extension(&below) {
+            found.push((below, value));
+        } else {
+            extension_names(&below, value, found);
+        }
+    }
+}
+
+/// The entries of a map; nothing for anything else.
+fn entries(node: Option<&Node>) -> impl Iterator<Item = (&crossfade_yaml::Key, &Node)> {
+    node.and_then(Node::as_map).into_iter().flat_map(Map::iter)
+}

@@ -1,0 +1,249 @@
+//! Pipelines side by side: who feeds them, what runs in which order, where they lead.
+
+use crossfade_yaml::Node;
+
+use super::classify::{authenticates, diagnoses, listens, protects, redacts, samples};
+use super::ids::{Id, Section};
+use super::model::{Model, Pipeline, References};
+use super::out::{Out, Place};
+use super::path::Path;
+use super::renames::Renames;
+use super::report::Why;
+use super::rules::{self, Rule};
+
+/// Compares all pipelines and the list of enabled extensions.
+pub(crate) struct Pipelines<'p, 'n, 'a> {
+    pub(crate) blue: &'p Model<'n>,
+    pub(crate) green: &'p Model<'n>,
+    pub(crate) renames: &'p Renames,
+    /// The document; the prefix is `service`.
+    pub(crate) place: &'p Place,
+    pub(crate) out: &'p mut Out<'a>,
+}
+
+impl Pipelines<'_, '_, '_> {
+    pub(crate) fn compare(&mut self) {
+        for (id, blue) in &self.blue.pipelines {
+            match self.green.pipelines.get(id) {
+                Some(green) => self.pipeline(blue, green),
+                None => self.missing(blue, true),
+            }
+        }
+        for (_, green) in self.green.pipelines.iter().filter(|(id, _)| !self.blue.pipelines.contains_key(id))
+        {
+            self.missing(green, false);
+        }
+        self.extensions();
+    }
+
+    fn missing(&mut self, pipeline: &Pipeline<'_>, on_blue: bool) {
+        let (model, other) = if on_blue { (self.blue, self.green) } else { (self.green, self.blue) };
+        let path = Path::of(&["pipelines", pipeline.written]);
+        let node = model.root.at(&["service", "pipelines", pipeline.written]);
+        let near =
+            other.root.as_map().and_then(|m| m.entry("service")).map_or(&other.root.mark, |(k, _)| &k.mark);
+        let place = match on_blue {
+            true => self.place.at(&path, pipeline.mark, near),
+            false => self.place.at(&path, near, pipeline.mark),
+        };
+        let (blue, green) = if on_blue { (node, None) } else { (None, node) };
+        let side = if on_blue { "blue" } else { "green" };
+        let detail = format!("only {side} has pipeline {}", pipeline.written);
+        self.out.finding(&rules::PIPELINE, &place, blue, green, Some(detail));
+        // What a new pipeline opens or sends to is new as well.
+        if !on_blue {
+            for id in &pipeline.receivers.ids {
+                let new =
+                    !self.blue.used(Section::Receivers).contains(&self.renames.blue(Section::Receivers, id));
+                if listens(Section::Receivers, &id.kind) && new {
+                    self.added_in_pipeline(&rules::LISTENER_ADDED, &place, node, id);
+                }
+            }
+            for id in pipeline.exporters.ids.iter().filter(|id| !self.green.is_connector(id)) {
+                let rule = self.exporter_rule(id, true);
+                self.added_in_pipeline(rule, &place, node, id);
+            }
+        }
+    }
+
+    fn added_in_pipeline(&mut self, rule: &'static Rule, place: &Place, node: Option<&Node>, id: &Id) {
+        let detail = format!("the new pipeline brings {}", show(id));
+        self.out.finding(rule, place, None, node, Some(detail));
+    }
+
+    fn pipeline(&mut self, blue: &Pipeline<'_>, green: &Pipeline<'_>) {
+        let name = green.written;
+        self.set(name, Section::Receivers, &blue.receivers, &green.receivers);
+        self.processors(name, blue, green);
+        self.set(name, Section::Exporters, &blue.exporters, &green.exporters);
+    }
+
+    /// Receivers or exporters: sets.
+    fn set(&mut self, name: &str, section: Section, blue: &References<'_>, green: &References<'_>) {
+        let place = self.place.at(&Path::of(&["pipelines", name, section.key()]), blue.mark, green.mark);
+        let (added, removed) = self.renames.changes(section, &blue.ids, &green.ids);
+        for id in &added {
+            let (rule, act) = match section {
+                Section::Receivers => (self.receiver_rule(id, true), "takes data from"),
+                _ => (self.exporter_rule(id, true), "also sends to"),
+            };
+            let detail = format!("pipeline {name}: green {act} {}", show(id));
+            self.out.finding(rule, &place, blue.node, green.node, Some(detail));
+        }
+        for id in &removed {
+            let (rule, act) = match section {
+                Section::Receivers => (self.receiver_rule(id, false), "takes data from"),
+                _ => (self.exporter_rule(id, false), "sends to"),
+            };
+            let detail = format!("pipeline {name}: green no longer {act} {}", show(id));
+            self.out.finding(rule, &place, blue.node, green.node, Some(detail));
+        }
+        if added.is_empty() && removed.is_empty() && blue.written != green.written {
+            let order = blue.ids != green.ids;
+            let why = if order { Why::Order } else { Why::Alias };
+            self.out.equivalent(why, &place, blue.node, green.node);
+        }
+    }
+
+    fn receiver_rule(&self, id: &Id, added: bool) -> &'static Rule {
+        let connector = self.green.is_connector(id) || self.blue.is_connector(id);
+        let before = self.blue.used(Section::Receivers).contains(id);
+        if added && !before && !connector && listens(Section::Receivers, &id.kind) {
+            &rules::LISTENER_ADDED
+        } else {
+            &rules::RECEIVER
+        }
+    }
+
+    fn exporter_rule(&self, id: &Id, added: bool) -> &'static Rule {
+        let model = if added { self.green } else { self.blue };
+        let basic = || {
+            let verbosity = model.settings(Section::Exporters, id).and_then(|n| n.get("verbosity"));
+            verbosity.and_then(Node::as_str).is_none_or(|v| v.eq_ignore_ascii_case("basic"))
+        };
+        match id.kind.as_str() {
+            _ if model.is_connector(id) => &rules::PROCESSING,
+            "nop" => &rules::SETTING,
+            "debug" if basic() || !added => &rules::SETTING,
+            "debug" => &rules::PAYLOAD_IN_LOGS,
+            _ if added => &rules::EXPORTER_ADDED,
+            _ => &rules::EXPORTER_REMOVED,
+        }
+    }
+
+    fn processors(&mut self, name: &str, blue: &Pipeline<'_>, green: &Pipeline<'_>) {
+        let (b, g) = (&blue.processors, &green.processors);
+        let place = self.place.at(&Path::of(&["pipelines", name, "processors"]), b.mark, g.mark);
+        let (added, removed) = self.renames.changes(Section::Processors, &b.ids, &g.ids);
+        let exporters = green.exporters.written.join(", ");
+        for id in &removed {
+            let still = self.green.component(Section::Processors, id).is_some();
+            let still = if still { "; it is still defined, but this pipeline does not use it" } else { "" };
+            let detail = format!("pipeline {name}: {} no longer runs before {exporters}{still}", show(id));
+            let rule = processor_rule(&id.kind, self.blue.settings(Section::Processors, id), true);
+            let fix = format!("add {} to service.pipelines.{name}.processors", show(id));
+            self.finding_with_fix(rule, &place, b.node, g.node, detail, fix);
+        }
+        for id in &added {
+            let detail = format!("pipeline {name}: {} now runs before {exporters}", show(id));
+            let rule = processor_rule(&id.kind, self.green.settings(Section::Processors, id), false);
+            let fix = format!("take {} out of service.pipelines.{name}.processors, or declare it", show(id));
+            self.finding_with_fix(rule, &place, b.node, g.node, detail, fix);
+        }
+        self.order(name, &place, b, g);
+        if added.is_empty() && removed.is_empty() && b.ids == g.ids && b.written != g.written {
+            self.out.equivalent(Why::Alias, &place, b.node, g.node);
+        }
+    }
+
+    fn order(&mut self, name: &str, place: &Place, blue: &References<'_>, green: &References<'_>) {
+        let green_ids: Vec<Id> =
+            green.ids.iter().map(|id| self.renames.blue(Section::Processors, id)).collect();
+        let limiter_first = |ids: &[Id]| ids.first().is_some_and(|id| id.kind == "memorylimiter");
+        let has_limiter = green_ids.iter().any(|id| id.kind == "memorylimiter");
+        let unlimited = limiter_first(&blue.ids) && !limiter_first(&green_ids) && has_limiter;
+        if unlimited {
+            let detail = format!("pipeline {name}: memory_limiter is no longer first");
+            self.out.finding(&rules::MEMORY_LIMITER, place, blue.node, green.node, Some(detail));
+        }
+        let inverted = inversions(&blue.ids, &green_ids);
+        let guards =
+            |id: &Id| protects(Section::Processors, &id.kind, self.blue.settings(Section::Processors, id));
+        let worst = inverted.iter().find(|(a, b)| guards(a) || guards(b)).or(inverted.first());
+        let Some((first, second)) = worst else { return };
+        // That the limiter moved has been said already.
+        if unlimited && inverted.iter().all(|(a, b)| [a, b].iter().any(|id| id.kind == "memorylimiter")) {
+            return;
+        }
+        let detail = format!("pipeline {name}: {} now runs before {}", show(second), show(first));
+        let rule =
+            if guards(first) || guards(second) { &rules::PROCESSOR_MOVED } else { &rules::PROCESSOR_ORDER };
+        self.out.finding(rule, place, blue.node, green.node, Some(detail));
+    }
+
+    fn extensions(&mut self) {
+        let (b, g) = (&self.blue.extensions, &self.green.extensions);
+        let place = self.place.at(&Path::of(&["extensions"]), b.mark, g.mark);
+        let (added, removed) = self.renames.changes(Section::Extensions, &b.ids, &g.ids);
+        let rule = |id: &Id| match id.kind.as_str() {
+            kind if authenticates(kind) => &rules::AUTHENTICATION,
+            kind if diagnoses(kind) => &rules::DIAGNOSTICS_EXPOSED,
+            kind if samples(kind) => &rules::SAMPLING,
+            _ => &rules::EXTENSION,
+        };
+        for (ids, act) in [(&added, "now enables"), (&removed, "no longer enables")] {
+            for id in ids.iter() {
+                let detail = format!("green {act} extension {}", show(id));
+                self.out.finding(rule(id), &place, b.node, g.node, Some(detail));
+            }
+        }
+        if added.is_empty() && removed.is_empty() && b.written != g.written {
+            let why = if b.ids == g.ids { Why::Alias } else { Why::Order };
+            self.out.equivalent(why, &place, b.node, g.node);
+        }
+    }
+
+    fn finding_with_fix(
+        &mut self,
+        rule: &'static Rule,
+        place: &Place,
+        blue: Option<&Node>,
+        green: Option<&Node>,
+        detail: String,
+        fix: String,
+    ) {
+        self.out.finding(rule, place, blue, green, Some(detail));
+        self.out.last_fix(fix);
+    }
+}
+
+fn processor_rule(kind: &str, settings: Option<&Node>, removed: bool) -> &'static Rule {
+    match kind {
+        "memorylimiter" => &rules::MEMORY_LIMITER,
+        "filter" => &rules::FILTER,
+        _ if samples(kind) => &rules::SAMPLING,
+        _ if redacts(kind, settings) && removed => &rules::REDACTION_REMOVED,
+        _ if redacts(kind, settings) => &rules::REDACTION_CHANGED,
+        "batch" => &rules::CAPACITY,
+        _ => &rules::PROCESSOR,
+    }
+}
+
+/// Pairs that both sides have, in blue's order, which green has the other way round.
+fn inversions(blue: &[Id], green: &[Id]) -> Vec<(Id, Id)> {
+    let place: std::collections::BTreeMap<&Id, usize> =
+        green.iter().enumerate().map(|(i, id)| (id, i)).collect();
+    let common: Vec<&Id> = blue.iter().filter(|id| place.contains_key(id)).collect();
+    let mut out = Vec::new();
+    for (i, first) in common.iter().enumerate() {
+        for second in common.iter().skip(i + 1).filter(|second| place[**second] < place[*first]) {
+            out.push(((*first).clone(), (*second).clone()));
+        }
+    }
+    out
+}
+
+/// An id for a sentence.
+pub(crate) fn show(id: &Id) -> String {
+    if id.name.is_empty() { id.kind.clone() } else { format!("{}/{}", id.kind, id.name) }
+}

@@ -1,0 +1,39 @@
+//! A report as text, as JSON, as SARIF, and as declarations to paste.
+
+mod sarif;
+mod text;
+
+use super::report::{DriftReport, Finding};
+pub use sarif::sarif;
+pub use text::{Detail, text};
+
+/// The report as JSON, indented; its shape is that of [`DriftReport`], `schema_version` first.
+pub fn json(report: &DriftReport) -> String {
+    serde_json::to_string_pretty(report).expect("a report holds only texts, numbers and lists")
+}
+
+/// The `allow` entries that would declare every difference which is not declared yet, as YAML to paste under `gates.drift`;
+/// empty if there is none. The reasons are left for a person to write.
+pub fn suggest(report: &DriftReport) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for finding in report.findings.iter().filter(|f| f.declared.is_none()) {
+        let line = entry(finding);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if lines.is_empty() { String::new() } else { format!("allow:\n{}", lines.concat()) }
+}
+
+fn entry(finding: &Finding) -> String {
+    let value = |v: &Option<String>| v.clone().unwrap_or_else(|| "null".to_owned());
+    let path = serde_json::Value::from(finding.path.as_str());
+    format!(
+        "  - path: {path}   # {} {}, {}\n    from: {}\n    to: {}\n    reason: \"\"\n",
+        finding.id,
+        finding.rule,
+        finding.class.word(),
+        value(&finding.blue),
+        value(&finding.green)
+    )
+}

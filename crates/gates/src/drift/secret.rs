@@ -1,0 +1,239 @@
+//! Values as text, with everything left out that may be a secret.
+//!
+//! A value is taken for a secret if its key says so (`password`, `token`, `api_key`, `headers`, `hmac_key`, …), or its text
+//! does (a PEM block, `Bearer …`, a JSON Web Token, credentials in a URL). It is better to hide too much: the keyed
+//! digest still tells whether two values are equal. A reference such as `${env:TOKEN}` is not the secret itself and stays.
+
+use crossfade_yaml::{Node, Value};
+
+use super::path::{Path, Segment};
+
+/// A keyed digest (HMAC-SHA-256, say), with the key bound by the caller. Keyed, because a bare digest of a short password can be guessed.
+pub type KeyedDigest<'a> = &'a dyn Fn(&[u8]) -> [u8; 32];
+
+/// Words that make a key a secret's, compared without `-`, `_` and case.
+const SECRET_WORDS: [&str; 20] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "sharedkey",
+    "accountkey",
+    "licensekey",
+    "hmackey",
+    "saskey",
+    "keypem",
+    "authorization",
+    "cookie",
+    "credential",
+    "connectionstring",
+    "dsn",
+    "signature",
+];
+
+/// Endings that make such a key harmless: it says where the secret is, or how it is called.
+const HARMLESS_ENDINGS: [&str; 11] = [
+    "file", "path", "url", "uri", "endpoint", "name", "header", "enabled", "interval", "timeout", "lifetime",
+];
+
+/// Keys whose whole content is hidden: request headers, and password files written inline.
+const HIDDEN_BELOW: [&str; 6] =
+    ["headers", "custom_headers", "default_headers", "extra_headers", "response_headers", "htpasswd"];
+
+/// Headers that carry no credential.
+const HARMLESS_HEADERS: [&str; 5] = ["accept", "content-type", "host", "user-agent", "x-scope-orgid"];
+
+/// Keys that name something within a list of headers.
+const HEADER_NAMES: [&str; 5] = ["key", "name", "header", "action", "from_context"];
+
+/// Writes values as YAML on one line.
+#[derive(Clone, Copy)]
+pub(crate) struct Redactor<'a> {
+    pub(crate) digest: KeyedDigest<'a>,
+}
+
+impl Redactor<'_> {
+    /// The value at `path` as text.
+    pub(crate) fn show(&self, path: &Path, node: &Node) -> String {
+        let hidden = is_hidden(path);
+        match &node.value {
+            Value::List(items) => {
+                let items: Vec<_> =
+                    items.iter().enumerate().map(|(i, n)| self.show(&path.with(item(i, n)), n)).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Value::Map(map) => {
+                let entries: Vec<_> = map
+                    .iter()
+                    .map(|(k, v)| format!("{}: {}", self.plain(&k.name), self.show(&path.key(&k.name), v)))
+                    .collect();
+                format!("{{{}}}", entries.join(", "))
+            }
+            Value::Null => "null".to_owned(),
+            Value::Bool(b) => b.to_string(),
+            Value::String(text) if hidden => self.hide_unless_reference(text),
+            Value::String(text) => self.plain(text),
+            Value::Int(_) | Value::Float(_) => {
+                let text = node.scalar_text().unwrap_or_default();
+                if hidden { self.redacted(&text) } else { text }
+            }
+        }
+    }
+
+    /// `<redacted sha256:9c1e03ab>`.
+    fn redacted(&self, text: &str) -> String {
+        let digest = (self.digest)(text.as_bytes());
+        let hex: String = digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
+        format!("<redacted sha256:{hex}>")
+    }
+
+    fn hide_unless_reference(&self, text: &str) -> String {
+        let rest = without_references(text);
+        let rest = rest.trim();
+        let harmless =
+            rest.is_empty() || ["Bearer", "Basic", "Token"].iter().any(|w| rest.eq_ignore_ascii_case(w));
+        if harmless && !text.is_empty() { quote(text) } else { self.redacted(text) }
+    }
+
+    /// A text that is not hidden for its place; parts of it may be for their form.
+    pub(crate) fn plain(&self, text: &str) -> String {
+        if looks_secret(text) {
+            return self.hide_unless_reference(text);
+        }
+        let text = self.hide_userinfo(text);
+        quote(&self.hide_assignments(&text))
+    }
+
+    /// `http://user:password@host` -> `http://<redacted…>@host`; likewise `user:password@host` without a scheme.
+    fn hide_userinfo(&self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("://") {
+            let (scheme, tail) = rest.split_at(at + 3);
+            let end =
+                tail.find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | ',') || c.is_whitespace());
+            let (authority, tail) = tail.split_at(end.unwrap_or(tail.len()));
+            out.push_str(scheme);
+            match authority.rsplit_once('@') {
+                Some((user, host)) => out.push_str(&format!("{}@{host}", self.redacted(user))),
+                None => out.push_str(authority),
+            }
+            rest = tail;
+        }
+        if out.is_empty()
+            && !rest.contains(char::is_whitespace)
+            && let Some((user, host)) = rest.rsplit_once('@').filter(|(user, _)| user.contains(':'))
+        {
+            return format!("{}@{host}", self.redacted(user));
+        }
+        out + rest
+    }
+
+    /// `?api_key=abc&x=1`, `password=abc host=db`, `--token=abc`: the values behind secret names.
+    fn hide_assignments(&self, text: &str) -> String {
+        if !text.contains('=') {
+            return text.to_owned();
+        }
+        let is_break = |c: char| c.is_whitespace() || matches!(c, '?' | '&' | ';' | ',');
+        let mut out = String::new();
+        for part in text.split_inclusive(is_break) {
+            let (body, tail) = match part.chars().last().filter(|c| is_break(*c)) {
+                Some(c) => part.split_at(part.len() - c.len_utf8()),
+                None => (part, ""),
+            };
+            match body.split_once('=').filter(|(name, value)| is_secret_key(name) && !value.is_empty()) {
+                // A quoted value may hold breaks: then nothing of the text is certain.
+                Some((_, value)) if value.starts_with(['\'', '"']) => return self.redacted(text),
+                Some((name, value)) => out.push_str(&format!("{name}={}{tail}", self.redacted(value))),
+                None => out.push_str(part),
+            }
+        }
+        out
+    }
+}
+
+/// How an item of a list is addressed: by what names it, else by its index.
+pub(crate) fn item(index: usize, node: &Node) -> Segment {
+    name_of(node).map_or(Segment::Index(index), |name| Segment::Item(name.to_owned()))
+}
+
+/// What names an item of a list of maps.
+pub(crate) fn name_of(node: &Node) -> Option<&str> {
+    ["name", "key", "job_name"].iter().find_map(|k| node.get(k)?.as_str())
+}
+
+/// Whether values at `path` are hidden for their place.
+pub(crate) fn is_hidden(path: &Path) -> bool {
+    let segments = path.segments();
+    let last = path.last_key();
+    let mut below_headers = false;
+    for (i, segment) in segments.iter().enumerate() {
+        match segment {
+            Segment::Key(key) if HIDDEN_BELOW.contains(&key.as_str()) => below_headers = true,
+            Segment::Key(key) if below_headers && i + 1 == segments.len() => {
+                let key = key.to_lowercase();
+                return !HARMLESS_HEADERS.contains(&key.as_str()) && !HEADER_NAMES.contains(&key.as_str());
+            }
+            Segment::Key(key) if is_secret_key(key) => return true,
+            // `actions: [{key: api_token, value: …}]`
+            Segment::Item(name) if is_secret_key(name) && last == "value" => return true,
+            _ => {}
+        }
+    }
+    below_headers
+}
+
+/// Whether a key says that its value is a secret.
+pub(crate) fn is_secret_key(key: &str) -> bool {
+    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+    SECRET_WORDS.iter().any(|w| plain.contains(w)) && !HARMLESS_ENDINGS.iter().any(|e| plain.ends_with(e))
+}
+
+/// Whether a text is a secret by its form.
+fn looks_secret(text: &str) -> bool {
+    let lower = text.trim_start().to_lowercase();
+    let jwt = text.starts_with("eyJ") && text.matches('.').count() == 2 && !text.contains(' ');
+    let prefixed =
+        ["AKIA", "ASIA", "ghp_", "gho_", "github_pat_", "glpat-", "glc_", "glsa_", "xoxb-", "xoxp-", "sk-"]
+            .iter()
+            .any(|p| text.starts_with(p) && text.len() >= p.len() + 12 && !text.contains(' '));
+    let json =
+        lower.starts_with('{') && SECRET_WORDS.iter().any(|w| lower.replace(['_', '-'], "").contains(w));
+    lower.starts_with("bearer ")
+        || lower.starts_with("basic ")
+        || (lower.contains("-----begin") && lower.contains("key"))
+        || jwt
+        || prefixed
+        || json
+}
+
+/// The text with every `${…}` taken out that has no default.
+fn without_references(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (before, tail) = rest.split_at(at);
+        out.push_str(before);
+        match tail.find('}') {
+            Some(end) if !tail[..end].contains(":-") => rest = &tail[end + 1..],
+            _ => return out + tail,
+        }
+    }
+    out + rest
+}
+
+/// Text as a YAML flow scalar: bare where that reads back as the same string, quoted otherwise.
+pub(crate) fn quote(text: &str) -> String {
+    let bare = !text.is_empty()
+        && text.chars().all(|c| c.is_alphanumeric() || "._-/:${}@<>= ()*+%".contains(c))
+        && text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '/' | '$' | '<'))
+        && !text.ends_with([' ', ':'])
+        && !text.contains(": ")
+        && !text.contains(['{', '}'])
+        && crossfade_yaml::parse(text, "").is_ok_and(|n| n.as_str() == Some(text));
+    if bare { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}

@@ -1,0 +1,359 @@
+//! Two trees of settings, side by side.
+
+use crossfade_yaml::{Map, Mark, Node, Value};
+
+use super::Context;
+use super::address::{Address, Exposure, OwnEndpoints};
+use super::classify::{Role, Subject, listens};
+use super::defaults;
+use super::ids::Section;
+use super::out::{Out, Place};
+use super::path::{Path, Segment};
+use super::report::Why;
+use super::rules::{self, Rule};
+use super::secret::name_of;
+use super::values::{Same, same};
+
+/// One side's value at a place.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'n> {
+    /// `None` where nothing is written.
+    pub(crate) node: Option<&'n Node>,
+    /// Its key's mark, or the nearest there is above it.
+    pub(crate) mark: &'n Mark,
+    /// The node is the default, not written.
+    assumed: bool,
+}
+
+impl<'n> Side<'n> {
+    pub(crate) fn new(node: Option<&'n Node>, mark: &'n Mark) -> Self {
+        Self { node, mark, assumed: false }
+    }
+
+    /// The value under a key.
+    pub(crate) fn below(self, key: &str) -> Self {
+        match self.node.and_then(Node::as_map).and_then(|m| m.entry(key)) {
+            Some((key, node)) => Self { node: Some(node), mark: &key.mark, ..self },
+            None => Self { node: None, ..self },
+        }
+    }
+
+    fn item(self, node: Option<&'n Node>) -> Self {
+        Self { node, mark: node.map_or(self.mark, |n| &n.mark), ..self }
+    }
+
+    /// What was written, for the report.
+    fn written(self) -> Option<&'n Node> {
+        self.node.filter(|_| !self.assumed)
+    }
+
+    fn value(self) -> Option<&'n Node> {
+        self.node.filter(|n| !n.is_null())
+    }
+}
+
+/// Compares the settings of one component, or of one section that is no list of components.
+pub(crate) struct Tree<'t, 'a> {
+    pub(crate) subject: Subject<'t>,
+    pub(crate) place: &'t Place,
+    pub(crate) context: &'t Context,
+    /// Every difference falls under this rule instead of its own: what nobody uses.
+    pub(crate) instead: Option<&'static Rule>,
+    pub(crate) out: &'t mut Out<'a>,
+}
+
+impl Tree<'_, '_> {
+    pub(crate) fn compare(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let default = self.default(path);
+        let assume = |side: Side<'_>| side.value().is_none();
+        match &default {
+            Some(default) if assume(blue) != assume(green) => {
+                let blue =
+                    if assume(blue) { Side { node: Some(default), assumed: true, ..blue } } else { blue };
+                let green =
+                    if assume(green) { Side { node: Some(default), assumed: true, ..green } } else { green };
+                self.present(path, blue, green);
+            }
+            Some(_) if assume(blue) => {}
+            _ => self.present(path, blue, green),
+        }
+    }
+
+    /// Both sides as they are, defaults filled in.
+    fn present(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let empty = Value::Map(Map::new());
+        let kind =
+            |side: Side<'_>| side.node.map(|n| if n.is_null() { empty.clone() } else { n.value.clone() });
+        match (blue.node.map(|n| &n.value), green.node.map(|n| &n.value)) {
+            (None, None) => {}
+            (Some(Value::List(b)), Some(Value::List(g))) => self.lists(path, (blue, b), (green, g)),
+            (None, Some(Value::Map(map))) | (Some(Value::Map(map)), None)
+                if !map.is_empty() && !self.presence_tells(path) =>
+            {
+                self.maps(path, blue, green);
+            }
+            (Some(_), Some(_))
+                if matches!((kind(blue), kind(green)), (Some(Value::Map(_)), Some(Value::Map(_)))) =>
+            {
+                self.maps(path, blue, green);
+            }
+            _ => self.leaf(path, blue, green),
+        }
+    }
+
+    fn maps(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let keys = |side: Side<'_>| -> Vec<String> {
+            let map = side.node.and_then(Node::as_map);
+            map.map(|m| m.iter().map(|(k, _)| k.name.clone()).collect()).unwrap_or_default()
+        };
+        let blue_keys = keys(blue);
+        let mut all = blue_keys.clone();
+        let known: std::collections::BTreeSet<_> = blue_keys.into_iter().collect();
+        all.extend(keys(green).into_iter().filter(|k| !known.contains(k)));
+        for key in all {
+            self.compare(&path.key(&key), blue.below(&key), green.below(&key));
+        }
+    }
+
+    fn lists(&mut self, path: &Path, (blue, b): (Side<'_>, &[Node]), (green, g): (Side<'_>, &[Node])) {
+        match same(path, blue.node.expect("a list"), green.node.expect("a list")) {
+            Same::Yes if !blue.assumed && !green.assumed => return,
+            Same::No => {}
+            _ if self.subject.address_role(path) == Some(Role::Destination) => {}
+            Same::Yes => return self.same(Why::Default, path, blue, green),
+            Same::Because(why) => return self.same(why, path, blue, green),
+        }
+        if self.subject.address_role(path) == Some(Role::Destination) {
+            return self.destinations(path, (blue, b), (green, g));
+        }
+        if let (Some(blue_names), Some(green_names)) = (names(b), names(g)) {
+            return self.named_items(path, (blue, b, &blue_names), (green, g, &green_names));
+        }
+        if b.len() == g.len() && b.iter().chain(g).any(|n| n.as_map().is_some()) {
+            for (i, (b, g)) in b.iter().zip(g).enumerate() {
+                let at = path.with(Segment::Index(i));
+                self.compare(&at, blue.item(Some(b)), green.item(Some(g)));
+            }
+            return;
+        }
+        self.differ(path, blue, green, None);
+    }
+
+    fn named_items(
+        &mut self,
+        path: &Path,
+        (blue, b, blue_names): (Side<'_>, &[Node], &[&str]),
+        (green, g, green_names): (Side<'_>, &[Node], &[&str]),
+    ) {
+        let find = |names: &[&str], name: &str| names.iter().position(|n| *n == name);
+        for (i, name) in blue_names.iter().enumerate() {
+            let at = path.with(Segment::Item((*name).to_owned()));
+            let other = find(green_names, name).and_then(|j| g.get(j));
+            self.whole_item(&at, blue.item(b.get(i)), green.item(other));
+        }
+        for (j, name) in green_names.iter().enumerate().filter(|(_, n)| find(blue_names, n).is_none()) {
+            let at = path.with(Segment::Item((*name).to_owned()));
+            self.whole_item(&at, blue.item(None), green.item(g.get(j)));
+        }
+        let common = |from: &[&str], other: &[&str]| -> Vec<String> {
+            from.iter().filter(|n| other.contains(n)).map(|n| (*n).to_owned()).collect()
+        };
+        if common(blue_names, green_names) != common(green_names, blue_names) {
+            let detail = "the same items stand in another order".to_owned();
+            self.differ(path, blue, green, Some(detail));
+        }
+    }
+
+    /// An item that only one side has is one difference, not one for each of its fields.
+    fn whole_item(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        match (blue.node, green.node) {
+            (Some(_), Some(_)) => self.compare(path, blue, green),
+            _ => self.differ(path, blue, green, None),
+        }
+    }
+
+    fn leaf(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let (Some(b), Some(g)) = (blue.value(), green.value()) else {
+            return self.one_sided(path, blue, green);
+        };
+        let role = self.subject.address_role(path);
+        if role == Some(Role::Destination) && self.crosses_over(path, &[b], &[g], blue, green) {
+            return;
+        }
+        match (same(path, b, g), role) {
+            (Same::Yes, _) if !blue.assumed && !green.assumed => {}
+            (Same::Yes, _) => self.same(Why::Default, path, blue, green),
+            (Same::Because(_), _) if blue.assumed || green.assumed => {
+                self.same(Why::Default, path, blue, green)
+            }
+            (Same::Because(why), _) => self.same(why, path, blue, green),
+            (Same::No, Some(Role::Listener)) => self.listener(path, (blue, b), (green, g)),
+            (Same::No, Some(Role::Destination)) => self.destination(path, (blue, b), (green, g)),
+            (Same::No, None) if self.is_listener_port(path) => self.same(Why::OwnEndpoint, path, blue, green),
+            (Same::No, None) => self.differ(path, blue, green, None),
+        }
+    }
+
+    /// A value, or an empty block, that only one side has.
+    fn one_sided(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let written = blue.written().or(green.written());
+        let empty = written.is_none_or(|n| n.is_null() || n.as_map().is_some_and(Map::is_empty));
+        let meaningless = match self.subject {
+            Subject::Component { section, .. } => defaults::empty_is_absent(section, path),
+            Subject::Service | Subject::Other => true,
+        };
+        if blue.node.is_some() == green.node.is_some() && empty {
+            return;
+        }
+        if empty && meaningless {
+            return self.same(Why::Default, path, blue, green);
+        }
+        self.differ(path, blue, green, None);
+    }
+
+    fn listener(&mut self, path: &Path, (blue, b): (Side<'_>, &Node), (green, g): (Side<'_>, &Node)) {
+        let read = |n: &Node| Address::read(&n.scalar_text().unwrap_or_default());
+        let (from, to) = (read(b), read(g));
+        let both_own = self.context.blue.lists(&from) && self.context.green.lists(&to);
+        let specific =
+            matches!((from.exposure(), to.exposure()), (Exposure::Specific(_), Exposure::Specific(_)));
+        let equal = from.exposure() == to.exposure() || (specific && both_own);
+        if !equal || from.encrypted() != to.encrypted() || from.rest != to.rest {
+            let detail = format!(
+                "green listens on {}, blue on {}",
+                self.out.words(&to.exposure().words()),
+                self.out.words(&from.exposure().words())
+            );
+            return self.differ(path, blue, green, Some(detail));
+        }
+        let why = if from.port == to.port { Why::Alias } else { Why::OwnEndpoint };
+        self.same(why, path, blue, green);
+    }
+
+    fn destination(&mut self, path: &Path, (blue, b): (Side<'_>, &Node), (green, g): (Side<'_>, &Node)) {
+        let read = |n: &Node| Address::read(&n.scalar_text().unwrap_or_default());
+        let (from, to) = (read(b), read(g));
+        let place = (&from.host, &from.port) == (&to.host, &to.port);
+        let own = self.context.blue.own(&from) && self.context.green.own(&to);
+        if !(place || own) || from.rest != to.rest {
+            return self.differ(path, blue, green, None);
+        }
+        if from.encrypted() != to.encrypted()
+            && (from.encrypted() == Some(true) || to.encrypted() == Some(true))
+        {
+            let detail = "only one of the two addresses asks for encryption".to_owned();
+            return self.differ_by(&rules::TRANSPORT_ENCRYPTION, path, blue, green, Some(detail));
+        }
+        self.same(if place { Why::Alias } else { Why::OwnEndpoint }, path, blue, green);
+    }
+
+    fn destinations(&mut self, path: &Path, (blue, b): (Side<'_>, &[Node]), (green, g): (Side<'_>, &[Node])) {
+        let (from, to): (Vec<_>, Vec<_>) = (b.iter().collect(), g.iter().collect());
+        if self.crosses_over(path, &from, &to, blue, green) {
+            return;
+        }
+        let own = |nodes: &[Node], endpoints: &OwnEndpoints| {
+            let read = |n: &Node| Address::read(&n.scalar_text().unwrap_or_default());
+            nodes.iter().all(|n| n.scalar_text().is_some() && endpoints.own(&read(n)))
+        };
+        match same(path, blue.node.expect("a list"), green.node.expect("a list")) {
+            Same::Yes => {}
+            Same::Because(why) => self.same(why, path, blue, green),
+            Same::No if b.len() == g.len() && own(b, &self.context.blue) && own(g, &self.context.green) => {
+                self.same(Why::OwnEndpoint, path, blue, green);
+            }
+            Same::No => self.differ(path, blue, green, None),
+        }
+    }
+
+    /// Blue sends to its own backend, and green to blue's: found even where both configurations are equal.
+    fn crosses_over(
+        &mut self,
+        path: &Path,
+        b: &[&Node],
+        g: &[&Node],
+        blue: Side<'_>,
+        green: Side<'_>,
+    ) -> bool {
+        let Context { blue: blues, green: greens } = self.context;
+        let read = |n: &&Node| Address::read(&n.scalar_text().unwrap_or_default());
+        let of_blue = |a: &Address| blues.lists(a) && !greens.own(a);
+        let crosses = !greens.is_empty()
+            && b.iter().map(read).any(|a| blues.own(&a))
+            && g.iter().map(read).any(|a| of_blue(&a));
+        if crosses {
+            self.differ_by(&rules::OTHER_ENVIRONMENT, path, blue, green, None);
+        }
+        crosses
+    }
+
+    /// `host` and `port` of a listener may stand apart; the port is each side's own.
+    fn is_listener_port(&self, path: &Path) -> bool {
+        path.last_key() == "port" && matches!(self.subject, Subject::Service) && path.keys().contains(&"pull")
+    }
+
+    /// Whether a block means something by being there, whatever is in it.
+    fn presence_tells(&self, path: &Path) -> bool {
+        let Subject::Component { section, kind } = self.subject else { return false };
+        let keys = path.keys();
+        match section {
+            Section::Receivers => {
+                (keys.len() == 2 && matches!(keys[0], "protocols" | "scrapers"))
+                    || (keys.last() == Some(&"tls") && listens(section, kind))
+            }
+            Section::Extensions => {
+                keys.len() == 1 && matches!(keys[0], "http" | "grpc") && kind != "jaegerquery"
+            }
+            _ => false,
+        }
+    }
+
+    fn default(&self, path: &Path) -> Option<Node> {
+        match self.subject {
+            Subject::Component { section, kind } => defaults::component(section, kind, path),
+            Subject::Service => defaults::service(path),
+            Subject::Other => None,
+        }
+    }
+
+    fn same(&mut self, why: Why, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let place = self.place.at(path, blue.mark, green.mark);
+        self.out.equivalent(why, &place, blue.written(), green.written());
+    }
+
+    fn differ(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>, detail: Option<String>) {
+        self.differ_by(self.subject.rule(path), path, blue, green, detail);
+    }
+
+    fn differ_by(
+        &mut self,
+        rule: &'static Rule,
+        path: &Path,
+        blue: Side<'_>,
+        green: Side<'_>,
+        detail: Option<String>,
+    ) {
+        let place = self.place.at(path, blue.mark, green.mark);
+        let rule = self.instead.unwrap_or(rule);
+        let detail = detail.or_else(|| self.assumption(blue, green));
+        self.out.finding(rule, &place, blue.written(), green.written(), detail);
+    }
+
+    /// A side that writes nothing still has a value: say which.
+    fn assumption(&self, blue: Side<'_>, green: Side<'_>) -> Option<String> {
+        let default = |side: Side<'_>| side.node.filter(|_| side.assumed).and_then(Node::scalar_text);
+        match (default(blue), default(green)) {
+            (Some(value), _) => Some(format!("blue has the default, {}", self.out.words(&value))),
+            (_, Some(value)) => Some(format!("green has the default, {}", self.out.words(&value))),
+            _ => None,
+        }
+    }
+}
+
+/// The items' names, if every item has one and no two are alike.
+fn names(items: &[Node]) -> Option<Vec<&str>> {
+    let names: Option<Vec<&str>> = items.iter().map(name_of).collect();
+    let names = names?;
+    let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+    (distinct.len() == names.len()).then_some(names)
+}

@@ -1,0 +1,26 @@
+//! The probe gate: synthetic traces, written to an environment and read back from it.
+//!
+//! A seed and a time make the traces, so that what is expected can be made again from two numbers. They are rich - every
+//! span kind, attributes of every type, events, links, all states, two services - because a store that loses one of these
+//! loses it for everybody. They hold made-up numbers only, under a service name of their own ([`SERVICE`], [`PEER_SERVICE`]), so
+//! that they can be told apart and purged.
+//!
+//! An environment may *add* to a span (a host name, a cluster); whatever it loses, changes or repeats is a finding.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`model`] | spans as the probe sees them, whatever protocol they came by |
+//! | [`generate`](mod@generate) | seed and time to expected traces |
+//! | [`compare`](mod@compare) | expected against read, span by span |
+//! | [`report`] | findings, counts, the verdict, and how they are shown |
+
+pub mod compare;
+pub mod generate;
+pub mod model;
+pub mod report;
+#[cfg(test)]
+mod tests;
+
+pub use compare::{Repeats, compare};
+pub use generate::{PEER_SERVICE, SERVICE, Trace, generate};
+pub use report::{Failure, Finding, ProbeReport, Summary, TraceResult, Verdict};

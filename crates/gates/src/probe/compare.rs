@@ -1,0 +1,181 @@
+//! Expected against read, span by span.
+
+use std::collections::BTreeMap;
+
+use super::generate::Trace;
+use super::model::{AttributeValue, Attributes, Event, Span, SpanId, base64};
+use super::report::{Failure, Finding};
+
+/// Whether the writer may have written a span twice (it sent a request again after no answer came).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeats {
+    /// Each span was written once: one that comes back twice is a finding.
+    Unexpected,
+    /// A span may come back twice.
+    Possible,
+}
+
+/// What of `expected` did not come back as it was written; nothing if the trace is whole.
+///
+/// Lists, maps and bytes may come back as their JSON or base64 text, which is how stores without these types keep them.
+/// Attributes that were added are no findings.
+pub fn compare(expected: &Trace, read: &[Span], repeats: Repeats) -> Vec<Finding> {
+    if read.is_empty() {
+        let detail = "the trace cannot be found".to_owned();
+        return vec![Finding::new(Failure::NotFound, expected.id, detail)];
+    }
+    let mut by_id: BTreeMap<SpanId, Vec<&Span>> = BTreeMap::new();
+    for span in read {
+        by_id.entry(span.span_id).or_default().push(span);
+    }
+    let mut findings = Vec::new();
+    missing(expected, &by_id, &mut findings);
+    extra(expected, &by_id, repeats, &mut findings);
+    for span in &expected.spans {
+        for back in by_id.get(&span.span_id).into_iter().flatten() {
+            differences(span, back, &mut findings);
+        }
+    }
+    findings
+}
+
+fn missing(expected: &Trace, read: &BTreeMap<SpanId, Vec<&Span>>, findings: &mut Vec<Finding>) {
+    let gone: Vec<&Span> = expected.spans.iter().filter(|s| !read.contains_key(&s.span_id)).collect();
+    if gone.is_empty() {
+        return;
+    }
+    let names: Vec<String> =
+        gone.iter().map(|s| format!("{} `{}` of {}", s.kind.word(), s.name, s.service())).collect();
+    let detail =
+        format!("{} of {} spans are missing: {}", gone.len(), expected.spans.len(), names.join(", "));
+    let mut finding = Finding::new(Failure::MissingSpans, expected.id, detail);
+    finding.span_id = gone.first().map(|s| s.span_id);
+    finding.kinds = gone.iter().map(|s| s.kind).collect();
+    findings.push(finding);
+}
+
+fn extra(
+    expected: &Trace,
+    read: &BTreeMap<SpanId, Vec<&Span>>,
+    repeats: Repeats,
+    findings: &mut Vec<Finding>,
+) {
+    for (id, spans) in read {
+        let known = expected.spans.iter().any(|s| s.span_id == *id);
+        let detail = match (known, spans.as_slice()) {
+            (false, [span, ..]) => format!("span `{}` of {} was never written", span.name, span.service()),
+            (true, [span, _, ..]) if repeats == Repeats::Unexpected => {
+                format!("span `{}` came back {} times", span.name, spans.len())
+            }
+            _ => continue,
+        };
+        let mut finding = Finding::new(Failure::ExtraSpans, expected.id, detail);
+        finding.span_id = Some(*id);
+        findings.push(finding);
+    }
+}
+
+fn differences(expected: &Span, read: &Span, findings: &mut Vec<Finding>) {
+    let mut put = |field: String, wanted: String, found: String| {
+        let detail = format!("span `{}` of {}: {field} differs", expected.name, expected.service());
+        let mut finding = Finding::new(Failure::IncorrectSpan, expected.trace_id, detail);
+        finding.span_id = Some(expected.span_id);
+        finding.field = Some(field);
+        finding.expected = Some(wanted);
+        finding.found = Some(found);
+        findings.push(finding);
+    };
+    let parent = |s: &Span| s.parent.map_or_else(|| "none".to_owned(), |p| p.to_string());
+    let plain = [
+        ("trace_id", expected.trace_id.to_string(), read.trace_id.to_string()),
+        ("parent_span_id", parent(expected), parent(read)),
+        ("trace_state", expected.trace_state.clone(), read.trace_state.clone()),
+        ("scope.name", expected.scope.clone(), read.scope.clone()),
+        ("scope.version", expected.scope_version.clone(), read.scope_version.clone()),
+        ("name", expected.name.clone(), read.name.clone()),
+        ("kind", expected.kind.word().to_owned(), read.kind.word().to_owned()),
+        ("start_time", expected.start.to_string(), read.start.to_string()),
+        ("end_time", expected.end.to_string(), read.end.to_string()),
+        ("status.code", format!("{:?}", expected.status), format!("{:?}", read.status)),
+        ("status.message", expected.status_message.clone(), read.status_message.clone()),
+        ("links", links(expected), links(read)),
+    ];
+    for (field, wanted, found) in plain {
+        if wanted != found {
+            put(field.to_owned(), wanted, found);
+        }
+    }
+    attributes("resource", &expected.resource, &read.resource, &mut put);
+    attributes("attributes", &expected.attributes, &read.attributes, &mut put);
+    events(&expected.events, &read.events, &mut put);
+}
+
+fn links(span: &Span) -> String {
+    let mut all: Vec<String> = span.links.iter().map(|l| format!("{}-{}", l.trace_id, l.span_id)).collect();
+    // A store that knows references only lists the parent among them.
+    all.retain(|l| {
+        span.parent.is_none_or(|p| *l != format!("{}-{p}", span.trace_id)) || span.links.len() == 1
+    });
+    all.sort();
+    all.dedup();
+    all.join(", ")
+}
+
+fn attributes(
+    place: &str,
+    expected: &Attributes,
+    read: &Attributes,
+    put: &mut impl FnMut(String, String, String),
+) {
+    for (key, wanted) in expected {
+        let found = read.get(key);
+        if !found.is_some_and(|f| same_value(wanted, f)) {
+            let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
+            put(format!("{place}[{key}]"), cut(&wanted.to_string()), cut(&found));
+        }
+    }
+}
+
+fn events(expected: &[Event], read: &[Event], put: &mut impl FnMut(String, String, String)) {
+    if expected.len() != read.len() {
+        return put(
+            "events".to_owned(),
+            format!("{} events", expected.len()),
+            format!("{} events", read.len()),
+        );
+    }
+    let mut sorted: Vec<&Event> = read.iter().collect();
+    sorted.sort_by(|a, b| (a.time, &a.name).cmp(&(b.time, &b.name)));
+    let mut wanted: Vec<&Event> = expected.iter().collect();
+    wanted.sort_by(|a, b| (a.time, &a.name).cmp(&(b.time, &b.name)));
+    for (i, (e, r)) in wanted.iter().zip(sorted).enumerate() {
+        if e.name != r.name {
+            put(format!("events[{i}].name"), e.name.clone(), r.name.clone());
+        }
+        if e.time != r.time {
+            put(format!("events[{i}].time"), e.time.to_string(), r.time.to_string());
+        }
+        attributes(&format!("events[{i}].attributes"), &e.attributes, &r.attributes, put);
+    }
+}
+
+fn same_value(expected: &AttributeValue, read: &AttributeValue) -> bool {
+    use AttributeValue::{Array, Bytes, Double, Map, String};
+    match (expected, read) {
+        (Double(e), Double(r)) => e.to_bits() == r.to_bits(),
+        (Bytes(e), String(r)) => base64(e) == *r,
+        (Array(_) | Map(_), String(r)) => {
+            serde_json::from_str::<serde_json::Value>(r).is_ok_and(|json| json == expected.to_json())
+        }
+        _ => expected == read,
+    }
+}
+
+/// A value short enough for a report: where it was cut shows in its length.
+fn cut(text: &str) -> String {
+    let length = text.chars().count();
+    if length <= 200 {
+        return text.to_owned();
+    }
+    format!("{}… ({length} characters)", text.chars().take(60).collect::<String>())
+}

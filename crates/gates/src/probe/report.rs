@@ -1,0 +1,347 @@
+//! Findings, counts and the verdict.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::model::{Kind, SpanId, TraceId};
+
+/// How a trace can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// It was written, and cannot be read.
+    NotFound,
+    /// Some of its spans cannot be read.
+    MissingSpans,
+    /// Spans came back that were not written, or more than once.
+    ExtraSpans,
+    /// A span came back changed.
+    IncorrectSpan,
+    /// It could not be written, or the question could not be asked.
+    RequestFailed,
+}
+
+impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::NotFound, Self::MissingSpans, Self::ExtraSpans, Self::IncorrectSpan, Self::RequestFailed];
+
+    /// The stable id.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::NotFound => "CF-PROBE-001",
+            Self::MissingSpans => "CF-PROBE-002",
+            Self::ExtraSpans => "CF-PROBE-003",
+            Self::IncorrectSpan => "CF-PROBE-004",
+            Self::RequestFailed => "CF-PROBE-005",
+        }
+    }
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::MissingSpans => "missing_spans",
+            Self::ExtraSpans => "extra_spans",
+            Self::IncorrectSpan => "incorrect_span",
+            Self::RequestFailed => "request_failed",
+        }
+    }
+
+    /// What was found.
+    pub const fn what(self) -> &'static str {
+        match self {
+            Self::NotFound => "A probe trace was accepted, and could not be read before the deadline.",
+            Self::MissingSpans => {
+                "Spans of a probe trace were accepted, and could not be read before the deadline."
+            }
+            Self::ExtraSpans => "Spans came back that the probe did not write, or came back more than once.",
+            Self::IncorrectSpan => "A span came back with another value than it was written with.",
+            Self::RequestFailed => {
+                "A probe trace could not be written, or the environment could not be asked for it."
+            }
+        }
+    }
+
+    /// Why it matters.
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::NotFound => {
+                "What happens to the probe happens to everybody's traces: they are accepted and gone."
+            }
+            Self::MissingSpans => {
+                "Something between the OTLP endpoint and the store drops spans: a filter, sampling, a limit, a full queue. \
+                 Traces then have holes."
+            }
+            Self::ExtraSpans => {
+                "Duplicates distort counts and rates; foreign spans mean that trace ids are mixed up."
+            }
+            Self::IncorrectSpan => {
+                "A processor or a limit of the store changes what is recorded; an investigation would read something that \
+                 was not so."
+            }
+            Self::RequestFailed => {
+                "Without an answer nothing is known about the environment, and what is not known does not pass."
+            }
+        }
+    }
+
+    /// What to do.
+    pub const fn fix(self) -> &'static str {
+        match self {
+            Self::NotFound => {
+                "Check that the query endpoint reads the store that the OTLP endpoint writes; look for sampling and filters \
+                 on the way; raise the probe's deadline if the store is slow to make traces readable."
+            }
+            Self::MissingSpans => {
+                "Look at the kinds and services of the missing spans, and for a filter, sampling or limit that fits them."
+            }
+            Self::ExtraSpans => {
+                "Look for two exporters or pipelines that lead to the same store, and for retries."
+            }
+            Self::IncorrectSpan => {
+                "Look at the field: for a processor that sets it, or a limit of the store that cuts it."
+            }
+            Self::RequestFailed => "Check address, port, protocol and network; the detail has the error.",
+        }
+    }
+}
+
+/// One thing wrong with one trace.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// `CF-PROBE-002`.
+    pub id: &'static str,
+    /// The kind of failure.
+    pub failure: Failure,
+    /// Which trace.
+    #[serde(serialize_with = "text")]
+    pub trace_id: TraceId,
+    /// Which span, or the first of several.
+    #[serde(serialize_with = "optional_text")]
+    pub span_id: Option<SpanId>,
+    /// Kinds of the spans that are missing.
+    #[serde(serialize_with = "kinds")]
+    pub kinds: Vec<Kind>,
+    /// Which field of the span.
+    pub field: Option<String>,
+    /// What was written there.
+    pub expected: Option<String>,
+    /// What came back.
+    pub found: Option<String>,
+    /// In one sentence.
+    pub detail: String,
+    /// For `request_failed`: whether the environment answered at all. One that cannot be reached is no verdict.
+    pub answered: bool,
+}
+
+/// What became of one trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceResult {
+    /// Which.
+    pub trace_id: TraceId,
+    /// From the answer to the export until the trace read back whole; `None` if it never did.
+    pub read_back: Option<Duration>,
+    /// Nothing if the trace is whole.
+    pub findings: Vec<Finding>,
+}
+
+/// What a probe run found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbeReport {
+    /// Always 1 today; grows when a field changes its meaning.
+    pub schema_version: u32,
+    /// The seed: with `at` and the number of traces, it makes them again.
+    #[serde(serialize_with = "text")]
+    pub seed: u64,
+    /// When the traces were made, in nanoseconds since 1970.
+    #[serde(serialize_with = "text")]
+    pub at: u64,
+    /// Counts.
+    pub summary: Summary,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The findings, at most [`FINDINGS_MAX`].
+    pub findings: Vec<Finding>,
+    /// How many more there were.
+    pub findings_left_out: u32,
+}
+
+/// Counts of a probe run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Traces tried.
+    pub traces: u32,
+    /// Traces that read back whole and unchanged.
+    pub whole: u32,
+    /// The others.
+    pub failed: u32,
+    /// Traces by failure; a trace may fail in several ways.
+    pub failures: BTreeMap<Failure, u32>,
+    /// Missing spans by kind.
+    pub missing_kinds: BTreeMap<&'static str, u32>,
+    /// Incorrect fields, and how many spans have each.
+    pub incorrect_fields: BTreeMap<String, u32>,
+    /// How long until half of the whole traces could be read, in milliseconds.
+    pub read_back_p50_ms: Option<u32>,
+    /// How long until 99 % of the whole traces could be read, in milliseconds.
+    pub read_back_p99_ms: Option<u32>,
+    /// How long until the last whole trace could be read, in milliseconds.
+    pub read_back_max_ms: Option<u32>,
+}
+
+/// What a probe run says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every trace came back whole.
+    Pass,
+    /// Something was lost, changed or refused.
+    Fail,
+    /// The environment could not be asked. Never passes.
+    NoVerdict,
+}
+
+/// More findings than this are counted only.
+pub const FINDINGS_MAX: usize = 200;
+
+impl Finding {
+    pub(crate) fn new(failure: Failure, trace_id: TraceId, detail: String) -> Self {
+        Self {
+            id: failure.id(),
+            failure,
+            trace_id,
+            span_id: None,
+            kinds: Vec::new(),
+            field: None,
+            expected: None,
+            found: None,
+            detail,
+            answered: true,
+        }
+    }
+
+    /// A request that was refused (`answered`), or that nobody answered.
+    pub fn request_failed(trace_id: TraceId, detail: impl Into<String>, answered: bool) -> Self {
+        Self { answered, ..Self::new(Failure::RequestFailed, trace_id, detail.into()) }
+    }
+}
+
+impl ProbeReport {
+    /// Sums up the results of the traces made from `seed` and `at`.
+    pub fn new(seed: u64, at: u64, results: &[TraceResult]) -> Self {
+        let all: Vec<&Finding> = results.iter().flat_map(|r| &r.findings).collect();
+        let verdict =
+            if results.is_empty() || all.iter().any(|f| !f.answered) && all.iter().all(|f| !f.answered) {
+                Verdict::NoVerdict
+            } else if all.is_empty() {
+                Verdict::Pass
+            } else {
+                Verdict::Fail
+            };
+        let kept: Vec<Finding> = all.iter().take(FINDINGS_MAX).map(|f| (*f).clone()).collect();
+        let findings_left_out = narrow(all.len() - kept.len());
+        let summary = Summary::of(results);
+        Self { schema_version: 1, seed, at, summary, verdict, findings: kept, findings_left_out }
+    }
+
+    /// The report as JSON, indented.
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a report holds only texts, numbers and lists")
+    }
+
+    /// The report as lines of text; each kind of failure with its first example.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for failure in Failure::ALL {
+            let Some(count) = self.summary.failures.get(&failure) else { continue };
+            let noun = if *count == 1 { "trace" } else { "traces" };
+            put(&mut out, &format!("  ✘ {} {:<15} {count} {noun}", failure.id(), failure.name()));
+            let Some(first) = self.findings.iter().find(|f| f.failure == failure) else { continue };
+            put(&mut out, &format!("      e.g. {}: {}", first.trace_id, first.detail));
+            if let (Some(wanted), Some(found)) = (&first.expected, &first.found) {
+                put(&mut out, &format!("      {wanted} -> {found}"));
+            }
+            put(&mut out, &format!("      Fix  {}", failure.fix()));
+        }
+        put(&mut out, &self.line());
+        out
+    }
+
+    /// `600/600 read back, p99 4.1 s`.
+    pub fn line(&self) -> String {
+        let Summary { whole, traces, read_back_p99_ms, .. } = &self.summary;
+        let latency = read_back_p99_ms
+            .map_or_else(String::new, |ms| format!(", p99 {}.{} s", ms / 1000, ms % 1000 / 100));
+        format!("{whole}/{traces} read back{latency}")
+    }
+}
+
+impl Summary {
+    fn of(results: &[TraceResult]) -> Self {
+        let mut failures = BTreeMap::new();
+        let mut missing_kinds = BTreeMap::new();
+        let mut incorrect_fields = BTreeMap::new();
+        for result in results {
+            let kinds: std::collections::BTreeSet<Failure> =
+                result.findings.iter().map(|f| f.failure).collect();
+            kinds.into_iter().for_each(|f| *failures.entry(f).or_default() += 1);
+            for finding in &result.findings {
+                finding.kinds.iter().for_each(|k| *missing_kinds.entry(k.word()).or_default() += 1);
+                if let Some(field) = &finding.field {
+                    *incorrect_fields.entry(field.clone()).or_default() += 1;
+                }
+            }
+        }
+        let whole: Vec<&TraceResult> = results.iter().filter(|r| r.findings.is_empty()).collect();
+        let mut times: Vec<Duration> = whole.iter().filter_map(|r| r.read_back).collect();
+        times.sort_unstable();
+        Self {
+            traces: narrow(results.len()),
+            whole: narrow(whole.len()),
+            failed: narrow(results.len() - whole.len()),
+            failures,
+            missing_kinds,
+            incorrect_fields,
+            read_back_p50_ms: quantile(&times, 50),
+            read_back_p99_ms: quantile(&times, 99),
+            read_back_max_ms: quantile(&times, 100),
+        }
+    }
+}
+
+/// Nearest rank, in milliseconds rounded up.
+fn quantile(sorted: &[Duration], percent: usize) -> Option<u32> {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    let time = sorted.get(rank - 1)?;
+    Some(u32::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u32::MAX))
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn put(out: &mut String, line: &str) {
+    writeln!(out, "{line}").expect("a string takes it");
+}
+
+fn text<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn optional_text<T: std::fmt::Display, S: Serializer>(
+    value: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn kinds<S: Serializer>(kinds: &[Kind], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(kinds.iter().map(|k| k.word()))
+}
