@@ -1,6 +1,6 @@
 //! What people and adapters ask for, and why it may be refused.
 
-use crossfade_routing::{BootId, EnvironmentId, GatewayId, Generation, UnixNanos};
+use crossfade_routing::{BootId, EnvironmentId, GatewayId, UnixNanos};
 
 use crate::plan::Plan;
 use crate::state::Phase;
@@ -23,7 +23,7 @@ pub enum Command {
     Resume { rollout: Option<RolloutId> },
     /// Leave the current step or pause early; `full`: skip all that is left to wait for.
     Promote { rollout: Option<RolloutId>, full: bool },
-    /// Go back, at once.
+    /// Go back, at once. Before any gateway knows of the rollout, it is aborted.
     Rollback { rollout: Option<RolloutId>, actor: Actor, reason: String },
     /// Give up before the first cut.
     Abort { rollout: Option<RolloutId>, reason: String },
@@ -75,20 +75,21 @@ pub enum Rejection {
     AlreadyPaused { rollout: RolloutId },
     #[error("{rollout} is not paused")]
     NotPaused { rollout: RolloutId },
+    #[error("{rollout} is paused; `rollout resume` first")]
+    Paused { rollout: RolloutId },
+    #[error(
+        "{rollout} has no step to leave just now: a cut or a promotion is under way; try again in a moment"
+    )]
+    NothingToLeave { rollout: RolloutId },
     #[error("gateway {gateway} is rostered already")]
     AlreadyRostered { gateway: GatewayId },
     #[error("gateway {gateway} is not rostered")]
     NotRostered { gateway: GatewayId },
-    #[error("generation {offered} is not newer than {held}")]
-    OlderGeneration { held: Generation, offered: Generation },
 }
 
 fn remedy(phase: Phase, command: &str) -> &'static str {
     match (command, phase) {
         ("abort", Phase::Shifting { .. } | Phase::Promoted) => "; use `rollback`: traffic has moved",
-        ("rollback", Phase::Draft | Phase::Preflight | Phase::AwaitingApproval) => {
-            "; use `abort`: no traffic has moved"
-        }
         ("rollback", Phase::Finalizing | Phase::Finalized) => {
             "; the former active is let go: plan a rollout back"
         }

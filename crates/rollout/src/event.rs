@@ -475,6 +475,9 @@ pub enum GenerationCause {
     Fence,
     /// The fenced rollout is over: the former active alone.
     RolledBack,
+    /// A new control plane asks for acknowledgements that its predecessor heard: the same schedule again. An announced
+    /// cut that was not committed is void.
+    ControlRestarted,
 }
 
 /// How a step ended.

@@ -14,6 +14,9 @@ use crate::state::{
 };
 use crate::units::{Digest, RolloutId};
 
+/// How many former boots of a gateway are remembered.
+const DEPARTED_MAX: usize = 16;
+
 /// The state after all of these events.
 #[must_use]
 pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> State {
@@ -36,9 +39,11 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         Event::ControlStopped { .. } => state.control = None,
         Event::GatewayRostered { gateway, .. } => {
             state.roster.entry(gateway.clone()).or_default();
+            state.struck.remove(gateway);
         }
         Event::GatewayStruck { gateway, .. } => {
             state.roster.remove(gateway);
+            state.struck.insert(gateway.clone());
         }
         Event::GatewayBooted { gateway, boot, at } => booted(&mut state, gateway, boot, *at),
         Event::HorizonWatermark { until, .. } => state.watermark = state.watermark.max(Some(*until)),
@@ -83,8 +88,12 @@ fn void_running_gates(state: &mut State) {
 }
 
 fn booted(state: &mut State, gateway: &GatewayId, boot: &BootId, at: UnixNanos) {
-    if let Some(last) = state.roster.get_mut(gateway) {
-        *last = Some(boot.clone());
+    let former = state.roster.get_mut(gateway).and_then(|last| last.replace(boot.clone()));
+    if let Some(former) = former {
+        let departed = state.departed.entry(gateway.clone()).or_default();
+        departed.push(former);
+        // Old enough ones are forgotten: nobody starts a process with an old boot id again.
+        departed.drain(..departed.len().saturating_sub(DEPARTED_MAX));
     }
     if let Some(rollout) = state.rollout.as_mut().filter(|r| r.holds_traffic()) {
         rollout.open_ledger(gateway, boot, at);
@@ -126,6 +135,7 @@ fn drafted(id: &RolloutId, plan: Digest, outline: &Outline, at: UnixNanos) -> Ro
 
 fn issued(state: &mut State, schedule: &Schedule, why: GenerationCause) {
     state.schedule = Some(schedule.clone());
+    state.issued_by = state.control.clone();
     let Some(rollout) = state.rollout.as_mut().filter(|r| !r.phase.is_final()) else { return };
     let generation = schedule.generation();
     match why {
@@ -142,6 +152,7 @@ fn issued(state: &mut State, schedule: &Schedule, why: GenerationCause) {
         GenerationCause::Fence | GenerationCause::Abort | GenerationCause::Finalize => {
             rollout.ending_generation = Some(generation);
         }
+        GenerationCause::ControlRestarted => rollout.cut = None,
         GenerationCause::Genesis
         | GenerationCause::Mirror
         | GenerationCause::Promotion
@@ -151,6 +162,7 @@ fn issued(state: &mut State, schedule: &Schedule, why: GenerationCause) {
 
 fn committed(state: &mut State, schedule: &Schedule) {
     state.schedule = Some(schedule.clone());
+    state.issued_by = state.control.clone();
     let Some(rollout) = state.rollout.as_mut() else { return };
     rollout.last_cut = schedule.cuts().last().copied();
     rollout.cut = None;
@@ -270,7 +282,7 @@ fn in_step(rollout: &mut Rollout, event: &Event) {
             over(rollout, *step, *how, *at);
         }
         Event::AnalysisRecorded { generation, gateway, boot, counts, seen, at, .. } => {
-            record(rollout, gateway, boot, *generation, counts, *seen);
+            record_counts(&mut rollout.tallies, gateway, boot, *generation, counts, *seen);
             rollout.running.iter_mut().for_each(|running| running.recorded_at = *at);
         }
         _ => {
@@ -301,22 +313,22 @@ fn in_running(running: &mut Running, event: &Event) {
 }
 
 /// Counts of a boot replace those of the same boot; those of boots before it are kept as a sum.
-fn record(
-    rollout: &mut Rollout,
+pub(crate) fn record_counts(
+    tallies: &mut BTreeMap<GatewayId, Tally>,
     gateway: &GatewayId,
     boot: &BootId,
     generation: Generation,
     counts: &Arms,
     seen: UnixNanos,
 ) {
-    let ended = match rollout.tallies.get(gateway) {
+    let ended = match tallies.get(gateway) {
         Some(tally) if tally.generation != generation => Arms::default(),
         Some(tally) if tally.boot == *boot => tally.ended.clone(),
-        Some(tally) => tally.ended.plus(&tally.current),
+        Some(tally) => tally.total(),
         None => Arms::default(),
     };
     let tally = Tally { generation, boot: boot.clone(), current: counts.clone(), ended, seen };
-    rollout.tallies.insert(gateway.clone(), tally);
+    tallies.insert(gateway.clone(), tally);
 }
 
 fn totals(tallies: &BTreeMap<GatewayId, Tally>) -> BTreeMap<GatewayId, Arms> {

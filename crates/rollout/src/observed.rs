@@ -1,7 +1,7 @@
 //! What the executor sees and does: the inputs and outputs of [`crate::due`].
 
 use crossfade_routing::sync::{Fence, Report};
-use crossfade_routing::{EnvironmentId, GatewayId, Generation, Schedule, UnixNanos, Verdict, Weight};
+use crossfade_routing::{GatewayId, Generation, Schedule, UnixNanos, Verdict, Weight};
 use serde::Serialize;
 
 use crate::event::{Event, Gate, Outcome, PauseCause, SeedSource, StepIndex};
@@ -182,6 +182,6 @@ pub enum Waiting {
     Fences { gateways: Vec<GatewayId> },
     /// Gateways have not closed their accounts; at `until` a gap is declared.
     Ledgers { gateways: Vec<GatewayId>, until: UnixNanos },
-    /// The environment that everything would fall back on is not reachable.
-    Environment { environment: EnvironmentId, detail: String },
+    /// The routing core refuses the next schedule: a defect, or a log that was not written by this program.
+    Schedule { why: String },
 }

@@ -2,7 +2,7 @@
 //!
 //! It holds no floats and only ordered maps, so that its canonical JSON is one text, whose digest the log records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crossfade_routing::sync::{Fence, LedgerRow};
@@ -26,8 +26,14 @@ pub struct State {
     pub control: Option<BootId>,
     /// The fleet, with the last boot seen of each gateway.
     pub roster: BTreeMap<GatewayId, Option<BootId>>,
+    /// Boots that have been replaced, for each gateway.
+    pub departed: BTreeMap<GatewayId, Vec<BootId>>,
+    /// Gateways that were struck, and come back only by command.
+    pub struck: BTreeSet<GatewayId>,
     /// The schedule in force.
     pub schedule: Option<Schedule>,
+    /// The control plane's life that issued it: what a later one has not said itself, it cannot count on.
+    pub issued_by: Option<BootId>,
     /// The newest generation that every rostered gateway has acknowledged.
     pub acknowledged: Option<Generation>,
     /// No horizon was ever granted past this.
@@ -211,6 +217,11 @@ impl Rollout {
     /// Whether a gateway may hold this rollout's generations.
     pub fn holds_traffic(&self) -> bool {
         self.begun.is_some() && !self.phase.is_final()
+    }
+
+    /// Whether the former active has, or will have, every span: going back loses nothing.
+    pub fn is_lossless(&self) -> bool {
+        self.promoted.is_none() || self.outline.mirror_back()
     }
 
     pub(crate) fn open_ledger(&mut self, gateway: &GatewayId, boot: &BootId, at: UnixNanos) {

@@ -1,0 +1,75 @@
+//! Ways back: found here, before anything else is decided, and never kept waiting by the log.
+
+use crossfade_routing::sync::{Fence, FenceCause};
+use crossfade_routing::{GatewayId, Schedule};
+
+use super::{Cx, Flow, NEXT, Out, watch};
+use crate::assess::Assessment;
+use crate::event::{AbortReason, Event, PauseCause, RollbackReason};
+use crate::observed::Effect;
+use crate::spec::OnFailure;
+
+/// A gateway has fenced by itself: one gateway's fence rolls the rollout back.
+pub(super) fn reported(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
+    let Some(schedule) = cx.schedule().filter(|_| cx.rollout.phase.is_live()) else { return NEXT };
+    let Some((gateway, fence)) = fences(cx, schedule).next() else { return NEXT };
+    let why = match &fence.cause {
+        FenceCause::Command { actor } => format!("by command of {actor}"),
+        FenceCause::Verdict {} => "by a verdict".to_owned(),
+        FenceCause::Breaker { detail } => format!("its breaker: {detail}"),
+    };
+    let (rollout, at) = (cx.rollout.id.clone(), cx.now);
+    let reported = Event::Fenced { rollout, gateway: gateway.clone(), fence: fence.clone(), at };
+    let reason = RollbackReason::Fence { gateway: gateway.clone(), why };
+    out.effect(Effect::Fence { fence: fence.clone() });
+    out.record_emergency(vec![reported, rollback(cx, reason)])
+}
+
+/// The fences that rostered gateways report for this rollout.
+fn fences<'a>(cx: &Cx<'a>, schedule: &Schedule) -> impl Iterator<Item = (&'a GatewayId, &'a Fence)> {
+    let reported =
+        cx.fleet.members().filter_map(|(gateway, seen)| Some((gateway, seen?.report.fence.as_ref()?)));
+    reported.filter(|(_, fence)| fence.applies_to(schedule))
+}
+
+fn rollback(cx: &Cx<'_>, reason: RollbackReason) -> Event {
+    let lossless = cx.rollout.is_lossless();
+    Event::RollbackStarted { rollout: cx.rollout.id.clone(), reason, lossless, at: cx.now }
+}
+
+/// The analysis has failed: back, or hold, as the spec says.
+pub(super) fn failed(cx: &Cx<'_>, out: &mut Out<'_>, assessment: Assessment) -> Flow {
+    if matches!(cx.rollout.paused.as_ref().map(|pause| &pause.by), Some(PauseCause::Analysis {})) {
+        return NEXT;
+    }
+    let why = assessment.why.clone();
+    let mut events = watch::counts(cx);
+    events.push(watch::verdict(cx, assessment));
+    if cx.rollout.outline.on_failure == OnFailure::Hold {
+        let by = PauseCause::Analysis {};
+        events.push(Event::Paused { rollout: cx.rollout.id.clone(), by, at: cx.now });
+        return out.record(events);
+    }
+    events.push(rollback(cx, RollbackReason::Verdict { why }));
+    let generation = cx.state.generation();
+    let rollout = cx.rollout.id.to_string();
+    out.effect(Effect::Fence {
+        fence: Fence { rollout, generation, at: cx.now, cause: FenceCause::Verdict {} },
+    });
+    out.record_emergency(events)
+}
+
+/// What follows from configurations that are no longer the plan's.
+pub(super) fn changed(cx: &Cx<'_>, changed: Vec<String>) -> Option<Event> {
+    if changed.is_empty() {
+        return None;
+    }
+    let (rollout, at) = (cx.rollout.id.clone(), cx.now);
+    Some(match cx.rollout.outline.on_failure {
+        OnFailure::Hold => Event::Paused { rollout, by: PauseCause::Snapshots {}, at },
+        OnFailure::Rollback if cx.rollout.last_cut.is_none() => {
+            Event::AbortStarted { rollout, reason: AbortReason::Snapshots { changed }, at }
+        }
+        OnFailure::Rollback => rollback(cx, RollbackReason::Snapshots { changed }),
+    })
+}
