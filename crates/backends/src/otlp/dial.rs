@@ -35,6 +35,15 @@ pub(crate) struct Ticket {
     dialer: Arc<Dialer>,
 }
 
+/// Leave to send to an environment. It ends when the client is severed; whoever asks again gets a new one.
+///
+/// Taken when it is decided that a request goes to an environment, and handed in when it is sent, it makes sure that
+/// what was decided before a fence is not sent after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    epoch: u64,
+}
+
 /// Why no connection came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum DialError {
@@ -52,14 +61,24 @@ impl Dialer {
         &self.meter
     }
 
+    /// Leave to send, until the next [`sever`](Dialer::sever).
+    pub(crate) fn lease(&self) -> Lease {
+        Lease { epoch: self.lock().epoch }
+    }
+
+    /// Whether a lease still holds.
+    pub(crate) fn honour(&self, lease: Lease) -> Result<(), DialError> {
+        if self.lock().epoch == lease.epoch { Ok(()) } else { Err(DialError::Severed) }
+    }
+
     /// Opens a connection. The ticket has to live as long as the connection does.
-    pub(crate) async fn dial(self: &Arc<Self>) -> Result<(Line, Ticket), DialError> {
-        let epoch = self.lock().epoch;
+    pub(crate) async fn dial(self: &Arc<Self>, lease: Lease) -> Result<(Line, Ticket), DialError> {
+        self.honour(lease)?;
         let stream = self.connect().await.map_err(DialError::Failed)?;
         let line =
             Line::new(stream, Arc::clone(&self.meter)).map_err(|e| DialError::Failed(self.blame(&e)))?;
         let mut open = self.lock();
-        if open.epoch != epoch {
+        if open.epoch != lease.epoch {
             return Err(DialError::Severed);
         }
         let id = open.next_id;

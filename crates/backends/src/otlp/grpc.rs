@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use super::code::{Code, GrpcCode};
-use super::dial::{DialError, Dialer};
+use super::dial::{DialError, Dialer, Lease};
 use super::framing::{
     Framed, PREFIX_BYTES, decode_grpc_message, decode_status_details, encode_timeout, frame,
 };
@@ -84,10 +84,14 @@ impl GrpcPool {
         };
         let mut request = request(&call, coding, framed);
         loop {
-            let live = match self.connection().await {
+            let live = match self.connection(call.lease).await {
                 Ok(live) => live,
                 Err(error) => return unreachable(error),
             };
+            // Between this check and the next line nothing waits: what is sent, is sent under a lease that holds.
+            if let Err(error) = self.dialer.honour(call.lease) {
+                return unreachable(error);
+            }
             call.progress.store(true, Ordering::Relaxed);
             match live.sender.clone().try_send_request(request).await {
                 Ok(response) => return read(response).await,
@@ -104,7 +108,7 @@ impl GrpcPool {
         }
     }
 
-    async fn connection(&self) -> Result<Live, DialError> {
+    async fn connection(&self, lease: Lease) -> Result<Live, DialError> {
         if let Some(live) = self.current() {
             return Ok(live);
         }
@@ -118,14 +122,14 @@ impl GrpcPool {
         {
             return Err(failure.clone());
         }
-        let dialled = self.dial().await;
+        let dialled = self.dial(lease).await;
         self.dials.fetch_add(1, Ordering::SeqCst);
         dials.last_failure = dialled.as_ref().err().cloned();
         dialled
     }
 
-    async fn dial(&self) -> Result<Live, DialError> {
-        let (line, ticket) = self.dialer.dial().await?;
+    async fn dial(&self, lease: Lease) -> Result<Live, DialError> {
+        let (line, ticket) = self.dialer.dial(lease).await?;
         let id = ticket.id;
         let handshake = Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())

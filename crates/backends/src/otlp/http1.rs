@@ -14,7 +14,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 
 use super::code::{Code, http_is_retryable};
-use super::dial::{DialError, Dialer};
+use super::dial::{DialError, Dialer, Lease};
 use super::grpc::{accepted, chain, silence};
 use super::message::{Coding, Message};
 use super::outcome::{Outcome, Silence};
@@ -46,10 +46,14 @@ impl HttpPool {
     pub(crate) async fn exchange(&self, call: Call<'_>, message: Message) -> Outcome {
         let mut request = request(&call, message);
         loop {
-            let mut sender = match self.connection().await {
+            let mut sender = match self.connection(call.lease).await {
                 Ok(sender) => sender,
                 Err(error) => return unreachable(error),
             };
+            // Between this check and the next line nothing waits: what is sent, is sent under a lease that holds.
+            if let Err(error) = self.dialer.honour(call.lease) {
+                return unreachable(error);
+            }
             call.progress.store(true, Ordering::Relaxed);
             match sender.try_send_request(request).await {
                 Ok(response) => {
@@ -71,7 +75,7 @@ impl HttpPool {
         }
     }
 
-    async fn connection(&self) -> Result<SendRequest<Full<Bytes>>, DialError> {
+    async fn connection(&self, lease: Lease) -> Result<SendRequest<Full<Bytes>>, DialError> {
         loop {
             // The youngest first: it is the least likely to have been closed by the server. (A statement of its own,
             // so that the lock is not held while we wait.)
@@ -81,7 +85,7 @@ impl HttpPool {
                 return Ok(sender);
             }
         }
-        let (line, ticket) = self.dialer.dial().await?;
+        let (line, ticket) = self.dialer.dial(lease).await?;
         let handshake = Builder::new().handshake(TokioIo::new(line)).await;
         let (sender, connection) =
             handshake.map_err(|e| DialError::Failed(format!("HTTP/1.1 handshake: {}", chain(&e))))?;

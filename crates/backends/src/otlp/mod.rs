@@ -41,6 +41,7 @@ use http::uri::{Scheme, Uri};
 use tokio::time::{Instant, timeout_at};
 
 pub use code::{Code, GrpcCode, http_is_retryable};
+pub use dial::Lease;
 pub use endpoint::{Endpoint, EndpointError, Protocol};
 pub use line::Meter;
 pub use message::{Coding, Compression, Message};
@@ -104,17 +105,33 @@ impl Client {
     /// Sends one request and waits for its answer, at most for `timeout`. `metadata` is passed on beside the
     /// configured headers, which win. Dropping the future resets the stream.
     pub async fn export(&self, message: Message, metadata: &HeaderMap, timeout: Duration) -> Export {
+        self.export_under(self.lease(), message, metadata, timeout).await
+    }
+
+    /// Leave to send, until the next [`sever`](Client::sever).
+    pub fn lease(&self) -> Lease {
+        self.inner.dialer.lease()
+    }
+
+    /// As [`export`](Client::export), under a lease that was taken before: if it has ended, nothing is sent.
+    pub async fn export_under(
+        &self,
+        lease: Lease,
+        message: Message,
+        metadata: &HeaderMap,
+        timeout: Duration,
+    ) -> Export {
         let started = Instant::now();
         let progress = AtomicBool::new(false);
-        let call =
-            Call { config: &self.inner.config, metadata, deadline: started + timeout, progress: &progress };
+        let deadline = started + timeout;
+        let call = Call { config: &self.inner.config, lease, metadata, deadline, progress: &progress };
         let exchange = async {
             match &self.inner.pool {
                 Pool::Grpc(pool) => pool.exchange(call, message).await,
                 Pool::Http(pool) => pool.exchange(call, message).await,
             }
         };
-        let outcome = match timeout_at(started + timeout, exchange).await {
+        let outcome = match timeout_at(deadline, exchange).await {
             Ok(outcome) => outcome,
             Err(_) => self.timed_out(started, timeout, progress.load(Ordering::Relaxed)),
         };
@@ -156,6 +173,7 @@ impl Client {
 /// One export, as the transports see it.
 struct Call<'a> {
     config: &'a ClientConfig,
+    lease: Lease,
     metadata: &'a HeaderMap,
     deadline: Instant,
     progress: &'a Progress,

@@ -47,11 +47,8 @@ impl Gunzip {
             self.buffer = Vec::new();
         }
         let body = packed.get(MAGIC.len()..).ok_or(GunzipError::Invalid)?;
-        let written = if memmem::find(body, &MAGIC).is_some() {
-            self.stream(packed)?
-        } else {
-            self.at_once(packed)?
-        };
+        let written =
+            if memmem::find(body, &MAGIC).is_some() { self.stream(packed)? } else { self.at_once(packed)? };
         Ok(self.buffer.get(..written).unwrap_or_default())
     }
 

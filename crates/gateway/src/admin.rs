@@ -1,0 +1,119 @@
+//! The gateway's own HTTP routes, for people and for probes. Local: nothing here waits for control.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /healthz` | 200 while the process lives |
+//! | `GET /readyz` | 200 if requests can be served, else 503; says which environment is away, and whether a schedule is held |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /v1/gateway` | [`GatewayStatus`](crate::GatewayStatus) |
+//! | `POST /v1/gateway/fence` | [`FenceRequest`] -> [`Fenced`](crate::Fenced); bearer token |
+
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::Handle;
+use crate::status::{FenceError, FenceRequest, Phase};
+
+/// The routes, to be served by whoever composes the process.
+pub fn admin_router(handle: &Handle) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/v1/gateway", get(status))
+        .route("/v1/gateway/fence", post(fence))
+        .with_state(handle.clone())
+}
+
+/// `GET /readyz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    pub ready: bool,
+    /// Whether a schedule is held. Without one every request is refused as unavailable.
+    pub schedule: bool,
+    /// Environments that cannot be reached. While the one that answers clients is among them, the gateway is not ready.
+    pub away: Vec<String>,
+    /// For a person: what is missing.
+    pub reasons: Vec<String>,
+}
+
+impl Handle {
+    /// Whether requests can be served, and if not, why.
+    pub fn readiness(&self) -> Readiness {
+        let status = self.status();
+        let mut reasons = Vec::new();
+        if status.phase != Phase::Serving {
+            reasons.push("the gateway is shutting down".to_owned());
+        }
+        let answering = status.schedule.as_ref().map(|schedule| match schedule.to() {
+            Some(to) if !status.fenced && schedule.answering() == crossfade_routing::Destinations::TO => to,
+            _ => schedule.from(),
+        });
+        if answering.is_none() {
+            reasons.push("no schedule is held, and control has not given one".to_owned());
+        }
+        let away = status.environments.iter().filter(|health| !health.reachable);
+        for health in away.clone() {
+            let name = &health.environment;
+            if Some(name) == answering {
+                reasons.push(format!("{name}, which answers clients, is away: {}", health.detail));
+            }
+        }
+        Readiness {
+            ready: reasons.is_empty(),
+            schedule: answering.is_some(),
+            away: away.map(|health| health.environment.to_string()).collect(),
+            reasons,
+        }
+    }
+}
+
+async fn readyz(State(handle): State<Handle>) -> Response {
+    let readiness = handle.readiness();
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness)).into_response()
+}
+
+async fn metrics(State(handle): State<Handle>) -> Response {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.metrics()).into_response()
+}
+
+async fn status(State(handle): State<Handle>) -> Response {
+    Json(handle.status()).into_response()
+}
+
+async fn fence(
+    State(handle): State<Handle>,
+    headers: HeaderMap,
+    Json(request): Json<FenceRequest>,
+) -> Response {
+    if !is_authorized(&handle, &headers) {
+        return refuse(StatusCode::UNAUTHORIZED, "a fence needs the bearer token");
+    }
+    match handle.fence(request).await {
+        Ok(fenced) => Json(fenced).into_response(),
+        Err(error) => {
+            let status = match error {
+                FenceError::NoRollout | FenceError::OtherRollout { .. } => StatusCode::CONFLICT,
+                FenceError::NotSaved { .. } => StatusCode::INSUFFICIENT_STORAGE,
+                FenceError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            refuse(status, &error.to_string())
+        }
+    }
+}
+
+fn is_authorized(handle: &Handle, headers: &HeaderMap) -> bool {
+    let offered = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let offered = offered.and_then(|value| value.strip_prefix("Bearer "));
+    handle.admin_token.as_ref().zip(offered).is_some_and(|(token, offered)| token.matches(offered))
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": message }))).into_response()
+}

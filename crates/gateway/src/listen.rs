@@ -1,0 +1,163 @@
+//! Listeners, and the connections they accept.
+//!
+//! Every worker listens on the same address (SO_REUSEPORT), and the kernel spreads connections over them: no accepted
+//! connection ever moves between threads.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::task::JoinSet;
+
+use crate::receive::{grpc, http};
+use crate::status::Phase;
+use crate::worker::Worker;
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Grpc,
+    Http,
+}
+
+/// Measured: large frames and windows save system calls, which are most of the cost of a request.
+const FRAME_BYTES: u32 = 1 << 20;
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+/// Streams of one connection that are open at a time. A stream costs memory before it is admitted.
+const STREAMS_MAX: u32 = 1024;
+const HEADER_BYTES_MAX: u32 = 64 << 10;
+/// A silent connection is asked for a sign of life this often, and given as long to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// For the head of an HTTP/1.1 request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+const BACKLOG: i32 = 1024;
+
+/// One listener for each worker, all on the same address; a port 0 is resolved once.
+pub(crate) fn bind(address: SocketAddr, workers: NonZeroUsize) -> io::Result<(SocketAddr, Vec<StdListener>)> {
+    // With SO_REUSEPORT the kernel would let a second program of the same user share our port, and take half of the
+    // traffic. So the port is tried without it first.
+    let trial = listener(address, false)?;
+    let address = trial.local_addr()?;
+    drop(trial);
+    let listeners = (0..workers.get()).map(|_| listener(address, true)).collect::<io::Result<_>>()?;
+    Ok((address, listeners))
+}
+
+fn listener(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts connections until the drain begins, then waits for the last of them to end.
+pub(crate) async fn accept(
+    listener: StdListener,
+    transport: Transport,
+    worker: Arc<Worker>,
+    phase: watch::Receiver<Phase>,
+) {
+    let mut stop = phase.clone();
+    let listener = TcpListener::from_std(listener).expect("the listener is valid and not blocking");
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|phase| *phase != Phase::Serving) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = next(&listener, &worker) => {
+                let (stream, slot) = accepted;
+                let (worker, phase) = (Arc::clone(&worker), phase.clone());
+                connections.spawn(serve(stream, slot, transport, worker, phase));
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn next(listener: &TcpListener, worker: &Worker) -> (TcpStream, OwnedSemaphorePermit) {
+    let slots = Arc::clone(&worker.connections);
+    let slot = slots.acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, slot),
+            // A connection that is gone before it was accepted concerns nobody. Having no file descriptors left does,
+            // and passes only as connections end.
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    _slot: OwnedSemaphorePermit,
+    transport: Transport,
+    worker: Arc<Worker>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(stream);
+    // An error of a connection is the client's affair: its requests have their own accounts.
+    match transport {
+        Transport::Grpc => {
+            let service = service_fn(move |request| grpc::serve(Arc::clone(&worker), request));
+            let connection = grpc_server().serve_connection(io, service);
+            tokio::pin!(connection);
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+        Transport::Http => {
+            let service = service_fn(move |request| http::serve(Arc::clone(&worker), request));
+            let connection = http_server().serve_connection(io, service);
+            tokio::pin!(connection);
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+fn grpc_server() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_frame_size(FRAME_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .auto_date_header(false);
+    builder
+}
+
+fn http_server() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).half_close(true);
+    builder
+}

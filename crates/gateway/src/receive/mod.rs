@@ -1,0 +1,63 @@
+//! Receivers: OTLP over gRPC and over HTTP.
+//!
+//! The layers of a receiver, from the socket up:
+//!
+//! | layer | why it is there |
+//! |---|---|
+//! | `listen` | accepts connections, so many at a time, and says goodbye to them on a drain |
+//! | [`grpc`], [`http`] | read the head: what this request is, and whether we serve such requests at all |
+//! | admission (here) | so many requests at a time, so that each of them can be answered |
+//! | [`body`] | reads the body into one piece: bounded in bytes, in time and in total |
+//! | `dispatch` | unpacks, scans, routes, and finds the answer |
+//! | `answer` | what a client may hear; the transports write it down |
+
+pub(crate) mod body;
+pub(crate) mod grpc;
+pub(crate) mod gunzip;
+pub(crate) mod http;
+mod reply;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::HeaderMap;
+use crossfade_backends::otlp::{Coding, Message};
+
+use crate::answer::{Answer, Refusal};
+use crate::budget::Share;
+use crate::dispatch::{Arrival, dispatch};
+use crate::worker::Worker;
+use body::Received;
+
+/// Lets a request in. The share is held until it is answered.
+fn admit(worker: &Worker) -> Result<Share, Refusal> {
+    worker.in_flight.share(1).map_err(|_| Refusal::Overloaded("too many requests at a time".to_owned()))
+}
+
+/// The allowed part of a request's headers.
+fn metadata(worker: &Worker, headers: &HeaderMap) -> Arc<HeaderMap> {
+    if worker.forward_headers.iter().all(|name| !headers.contains_key(name)) {
+        return Arc::clone(&worker.no_metadata);
+    }
+    let mut passed = HeaderMap::new();
+    for name in &worker.forward_headers {
+        for value in headers.get_all(name) {
+            passed.append(name, value.clone());
+        }
+    }
+    Arc::new(passed)
+}
+
+/// Answers a request whose body is in.
+async fn answer(
+    worker: &Worker,
+    received: Received,
+    coding: Coding,
+    metadata: Arc<HeaderMap>,
+    patience: Option<Duration>,
+) -> Result<Answer, Refusal> {
+    let Received { bytes, memory } = received;
+    let answer = dispatch(worker, Arrival { message: Message { bytes, coding }, metadata, patience }).await;
+    drop(memory);
+    answer
+}

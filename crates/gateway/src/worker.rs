@@ -1,0 +1,201 @@
+//! A worker: one thread with its own runtime, listeners, connections, queues and books.
+//!
+//! Nothing on a request's way is shared between workers but a few counters. The steward talks to a worker by orders,
+//! which the worker carries out on its own thread: so a new schedule, and above all a fence, takes effect between two
+//! steps of whatever else the worker does, and is complete when the order is answered.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crossfade_backends::otlp::{Client, ClientConfig};
+use http::{HeaderMap, HeaderName};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::answer::Refusal;
+use crate::books::{Books, Place};
+use crate::budget::Budget;
+use crate::config::{GatewayConfig, Limits};
+use crate::dispatch::Scratch;
+use crate::lane::Lane;
+use crate::listen::{Transport, accept};
+use crate::queue::Queue;
+use crate::receive::body::Bounds;
+use crate::route::{Route, RouteCell};
+use crate::status::Phase;
+use crate::vitals::Vitals;
+
+/// What all workers of a gateway share.
+#[derive(Clone, Debug)]
+pub(crate) struct Commons {
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) memory: Arc<Budget>,
+    pub(crate) in_flight: Arc<Budget>,
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) refusals: Arc<[AtomicU64; Refusal::KINDS.len()]>,
+}
+
+impl Commons {
+    pub(crate) fn new(limits: &Limits, vitals: Arc<Vitals>) -> Commons {
+        Commons {
+            vitals,
+            memory: Budget::new(limits.memory_bytes),
+            in_flight: Budget::new(limits.requests_in_flight),
+            connections: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
+            refusals: Arc::default(),
+        }
+    }
+}
+
+/// See the module's description.
+pub(crate) struct Worker {
+    pub(crate) route: RouteCell,
+    pub(crate) books: Arc<Books>,
+    pub(crate) vitals: Arc<Vitals>,
+    pub(crate) in_flight: Arc<Budget>,
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) forward_headers: Vec<HeaderName>,
+    pub(crate) no_metadata: Arc<HeaderMap>,
+    memory: Arc<Budget>,
+    refusals: Arc<[AtomicU64; Refusal::KINDS.len()]>,
+    lanes: Vec<Arc<Lane>>,
+    limits: Limits,
+    scratch: Mutex<Scratch>,
+}
+
+/// From the steward.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// Route by this from now on.
+    pub(crate) route: Arc<Route>,
+    /// And send nothing more to this environment: not a byte, not even of what is on its way.
+    pub(crate) sever: Option<Place>,
+    pub(crate) done: oneshot::Sender<()>,
+}
+
+impl Worker {
+    pub(crate) fn new(config: &GatewayConfig, commons: &Commons) -> Arc<Worker> {
+        let queue_bytes = config.limits.queue_bytes / config.workers;
+        let lane = |(place, environment): (Place, &crate::EnvironmentConfig)| {
+            let client = Client::new(ClientConfig {
+                endpoint: environment.endpoint.clone(),
+                headers: environment.headers.clone(),
+                connect_timeout: environment.connect_timeout,
+            });
+            let queue = Queue::new(queue_bytes, config.delivery.merge_bytes_max);
+            let sending = (environment.compression, environment.timeout);
+            Lane::new(place, client, sending, (config.delivery, queue), Arc::clone(&commons.vitals))
+        };
+        let Commons { vitals, memory, in_flight, connections, refusals } = commons.clone();
+        Arc::new(Worker {
+            route: RouteCell::default(),
+            books: Arc::default(),
+            vitals,
+            in_flight,
+            connections,
+            forward_headers: config.forward_headers.clone(),
+            no_metadata: Arc::default(),
+            memory,
+            refusals,
+            lanes: config.environments.values().enumerate().map(lane).collect(),
+            limits: config.limits,
+            scratch: Mutex::new(Scratch::new(config.limits.request_bytes)),
+        })
+    }
+
+    pub(crate) fn lane(&self, place: Place) -> &Arc<Lane> {
+        self.lanes.get(place).expect("every place has a lane")
+    }
+
+    pub(crate) fn lanes(&self) -> &[Arc<Lane>] {
+        &self.lanes
+    }
+
+    /// Held while one request is planned, which never waits.
+    pub(crate) fn scratch(&self) -> MutexGuard<'_, Scratch> {
+        self.scratch.lock().expect("planning does not panic")
+    }
+
+    /// Bounds on the body of a request whose head has just come.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            bytes_max: self.limits.request_bytes,
+            deadline: Instant::now() + self.limits.body_timeout,
+            memory: Arc::clone(&self.memory),
+        }
+    }
+
+    pub(crate) fn refused(&self, refusal: &Refusal) {
+        if let Some(count) = self.refusals.get(refusal.kind()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn obey(&self, order: Order) {
+        self.route.set(order.route);
+        if let Some(place) = order.sever {
+            self.lane(place).sever();
+        }
+        // The steward may have stopped waiting.
+        let _ = order.done.send(());
+    }
+}
+
+/// What a worker is started with.
+pub(crate) struct Start {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) listeners: Vec<(Transport, std::net::TcpListener)>,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) grace: Duration,
+}
+
+/// After the grace time, for what was cut off to settle its accounts.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// Runs until the drain is over. Returns whether it was complete.
+pub(crate) async fn run(start: Start) -> bool {
+    let Start { worker, listeners, mut orders, mut phase, grace } = start;
+    let obedient = Arc::clone(&worker);
+    tokio::spawn(async move {
+        while let Some(order) = orders.recv().await {
+            obedient.obey(order);
+        }
+    });
+    for lane in worker.lanes() {
+        tokio::spawn(Arc::clone(lane).run());
+    }
+    let accepting: Vec<_> = listeners
+        .into_iter()
+        .map(|(transport, listener)| {
+            tokio::spawn(accept(listener, transport, Arc::clone(&worker), phase.clone()))
+        })
+        .collect();
+    // The sender lives as long as the gateway; without one there is nobody left to serve for.
+    let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+    let drain = async {
+        for accepting in accepting {
+            let _ = accepting.await;
+        }
+        drained(&worker).await;
+    };
+    let abandoned = phase.wait_for(|phase| *phase == Phase::Closed);
+    let complete = tokio::select! {
+        drained = timeout(grace, drain) => drained.is_ok(),
+        _ = abandoned => false,
+    };
+    if !complete {
+        for lane in worker.lanes() {
+            lane.sever();
+        }
+        let _ = timeout(SETTLING, drained(&worker)).await;
+    }
+    complete
+}
+
+async fn drained(worker: &Worker) {
+    for lane in worker.lanes() {
+        lane.drained().await;
+    }
+}
