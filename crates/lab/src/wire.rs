@@ -108,15 +108,19 @@ pub(crate) fn frame(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-/// Undoes a Content-Encoding; the result is never larger than the limit.
+/// Undoes a Content-Encoding; the result is never larger than a request may be.
 pub(crate) fn decompress(body: Bytes, coding: Option<&str>) -> Result<Bytes, Unreadable> {
+    decompress_within(MAX_REQUEST_BYTES, body, coding)
+}
+
+fn decompress_within(limit: usize, body: Bytes, coding: Option<&str>) -> Result<Bytes, Unreadable> {
     match coding {
         None | Some("identity") => Ok(body),
         Some("gzip") => {
             let mut plain = Vec::new();
-            let limit = MAX_REQUEST_BYTES as u64 + 1;
-            GzDecoder::new(&*body).take(limit).read_to_end(&mut plain).map_err(|_| Unreadable::Gzip)?;
-            if plain.len() > MAX_REQUEST_BYTES { Err(Unreadable::TooLarge) } else { Ok(plain.into()) }
+            let one_more = limit as u64 + 1;
+            GzDecoder::new(&*body).take(one_more).read_to_end(&mut plain).map_err(|_| Unreadable::Gzip)?;
+            if plain.len() > limit { Err(Unreadable::TooLarge) } else { Ok(plain.into()) }
         }
         Some(other) => Err(Unreadable::Coding(other.into())),
     }
@@ -155,7 +159,9 @@ mod tests {
 
     #[test]
     fn a_gzip_bomb_stops_at_the_limit() {
-        let bomb = gzip(&vec![0u8; MAX_REQUEST_BYTES + 1]);
-        assert_eq!(decompress(bomb, Some("gzip")), Err(Unreadable::TooLarge));
+        let inflate = |bytes| decompress_within(1_000, gzip(&vec![0u8; bytes]), Some("gzip"));
+        assert_eq!(inflate(1_000).unwrap().len(), 1_000);
+        assert_eq!(inflate(1_001), Err(Unreadable::TooLarge));
+        assert_eq!(inflate(1_000_000), Err(Unreadable::TooLarge));
     }
 }

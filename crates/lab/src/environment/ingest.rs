@@ -64,9 +64,9 @@ pub(crate) struct Ingest {
 }
 
 /// Counts a request as held for as long as it lives.
-struct Held<'a>(&'a Ingest);
+struct Holding<'a>(&'a Ingest);
 
-impl Drop for Held<'_> {
+impl Drop for Holding<'_> {
     fn drop(&mut self) {
         self.0.observe().held -= 1;
     }
@@ -160,7 +160,7 @@ impl Ingest {
             return;
         }
         self.observe().held += 1;
-        let _held = Held(self);
+        let _holding = Holding(self);
         // The sender is part of self, so the channel outlives this wait.
         let _ = faults.wait_for(|faults| !faults.hang).await;
     }

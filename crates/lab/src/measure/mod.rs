@@ -19,45 +19,24 @@
 //!
 //! *Windows* are measured on the starts of spans, as their hosts showed them, because that is what the rule decides by:
 //! around a cut from the announcement (or `cut - skew`, if that is earlier) to `cut + overlap + 2 skew`. A mirror and a
-//! rollback take effect on arrival, so spans that may have been under way are left out there: from `overlap + skew` before
-//! to `skew` after.
+//! rollback take effect on arrival, so what may have been under way at that moment is left out: spans of which the
+//! moment lies between their start less `skew` and their end plus `skew`.
 
+mod facts;
+#[cfg(test)]
+mod routed;
 mod split;
 mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use facts::{AnnouncedCut, RolloutFacts};
 pub use summary::{Flaw, GreenShare, LogFacts, Outcome, Summary};
 
 use crate::environment::{Held, SpanId, Store};
 use crate::traffic::{Record, SentSpan, SentTrace};
-use crossfade_routing::{Cut, Seed, TraceId, UnixNanos, Weight, Window, fraction};
+use crossfade_routing::{TraceId, UnixNanos, Weight, fraction};
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-
-/// What the log says about a rollout, as far as routing goes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RolloutFacts {
-    /// Of the rollout's hash.
-    pub seed: Seed,
-    /// Overlap, skew and gamma of the schedule.
-    pub window: Window,
-    /// When the first mirror took effect, and its share.
-    pub mirror: Option<(UnixNanos, Weight)>,
-    /// The committed cuts, in order.
-    pub cuts: Vec<AnnouncedCut>,
-    /// When it was decided to roll back, if it was.
-    pub verdict: Option<UnixNanos>,
-}
-
-/// A committed cut, with the time of its first announcement.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AnnouncedCut {
-    /// When gateways were first told of a cut to this weight.
-    pub announced: UnixNanos,
-    /// The cut as committed.
-    pub cut: Cut,
-}
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -79,7 +58,7 @@ pub struct Measurement {
     /// Spans whose clock could not be trusted.
     pub spans_untrusted: u64,
     /// The candidate's share of the spans, by weight, outside the windows.
-    pub green_share: Vec<(Weight, Share)>,
+    pub green_share: Vec<(Weight, Ratio)>,
     /// Traces that are whole in the former active's store alone: what a rollback leaves.
     pub whole_in_active: u64,
     /// What a split by request would have left whole in the former active.
@@ -90,14 +69,14 @@ pub struct Measurement {
 
 /// How many of how many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Share {
+pub struct Ratio {
     /// How many.
     pub part: u64,
     /// Of how many.
     pub whole: u64,
 }
 
-impl Share {
+impl Ratio {
     /// 0 of 0 is 0.
     pub fn value(self) -> f64 {
         if self.whole == 0 { 0.0 } else { self.part as f64 / self.whole as f64 }
@@ -123,8 +102,8 @@ pub fn measure(record: &Record, facts: &RolloutFacts, active: &Store, candidate:
             lost += u64::from(copies == [None, None]);
             let stored_at = copies.into_iter().flatten().map(|held| held.received_at).min();
             found.spans_untrusted += u64::from(facts.distrusts(record, span, stored_at));
-            if let Some(weight) = facts.weight_outside_windows(record.reported_start(span)) {
-                let share: &mut Share = shares.entry(weight).or_default();
+            if let Some(weight) = facts.weight_outside_windows(record, span) {
+                let share: &mut Ratio = shares.entry(weight).or_default();
                 share.part += u64::from(copies[1].is_some());
                 share.whole += 1;
             }
@@ -168,23 +147,22 @@ impl RolloutFacts {
         last.map_or(Weight::ZERO, |cut| cut.cut.weight)
     }
 
-    /// What share the candidate should receive of the spans that start then; `None` inside a window.
-    fn weight_outside_windows(&self, start: UnixNanos) -> Option<Weight> {
-        if self.windows().any(|window| window.contains(&start)) {
+    /// What share of such spans the candidate should receive; `None` inside a window.
+    fn weight_outside_windows(&self, record: &Record, span: &SentSpan) -> Option<Weight> {
+        let (start, end) = (record.reported_start(span), record.reported_end(span));
+        let skew = self.window.skew();
+        let around = |AnnouncedCut { announced, cut }: &AnnouncedCut| {
+            ((*announced).min(cut.at.minus(skew))..=cut.at.plus(self.window.width())).contains(&start)
+        };
+        let under_way = start.minus(skew)..=end.plus(skew);
+        let mut on_arrival = self.mirror.iter().map(|(since, _)| since).chain(&self.verdict);
+        if self.cuts.iter().any(around) || on_arrival.any(|at| under_way.contains(at)) {
             return None;
         }
-        let mirror =
-            self.mirror.filter(|(since, _)| *since <= start && self.verdict.is_none_or(|at| start < at));
-        Some(self.weight_at(start).max(mirror.map_or(Weight::ZERO, |(_, share)| share)))
-    }
-
-    fn windows(&self) -> impl Iterator<Item = RangeInclusive<UnixNanos>> {
-        let (overlap, skew) = (self.window.overlap(), self.window.skew());
-        let around_cuts = self.cuts.iter().map(move |AnnouncedCut { announced, cut }| {
-            (*announced).min(cut.at.minus(skew))..=cut.at.plus(self.window.width())
-        });
-        let on_arrival = self.mirror.map(|(at, _)| at).into_iter().chain(self.verdict);
-        around_cuts.chain(on_arrival.map(move |at| at.minus(overlap + skew)..=at.plus(skew)))
+        let is_mirrored =
+            |since: UnixNanos| since <= start && self.verdict.is_none_or(|verdict| start < verdict);
+        let mirrored = self.mirror.filter(|(since, _)| is_mirrored(*since));
+        Some(self.weight_at(start).max(mirrored.map_or(Weight::ZERO, |(_, share)| share)))
     }
 
     /// The rule's test, `0 <= a - e <= skew - gamma`, for the earliest and the latest arrival that can have been.

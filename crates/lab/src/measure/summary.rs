@@ -1,6 +1,6 @@
 //! The line that a story ends with, and what makes it a failure.
 
-use super::{Measurement, RolloutFacts, Share};
+use super::{Measurement, Ratio, RolloutFacts};
 use crate::environment::Observed;
 use crossfade_routing::UnixNanos;
 use serde::Serialize;
@@ -42,8 +42,8 @@ pub struct Summary {
     event: &'static str,
     /// Name of the scenario.
     pub story: String,
-    /// How the rollout ended.
-    pub outcome: Outcome,
+    /// How the rollout ended; none if it did neither.
+    pub outcome: Option<Outcome>,
     /// Traces that were sent.
     pub traces: u64,
     /// Traces that the candidate owned by the cuts.
@@ -86,8 +86,8 @@ const SHARE_EXCESS_MAX: f64 = 0.10;
 /// Why a story did not show what it is told for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Flaw {
-    /// It ended otherwise than it should.
-    Outcome(Outcome),
+    /// It ended otherwise than it should, or not at all.
+    Outcome(Option<Outcome>),
     /// So many traces are torn.
     Torn(u64),
     /// So many spans are lost.
@@ -118,7 +118,7 @@ impl Summary {
         log: LogFacts,
     ) -> Summary {
         let measured = found.green_share.iter().filter(|(_, share)| share.whole >= SHARE_SPANS_MIN);
-        let untrusted = Share { part: found.spans_untrusted, whole: found.spans_sent };
+        let untrusted = Ratio { part: found.spans_untrusted, whole: found.spans_sent };
         let detect_ms = facts.verdict.zip(candidate.first_refusal).and_then(|(to, from)| millis(from, to));
         // Nothing after the verdict at all is a fence that took no time.
         let fence_ms = facts
@@ -127,7 +127,7 @@ impl Summary {
         Summary {
             event: "summary",
             story: story.into(),
-            outcome: if facts.verdict.is_some() { Outcome::RolledBack } else { Outcome::Promoted },
+            outcome: facts.outcome,
             traces: found.traces,
             green_owned: found.green_owned,
             straddling: found.straddling,
@@ -155,9 +155,9 @@ impl Summary {
     pub fn flaws(&self, expected: Outcome) -> Vec<Flaw> {
         let unless = |is_good: bool, flaw: Flaw| (!is_good).then_some(flaw);
         let partial = |share: &&GreenShare| share.weight > 0.0 && share.weight < 1.0;
-        let is_timed = self.rollback_ms.is_some() || self.outcome == Outcome::Promoted;
+        let is_timed = self.rollback_ms.is_some() || expected == Outcome::Promoted;
         let mut flaws: Vec<Flaw> = [
-            unless(self.outcome == expected, Flaw::Outcome(self.outcome)),
+            unless(self.outcome == Some(expected), Flaw::Outcome(self.outcome)),
             unless(self.torn == 0, Flaw::Torn(self.torn)),
             unless(self.spans_lost == 0, Flaw::Lost(self.spans_lost)),
             unless(self.log_verified, Flaw::LogNotVerified),
@@ -179,8 +179,11 @@ impl Summary {
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Flaw::Outcome(Outcome::Promoted) => write!(f, "promoted, and should have been rolled back"),
-            Flaw::Outcome(Outcome::RolledBack) => write!(f, "rolled back, and should have been promoted"),
+            Flaw::Outcome(None) => write!(f, "neither promoted nor rolled back"),
+            Flaw::Outcome(Some(Outcome::Promoted)) => write!(f, "promoted, and should have been rolled back"),
+            Flaw::Outcome(Some(Outcome::RolledBack)) => {
+                write!(f, "rolled back, and should have been promoted")
+            }
             Flaw::Torn(traces) => write!(f, "{traces} traces are not whole in their owner"),
             Flaw::Lost(spans) => write!(f, "{spans} spans are in neither environment"),
             Flaw::LogNotVerified => write!(f, "the audit log does not verify"),

@@ -50,7 +50,7 @@ pub(crate) fn fleet(seed: u64, clock_error_max: Duration) -> Vec<Sdk> {
 }
 
 fn sdk(service: &'static str, host: usize, clock_error_nanos: i64) -> Sdk {
-    let protocol = if host % 2 == 0 { Protocol::Grpc } else { Protocol::HttpProtobufGzip };
+    let protocol = if host.is_multiple_of(2) { Protocol::Grpc } else { Protocol::HttpProtobufGzip };
     let name = format!("node-{host}");
     let resource = Resource {
         attributes: vec![

@@ -5,8 +5,9 @@
 //! to its SDK once it has truly ended, waits for its batch there, and carries the times of its host's clock, which is
 //! wrong by a constant within a bound. Half of the hosts export by OTLP/gRPC, half by OTLP/HTTP with gzip.
 
+mod driver;
 mod exporter;
-mod fleet;
+pub(crate) mod fleet;
 mod record;
 mod sdk;
 mod shape;
@@ -18,15 +19,8 @@ pub(crate) use exporter::Exporter;
 pub use fleet::{Protocol, Sdk};
 pub use record::{Record, SentRequest, SentSpan, SentTrace};
 
-use crate::clock;
-use crate::environment::SpanId;
-use crossfade_routing::{TraceId, UnixNanos};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use sdk::{Ended, Sent};
-use shape::SpanPlan;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use driver::{Begun, Driver};
+use sdk::Sent;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -139,14 +133,6 @@ impl Drop for Tasks {
     }
 }
 
-/// A trace that began.
-#[derive(Debug, Clone, Copy)]
-struct Begun {
-    id: TraceId,
-    root_start: UnixNanos,
-    spans: usize,
-}
-
 /// Begins the traffic on the current runtime.
 pub fn start(config: TrafficConfig, targets: &Targets) -> Result<Traffic, NoTarget> {
     let fleet = fleet::fleet(config.seed, config.clock_error_max);
@@ -165,15 +151,7 @@ pub fn start(config: TrafficConfig, targets: &Targets) -> Result<Traffic, NoTarg
         runs.push(sdk::run(number, sdk.clone(), exporter, config.pace, ended, Arc::clone(&counters)));
     }
     let stop = watch::Sender::new(false);
-    let driver = Driver {
-        arrivals: Arrivals::new(config.seed, config.traces_per_second),
-        config,
-        fleet: fleet.clone(),
-        queues,
-        running: BinaryHeap::new(),
-        begun: Vec::new(),
-        counters: Arc::clone(&counters),
-    };
+    let driver = Driver::new(config, fleet.clone(), queues, Arc::clone(&counters));
     let driver = tokio::spawn(driver.run(stop.subscribe()));
     let tasks = Tasks { driver, sdks: runs.into_iter().map(tokio::spawn).collect() };
     Ok(Traffic { tasks, stop, counters, fleet })
@@ -220,125 +198,5 @@ impl Traffic {
             }
         }
         record
-    }
-}
-
-/// Gaps between the starts of traces: exponential, so that arrivals are independent of each other.
-struct Arrivals {
-    rng: ChaCha8Rng,
-    mean_nanos: f64,
-}
-
-impl Arrivals {
-    fn new(seed: u64, per_second: u32) -> Arrivals {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(u64::MAX);
-        Arrivals { rng, mean_nanos: 1e9 / f64::from(per_second.max(1)) }
-    }
-
-    fn next_gap(&mut self) -> u64 {
-        let uniform: f64 = self.rng.random();
-        // At most 37 means, since 1 - uniform is at least 2^-53.
-        (-(1.0 - uniform).ln() * self.mean_nanos) as u64
-    }
-}
-
-/// A span that runs, ordered by its end.
-struct Running {
-    root_start: UnixNanos,
-    trace: TraceId,
-    planned: SpanPlan,
-}
-
-impl Running {
-    fn end(&self) -> UnixNanos {
-        UnixNanos(self.root_start.0 + self.planned.end)
-    }
-
-    fn key(&self) -> (UnixNanos, TraceId, &[u8]) {
-        (self.end(), self.trace, &self.planned.span.span_id)
-    }
-}
-
-impl PartialEq for Running {
-    fn eq(&self, other: &Running) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Running {}
-
-impl PartialOrd for Running {
-    fn partial_cmp(&self, other: &Running) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Running {
-    fn cmp(&self, other: &Running) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
-/// Begins traces and hands ended spans to their SDKs.
-struct Driver {
-    config: TrafficConfig,
-    arrivals: Arrivals,
-    fleet: Vec<Sdk>,
-    queues: Vec<mpsc::UnboundedSender<Ended>>,
-    running: BinaryHeap<Reverse<Running>>,
-    begun: Vec<Begun>,
-    counters: Arc<Counters>,
-}
-
-impl Driver {
-    /// Ends when no more traces shall begin and every span has ended; that closes the queues.
-    async fn run(mut self, mut stop: watch::Receiver<bool>) -> Vec<Begun> {
-        let mut next_root = Some(clock::now());
-        loop {
-            let now = clock::now();
-            while let Some(root_start) = next_root.filter(|root_start| *root_start <= now) {
-                next_root = self.begin(root_start);
-            }
-            while self.running.peek().is_some_and(|Reverse(span)| span.end() <= now) {
-                let Some(Reverse(span)) = self.running.pop() else { break };
-                self.end(span);
-            }
-            let next_end = self.running.peek().map(|Reverse(span)| span.end());
-            let Some(next) = next_root.into_iter().chain(next_end).min() else { return self.begun };
-            tokio::select! {
-                () = clock::wait_until(next) => {}
-                _ = stop.wait_for(|stop| *stop), if next_root.is_some() => next_root = None,
-            }
-        }
-    }
-
-    /// Begins a trace; says when the next one begins.
-    fn begin(&mut self, root_start: UnixNanos) -> Option<UnixNanos> {
-        let number = self.begun.len() as u64;
-        let trace = shape::trace(self.config.seed, number, self.config.longest_trace);
-        self.begun.push(Begun { id: trace.id, root_start, spans: trace.spans.len() });
-        self.counters.traces.fetch_add(1, Relaxed);
-        let spans = trace.spans.into_iter();
-        self.running.extend(spans.map(|planned| Reverse(Running { root_start, trace: trace.id, planned })));
-        let is_last = number + 1 >= self.config.traces_max;
-        (!is_last).then(|| UnixNanos(root_start.0 + self.arrivals.next_gap()))
-    }
-
-    /// Hands a span that has ended to its SDK, with the times that its host's clock showed.
-    fn end(&mut self, running: Running) {
-        let (root, end) = (running.root_start.0, running.end());
-        let SpanPlan { sdk, start, mut span, .. } = running.planned;
-        let shown = |true_time: u64| true_time.saturating_add_signed(self.fleet[sdk].clock_error_nanos);
-        let start = UnixNanos(root + start);
-        span.start_time_unix_nano = shown(start.0);
-        span.end_time_unix_nano = shown(end.0);
-        for event in &mut span.events {
-            event.time_unix_nano = shown(root + event.time_unix_nano);
-        }
-        let id = SpanId(span.span_id.as_slice().try_into().expect("a planned id has 8 bytes"));
-        let ended = Ended { trace: running.trace, id, start, end, span };
-        // The SDK is gone only if the whole traffic is being dropped.
-        let _ = self.queues[sdk].send(ended);
     }
 }

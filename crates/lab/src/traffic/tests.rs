@@ -1,5 +1,6 @@
 use super::*;
 use crate::environment::{Environment, Faults, Refusal, Share};
+use crossfade_routing::TraceId;
 use std::collections::BTreeSet;
 
 /// Short traces, quick batches: a run takes well below a second.

@@ -1,0 +1,94 @@
+use super::*;
+use crate::environment::Environment;
+use crossfade_rollout::Spec;
+use crossfade_rollout::spec::Step;
+use crossfade_routing::UnixNanos;
+
+fn spec(scenario: &Scenario) -> Spec {
+    let node = crossfade_yaml::parse(scenario.rollout, ROLLOUT_PATH).unwrap();
+    crossfade_yaml::from_node(&node).unwrap_or_else(|error| panic!("{}: {error}", scenario.name))
+}
+
+#[test]
+fn each_story_is_found_by_its_name() {
+    for scenario in scenarios() {
+        assert_eq!(Scenario::named(scenario.name), Some(scenario));
+    }
+    assert_eq!(Scenario::named("ugly"), None);
+    assert_eq!(Scenario::named("bad").unwrap().with_seed(7).traffic.seed, 7);
+}
+
+/// Guarantee: no trace is wider than the overlap, clocks and batch delays stay well within the skew, and the partial
+/// weight that is measured lasts long enough outside the windows of its cuts.
+#[test]
+fn the_specs_fit_the_traffic() {
+    for scenario in scenarios() {
+        let spec = spec(&scenario);
+        let routing = &spec.routing;
+        let (overlap, skew, gamma) = (routing.overlap.get(), routing.skew.get(), routing.gamma.get());
+        let traffic = &scenario.traffic;
+        assert!(traffic.longest_trace < overlap);
+        assert!((traffic.pace.batch_delay + traffic.clock_error_max) * 3 < skew - gamma);
+        let mut partial = spec.steps.iter().filter_map(|step| match step {
+            Step::Weight { percent, duration } if *percent < Weight::FULL => Some((*percent, duration.get())),
+            _ => None,
+        });
+        let width = overlap + skew * 2;
+        let last_partial = partial.next_back().unwrap();
+        assert!(last_partial.1 >= width + Duration::from_secs(1));
+        if let Some(fault) = &scenario.fault {
+            assert_eq!(fault.weight, last_partial.0);
+            assert!(fault.after >= width + Duration::from_secs(1) && last_partial.1 > fault.after * 2);
+        }
+    }
+}
+
+#[test]
+fn the_difference_between_the_configurations_is_the_declared_one() {
+    let scenario = Scenario::named("good").unwrap();
+    let lines = |text: &'static str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
+    let (blue, green) = (lines(scenario.blue_collector), lines(scenario.green_collector));
+    let differing: Vec<_> = blue.iter().zip(&green).filter(|(blue, green)| blue != green).collect();
+    assert_eq!(blue.len(), green.len());
+    let [(blue, green)] = differing[..] else { panic!("{differing:?}") };
+    assert_eq!(
+        (blue.trim(), green.trim()),
+        ("sending_queue: { queue_size: 1000 }", "sending_queue: { queue_size: 5000 }")
+    );
+    assert_eq!(spec(&scenario).gates.drift.allow.len(), 1);
+}
+
+#[tokio::test]
+async fn the_files_name_the_environments_that_run() {
+    let (blue, green) = (Environment::start(1).await.unwrap(), Environment::start(2).await.unwrap());
+    let files = Scenario::named("bad").unwrap().files(&blue, &green);
+    let site = &files.iter().find(|file| file.path == SITE_PATH).unwrap().text;
+    crossfade_yaml::parse(site, SITE_PATH).unwrap();
+    for environment in [&blue, &green] {
+        assert!(site.contains(&format!(r#"endpoint: "http://{}""#, environment.grpc_addr())));
+        assert!(site.contains(&format!(r#"endpoint: "http://{}""#, environment.query_addr())));
+    }
+    for path in [BLUE_COLLECTOR_PATH, GREEN_COLLECTOR_PATH] {
+        assert!(site.contains(path) && files.iter().any(|file| file.path == path));
+    }
+}
+
+#[tokio::test]
+async fn a_fault_strikes_after_its_cut_and_not_before() {
+    let fault = Scenario::named("bad").unwrap().fault.unwrap();
+    let green = Environment::start(1).await.unwrap();
+    let cut = |at| Cut { at, weight: fault.weight };
+    assert!(fault.follows(&cut(UnixNanos(1))));
+    assert!(!fault.follows(&Cut { at: UnixNanos(1), weight: Weight::FULL }));
+    let soon = clock::now().minus(fault.after).plus(Duration::from_millis(50));
+    let strike = fault.strike(cut(soon), &green);
+    tokio::pin!(strike);
+    tokio::select! {
+        biased;
+        () = &mut strike => panic!("too early"),
+        () = tokio::task::yield_now() => assert_eq!(green.faults(), Faults::default()),
+    }
+    strike.await;
+    assert_eq!(green.faults(), fault.faults);
+    assert!(clock::now() >= soon.plus(fault.after));
+}
