@@ -20,6 +20,14 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// The target folder that cargo really uses.
+pub(crate) fn target() -> Result<PathBuf> {
+    let described = capture(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
+    let metadata: cargo_metadata::Metadata =
+        serde_json::from_str(&described).context("reading cargo metadata")?;
+    Ok(metadata.target_directory.into_std_path_buf())
+}
+
 /// An environment variable, or nothing where it is unset, empty or not text.
 #[allow(
     clippy::disallowed_methods,

@@ -1,8 +1,8 @@
 //! Senders: the OpenTelemetry SDKs of two languages, which record what they did, and telemetrygen, which is only load.
 
-use super::process::Process;
 use super::record::Record;
 use crate::peers::{NODE, PYTHON, TELEMETRYGEN};
+use crate::rig::process::Process;
 use crate::shell::root;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};

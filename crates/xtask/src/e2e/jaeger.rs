@@ -1,8 +1,8 @@
 //! Reads traces back from a Jaeger. Written apart from Crossfade's own client, so that a test does not ask the program
 //! under test what is true.
 
-use super::http;
 use super::record::{SpanId, TraceId};
+use crate::rig::http;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -9,25 +9,21 @@
 //! | [`record`] | what a client recorded |
 //! | [`jaeger`] | reading a trace back |
 //! | [`whole`] | is every recorded trace whole in a store? |
-//! | [`process`], [`ports`], [`wait`], [`http`] | supervised children, free ports, conditions with deadlines, GET |
 
 mod cases;
 mod client;
-mod http;
 mod jaeger;
-mod ports;
-mod process;
 mod record;
 mod stack;
-mod wait;
 mod whole;
 
 use crate::peers::{self, TESTS};
-use crate::shell::{capture, cargo, say, seconds};
+use crate::rig::process;
+use crate::shell::{say, seconds, target};
 use anyhow::{Context, Result, bail};
 use cases::CASES;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 #[derive(clap::Args)]
@@ -110,12 +106,4 @@ fn case_name(name: &str) -> Result<String, String> {
     }
     let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
     Err(format!("there are {}", names.join(", ")))
-}
-
-/// The target folder that cargo really uses.
-fn target() -> Result<PathBuf> {
-    let described = capture(cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
-    let metadata: cargo_metadata::Metadata =
-        serde_json::from_str(&described).context("reading cargo metadata")?;
-    Ok(metadata.target_directory.into_std_path_buf())
 }

@@ -1,13 +1,10 @@
 //! One environment of the real world: a Collector in front of a Jaeger, each with a configuration of its own.
 
 use super::jaeger::Jaeger;
-use super::ports;
-use super::process::Process;
 use crate::peers::{COLLECTOR, JAEGER};
-use crate::shell::root;
+use crate::rig::process::Process;
+use crate::rig::{listens, ports, template};
 use anyhow::{Context, Result};
-use std::fs;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -93,25 +90,13 @@ pub(crate) enum End {
     Drained,
 }
 
-/// Whether something accepts connections on a port of this machine.
-pub(crate) fn listens(port: u16) -> bool {
-    TcpStream::connect(("127.0.0.1", port)).is_ok()
-}
-
 /// Fills in a template of `tests/e2e/config/` and writes it as `<dir>/<colour>-<name>`.
 fn write(dir: &Path, colour: &str, name: &str, ports: &[(&str, u16)]) -> Result<PathBuf> {
-    let template = root().join("tests/e2e/config").join(name);
-    let text = fs::read_to_string(&template).with_context(|| format!("reading {}", template.display()))?;
+    let words: Vec<_> = ports.iter().map(|(word, port)| (*word, port.to_string())).collect();
+    let words: Vec<_> = words.iter().map(|(word, port)| (*word, &**port)).collect();
     let path = dir.join(format!("{colour}-{name}"));
-    fs::write(&path, fill(&text, ports)).with_context(|| format!("writing {}", path.display()))?;
+    template::write(&format!("tests/e2e/config/{name}"), &words, &path)?;
     Ok(path)
-}
-
-fn fill(text: &str, ports: &[(&str, u16)]) -> String {
-    let put = |text: String, (word, port): &(&str, u16)| {
-        text.replace(&format!("{{{{{word}}}}}"), &port.to_string())
-    };
-    ports.iter().fold(text.to_owned(), put)
 }
 
 fn five_ports() -> Result<[u16; 5]> {
@@ -127,10 +112,7 @@ mod tests {
         let places = [("grpc", 1), ("http", 2), ("jaeger", 3), ("query", 4), ("query_grpc", 5)];
         let dir = tempfile::tempdir().unwrap();
         for name in ["collector.yaml", "jaeger.yaml", "drops-client.yaml"] {
-            let text = fs::read_to_string(write(dir.path(), "blue", name, &places).unwrap()).unwrap();
-            let left: Vec<_> =
-                text.lines().filter(|line| !line.starts_with('#') && line.contains("{{")).collect();
-            assert_eq!(left, Vec::<&str>::new(), "{name}");
+            write(dir.path(), "blue", name, &places).unwrap();
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::jaeger::{Jaeger, Stored, Trace};
 use super::record::{Export, Record, Span, SpanId, TraceId};
-use super::wait;
+use crate::rig::wait;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

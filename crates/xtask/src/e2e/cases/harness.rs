@@ -8,8 +8,9 @@
 
 use crate::e2e::client::{Sdk, Traffic, load};
 use crate::e2e::record::{Export, Record};
-use crate::e2e::stack::{End, Environment, listens};
+use crate::e2e::stack::{End, Environment};
 use crate::e2e::whole::{Demand, demand_whole, missing};
+use crate::rig::listens;
 use anyhow::{Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

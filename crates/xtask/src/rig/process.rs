@@ -1,7 +1,7 @@
 //! One supervised child: its output in a file, its end certain. A child is killed when its handle is dropped, and also
 //! when this process dies without dropping anything.
 
-use super::wait;
+use crate::rig::wait;
 use crate::shell::say;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;

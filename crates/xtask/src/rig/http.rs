@@ -20,7 +20,8 @@ pub(crate) fn get(port: u16, path: &str) -> Result<Answer> {
     let mut stream =
         TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("reaching {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n")?;
+    let question = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n");
+    stream.write_all(question.as_bytes()).with_context(|| format!("asking {address} for {path}"))?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).with_context(|| format!("reading {path} from {address}"))?;
     parse(&bytes).with_context(|| format!("reading {path} from {address}"))
