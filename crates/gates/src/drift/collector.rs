@@ -8,7 +8,7 @@ use super::ids::{Id, Section};
 use super::model::Model;
 use super::out::{Out, Place};
 use super::path::Path;
-use super::pipelines::{Pipelines, show};
+use super::pipelines::Pipelines;
 use super::renames::Renames;
 use super::report::Why;
 use super::rules;
@@ -128,7 +128,7 @@ impl Document<'_, '_> {
             return self.out.equivalent(Why::Unused, &place, blue, green);
         }
         let side = if on_blue { "blue" } else { "green" };
-        let detail = format!("only {side} defines {}, and nothing uses it", show(id));
+        let detail = format!("only {side} defines {}, and nothing uses it", component.written);
         let rule = if protective && !on_blue { &rules::UNUSED_PROTECTION } else { &rules::UNUSED };
         self.out.finding(rule, &place, blue, green, Some(detail));
     }
@@ -149,15 +149,11 @@ impl Document<'_, '_> {
     /// Names without a definition, and settings that name an extension which is not enabled.
     fn undefined(&mut self, blue: &Model<'_>, green: &Model<'_>, renames: &Renames) {
         let (of_blue, of_green) = (blue.undefined(), green.undefined());
-        for (key @ (section, id), mark) in &of_green {
-            if !of_blue.contains_key(key) {
-                self.dangling(&rules::UNDEFINED, *section, id, mark, "green");
-            }
+        for ((section, _), (name, mark)) in of_green.iter().filter(|(key, _)| !of_blue.contains_key(key)) {
+            self.dangling(*section, name, mark, "green");
         }
-        for (key @ (section, id), mark) in &of_blue {
-            if !of_green.contains_key(key) {
-                self.dangling(&rules::UNDEFINED, *section, id, mark, "blue");
-            }
+        for ((section, _), (name, mark)) in of_blue.iter().filter(|(key, _)| !of_green.contains_key(key)) {
+            self.dangling(*section, name, mark, "blue");
         }
         let before = blue.dangling_extensions();
         for ((section, id, path), (node, at)) in green.dangling_extensions() {
@@ -173,16 +169,15 @@ impl Document<'_, '_> {
         }
     }
 
-    fn dangling(&mut self, rule: &'static rules::Rule, section: Section, id: &Id, mark: &Mark, side: &str) {
-        let nowhere = Mark::nowhere();
-        let place = self.below(section.key());
-        let path = Path::of(&[&show(id)]);
-        let name = Node::new(crossfade_yaml::Value::String(show(id)), mark.clone());
-        let detail = format!("{side} names {} in its service, and does not define it", show(id));
+    fn dangling(&mut self, section: Section, name: &str, mark: &Mark, side: &str) {
+        let (nowhere, rule) = (Mark::nowhere(), &rules::UNDEFINED);
+        let (place, path) = (self.below(section.key()), Path::of(&[name]));
+        let node = Node::new(crossfade_yaml::Value::String(name.to_owned()), mark.clone());
+        let detail = Some(format!("{side} names {name} in its service, and does not define it"));
         if side == "green" {
-            self.out.finding(rule, &place.at(&path, &nowhere, mark), None, Some(&name), Some(detail));
+            self.out.finding(rule, &place.at(&path, &nowhere, mark), None, Some(&node), detail);
         } else {
-            self.out.finding(rule, &place.at(&path, mark, &nowhere), Some(&name), None, Some(detail));
+            self.out.finding(rule, &place.at(&path, mark, &nowhere), Some(&node), None, detail);
         }
     }
 

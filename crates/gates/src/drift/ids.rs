@@ -1,5 +1,7 @@
 //! Component ids: `type/name`, and the types that have two names.
 
+use std::fmt;
+
 /// Exporters that go by two names; the others differ by underscores only (`spanmetrics`, `span_metrics`).
 const EXPORTER_ALIASES: [(&str, &str); 1] = [("otlpgrpc", "otlp")];
 
@@ -35,6 +37,13 @@ pub(crate) struct Id {
     pub(crate) kind: String,
     /// What follows the slash; empty if nothing does.
     pub(crate) name: String,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.name.is_empty() { "" } else { "/" };
+        write!(f, "{}{slash}{}", self.kind, self.name)
+    }
 }
 
 impl Id {

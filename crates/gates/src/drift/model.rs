@@ -116,14 +116,14 @@ impl<'n> Model<'n> {
     }
 
     /// Every name in a pipeline or under service.extensions that no definition stands behind, with its place.
-    pub(crate) fn undefined(&self) -> BTreeMap<(Section, Id), &'n Mark> {
+    pub(crate) fn undefined(&self) -> BTreeMap<(Section, Id), (&'n str, &'n Mark)> {
         let mut out = BTreeMap::new();
         let mut look = |section: Section, references: &References<'n>| {
-            for id in &references.ids {
+            for (id, written) in references.ids.iter().zip(&references.written) {
                 let connector =
                     matches!(section, Section::Receivers | Section::Exporters) && self.is_connector(id);
                 if self.component(section, id).is_none() && !connector {
-                    out.insert((section, id.clone()), references.mark);
+                    out.insert((section, id.clone()), (*written, references.mark));
                 }
             }
         };
@@ -154,6 +154,13 @@ impl<'n> Model<'n> {
 }
 
 impl<'n> References<'n> {
+    /// An id as it is written here.
+    pub(crate) fn name(&self, id: &Id) -> String {
+        let written =
+            self.ids.iter().zip(&self.written).find(|(i, _)| *i == id).map(|(_, w)| (*w).to_owned());
+        written.unwrap_or_else(|| id.to_string())
+    }
+
     fn read(section: Section, holder: &'n Node, key: &str, fallback: &'n Mark) -> Self {
         let entry = holder.as_map().and_then(|m| m.entry(key));
         let node = entry.map(|(_, node)| node).filter(|n| !n.is_null());

@@ -120,7 +120,7 @@ impl<'a> Out<'a> {
 
     /// A text for a sentence, with credentials in it hidden.
     pub(crate) fn words(&self, text: &str) -> String {
-        self.redactor.plain(text)
+        self.redactor.plain(text, false)
     }
 
     fn declaration(
@@ -154,6 +154,7 @@ impl<'a> Out<'a> {
             (None, None) => true,
             (Some(declared), Some(node)) => {
                 same(&place.path, declared, node) != Same::No
+                    || Some(&self.redactor.show(&place.path, declared)) == actual.1.as_ref()
                     || matches!(&declared.value, Value::String(text) if Some(text) == actual.1.as_ref())
             }
             _ => false,

@@ -63,7 +63,7 @@ impl fmt::Display for Path {
                     write!(f, "{dot}{key}")?;
                 }
                 Segment::Key(key) => write!(f, "[{}]", quoted(key))?,
-                Segment::Item(name) if is_plain(name) => write!(f, "[{name}]")?,
+                Segment::Item(name) if is_plain(&name.replace('.', "")) => write!(f, "[{name}]")?,
                 Segment::Item(name) => write!(f, "[{}]", quoted(name))?,
                 Segment::Index(i) => write!(f, "[{i}]")?,
             }

@@ -56,18 +56,18 @@ impl Pipelines<'_, '_, '_> {
                 let new =
                     !self.blue.used(Section::Receivers).contains(&self.renames.blue(Section::Receivers, id));
                 if listens(Section::Receivers, &id.kind) && new {
-                    self.added_in_pipeline(&rules::LISTENER_ADDED, &place, node, id);
+                    self.added_in_pipeline(&rules::LISTENER_ADDED, &place, node, pipeline.receivers.name(id));
                 }
             }
             for id in pipeline.exporters.ids.iter().filter(|id| !self.green.is_connector(id)) {
                 let rule = self.exporter_rule(id, true);
-                self.added_in_pipeline(rule, &place, node, id);
+                self.added_in_pipeline(rule, &place, node, pipeline.exporters.name(id));
             }
         }
     }
 
-    fn added_in_pipeline(&mut self, rule: &'static Rule, place: &Place, node: Option<&Node>, id: &Id) {
-        let detail = format!("the new pipeline brings {}", show(id));
+    fn added_in_pipeline(&mut self, rule: &'static Rule, place: &Place, node: Option<&Node>, what: String) {
+        let detail = format!("the new pipeline brings {what}");
         self.out.finding(rule, place, None, node, Some(detail));
     }
 
@@ -87,7 +87,7 @@ impl Pipelines<'_, '_, '_> {
                 Section::Receivers => (self.receiver_rule(id, true), "takes data from"),
                 _ => (self.exporter_rule(id, true), "also sends to"),
             };
-            let detail = format!("pipeline {name}: green {act} {}", show(id));
+            let detail = format!("pipeline {name}: green {act} {}", green.name(id));
             self.out.finding(rule, &place, blue.node, green.node, Some(detail));
         }
         for id in &removed {
@@ -95,7 +95,7 @@ impl Pipelines<'_, '_, '_> {
                 Section::Receivers => (self.receiver_rule(id, false), "takes data from"),
                 _ => (self.exporter_rule(id, false), "sends to"),
             };
-            let detail = format!("pipeline {name}: green no longer {act} {}", show(id));
+            let detail = format!("pipeline {name}: green no longer {act} {}", blue.name(id));
             self.out.finding(rule, &place, blue.node, green.node, Some(detail));
         }
         if added.is_empty() && removed.is_empty() && blue.written != green.written {
@@ -139,15 +139,16 @@ impl Pipelines<'_, '_, '_> {
         for id in &removed {
             let still = self.green.component(Section::Processors, id).is_some();
             let still = if still { "; it is still defined, but this pipeline does not use it" } else { "" };
-            let detail = format!("pipeline {name}: {} no longer runs before {exporters}{still}", show(id));
+            let detail = format!("pipeline {name}: {} no longer runs before {exporters}{still}", b.name(id));
             let rule = processor_rule(&id.kind, self.blue.settings(Section::Processors, id), true);
-            let fix = format!("add {} to service.pipelines.{name}.processors", show(id));
+            let fix = format!("add {} to service.pipelines.{name}.processors", b.name(id));
             self.finding_with_fix(rule, &place, b.node, g.node, detail, fix);
         }
         for id in &added {
-            let detail = format!("pipeline {name}: {} now runs before {exporters}", show(id));
+            let detail = format!("pipeline {name}: {} now runs before {exporters}", g.name(id));
             let rule = processor_rule(&id.kind, self.green.settings(Section::Processors, id), false);
-            let fix = format!("take {} out of service.pipelines.{name}.processors, or declare it", show(id));
+            let fix =
+                format!("take {} out of service.pipelines.{name}.processors, or declare it", g.name(id));
             self.finding_with_fix(rule, &place, b.node, g.node, detail, fix);
         }
         self.order(name, &place, b, g);
@@ -175,7 +176,7 @@ impl Pipelines<'_, '_, '_> {
         if unlimited && inverted.iter().all(|(a, b)| [a, b].iter().any(|id| id.kind == "memorylimiter")) {
             return;
         }
-        let detail = format!("pipeline {name}: {} now runs before {}", show(second), show(first));
+        let detail = format!("pipeline {name}: {} now runs before {}", blue.name(second), blue.name(first));
         let rule =
             if guards(first) || guards(second) { &rules::PROCESSOR_MOVED } else { &rules::PROCESSOR_ORDER };
         self.out.finding(rule, place, blue.node, green.node, Some(detail));
@@ -191,9 +192,9 @@ impl Pipelines<'_, '_, '_> {
             kind if samples(kind) => &rules::SAMPLING,
             _ => &rules::EXTENSION,
         };
-        for (ids, act) in [(&added, "now enables"), (&removed, "no longer enables")] {
+        for (ids, list, act) in [(&added, g, "now enables"), (&removed, b, "no longer enables")] {
             for id in ids.iter() {
-                let detail = format!("green {act} extension {}", show(id));
+                let detail = format!("green {act} extension {}", list.name(id));
                 self.out.finding(rule(id), &place, b.node, g.node, Some(detail));
             }
         }
@@ -241,9 +242,4 @@ fn inversions(blue: &[Id], green: &[Id]) -> Vec<(Id, Id)> {
         }
     }
     out
-}
-
-/// An id for a sentence.
-pub(crate) fn show(id: &Id) -> String {
-    if id.name.is_empty() { id.kind.clone() } else { format!("{}/{}", id.kind, id.name) }
 }

@@ -59,24 +59,33 @@ pub(crate) struct Redactor<'a> {
 impl Redactor<'_> {
     /// The value at `path` as text.
     pub(crate) fn show(&self, path: &Path, node: &Node) -> String {
+        self.value(path, node, false)
+    }
+
+    fn value(&self, path: &Path, node: &Node, nested: bool) -> String {
         let hidden = is_hidden(path);
         match &node.value {
             Value::List(items) => {
-                let items: Vec<_> =
-                    items.iter().enumerate().map(|(i, n)| self.show(&path.with(item(i, n)), n)).collect();
+                let items: Vec<_> = items
+                    .iter()
+                    .enumerate()
+                    .map(|(i, n)| self.value(&path.with(item(i, n)), n, true))
+                    .collect();
                 format!("[{}]", items.join(", "))
             }
             Value::Map(map) => {
                 let entries: Vec<_> = map
                     .iter()
-                    .map(|(k, v)| format!("{}: {}", self.plain(&k.name), self.show(&path.key(&k.name), v)))
+                    .map(|(k, v)| {
+                        format!("{}: {}", self.plain(&k.name, true), self.value(&path.key(&k.name), v, true))
+                    })
                     .collect();
                 format!("{{{}}}", entries.join(", "))
             }
             Value::Null => "null".to_owned(),
             Value::Bool(b) => b.to_string(),
-            Value::String(text) if hidden => self.hide_unless_reference(text),
-            Value::String(text) => self.plain(text),
+            Value::String(text) if hidden => self.hide_unless_reference(text, nested),
+            Value::String(text) => self.plain(text, nested),
             Value::Int(_) | Value::Float(_) => {
                 let text = node.scalar_text().unwrap_or_default();
                 if hidden { self.redacted(&text) } else { text }
@@ -86,26 +95,29 @@ impl Redactor<'_> {
 
     /// `<redacted sha256:9c1e03ab>`.
     fn redacted(&self, text: &str) -> String {
+        if is_marker(text) {
+            return text.to_owned();
+        }
         let digest = (self.digest)(text.as_bytes());
         let hex: String = digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
         format!("<redacted sha256:{hex}>")
     }
 
-    fn hide_unless_reference(&self, text: &str) -> String {
+    fn hide_unless_reference(&self, text: &str, nested: bool) -> String {
         let rest = without_references(text);
         let rest = rest.trim();
         let harmless =
             rest.is_empty() || ["Bearer", "Basic", "Token"].iter().any(|w| rest.eq_ignore_ascii_case(w));
-        if harmless && !text.is_empty() { quote(text) } else { self.redacted(text) }
+        if harmless && !text.is_empty() { quote(text, nested) } else { self.redacted(text) }
     }
 
     /// A text that is not hidden for its place; parts of it may be for their form.
-    pub(crate) fn plain(&self, text: &str) -> String {
+    pub(crate) fn plain(&self, text: &str, nested: bool) -> String {
         if looks_secret(text) {
-            return self.hide_unless_reference(text);
+            return self.hide_unless_reference(text, nested);
         }
         let text = self.hide_userinfo(text);
-        quote(&self.hide_assignments(&text))
+        quote(&self.hide_assignments(&text), nested)
     }
 
     /// `http://user:password@host` -> `http://<redacted…>@host`; likewise `user:password@host` without a scheme.
@@ -146,6 +158,8 @@ impl Redactor<'_> {
                 None => (part, ""),
             };
             match body.split_once('=').filter(|(name, value)| is_secret_key(name) && !value.is_empty()) {
+                // A marker has a space in it.
+                Some((_, "<redacted")) => out.push_str(part),
                 // A quoted value may hold breaks: then nothing of the text is certain.
                 Some((_, value)) if value.starts_with(['\'', '"']) => return self.redacted(text),
                 Some((name, value)) => out.push_str(&format!("{name}={}{tail}", self.redacted(value))),
@@ -226,14 +240,27 @@ fn without_references(text: &str) -> String {
     out + rest
 }
 
-/// Text as a YAML flow scalar: bare where that reads back as the same string, quoted otherwise.
-pub(crate) fn quote(text: &str) -> String {
-    let bare = !text.is_empty()
-        && text.chars().all(|c| c.is_alphanumeric() || "._-/:${}@<>= ()*+%".contains(c))
-        && text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '/' | '$' | '<'))
-        && !text.ends_with([' ', ':'])
-        && !text.contains(": ")
-        && !text.contains(['{', '}'])
-        && crossfade_yaml::parse(text, "").is_ok_and(|n| n.as_str() == Some(text));
+/// Text as YAML: bare where that reads back as the same string - alone or, if `nested`, within a list - quoted otherwise.
+fn quote(text: &str, nested: bool) -> String {
+    let simple = !text.is_empty()
+        && text.len() <= 200
+        && text.chars().all(|c| c.is_alphanumeric() || BARE.contains(c));
+    let bare = simple
+        && if nested {
+            crossfade_yaml::parse(&format!("[{text}]"), "")
+                .is_ok_and(|n| n.as_list().is_some_and(|l| l.len() == 1 && l[0].as_str() == Some(text)))
+        } else {
+            crossfade_yaml::parse(&format!("k: {text}"), "")
+                .is_ok_and(|n| n.at(&["k"]).and_then(Node::as_str) == Some(text))
+        };
     if bare { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
+/// What a bare text may hold beside letters and digits.
+const BARE: &str = "._-/:${}@<>= ()*+%";
+
+/// Whether a text is what [`Redactor`] writes in place of a secret: a declaration repeats it.
+fn is_marker(text: &str) -> bool {
+    let hex = text.strip_prefix("<redacted sha256:").and_then(|t| t.strip_suffix('>'));
+    hex.is_some_and(|h| h.len() == 8 && h.bytes().all(|b| b.is_ascii_hexdigit()))
 }

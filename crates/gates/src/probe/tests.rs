@@ -1,1 +1,247 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
 
+use proptest::prelude::*;
+
+use super::model::{AttributeValue, Kind, Span, SpanId, StatusCode, TraceId};
+use super::*;
+
+const AT: u64 = 1_800_000_000_123_456_789;
+
+fn first() -> Trace {
+    generate(42, AT, 1).remove(0)
+}
+
+/// Changes what comes back of the first trace and expects these findings, as `failure field`.
+#[track_caller]
+fn check(change: impl FnOnce(&mut Vec<Span>), expected: &[&str]) {
+    let trace = first();
+    let mut read = trace.spans.clone();
+    change(&mut read);
+    let found: Vec<String> = compare(&trace, &read, Repeats::Unexpected)
+        .iter()
+        .map(|f| format!("{} {}", f.failure.name(), f.field.as_deref().unwrap_or("-")))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn seed_and_time_make_the_same_traces_again() {
+    assert_eq!(generate(42, AT, 20), generate(42, AT, 20));
+    assert_eq!(generate(42, AT, 20)[..5], generate(42, AT, 5)[..]);
+    let ids = |seed, at| generate(seed, at, 50).iter().map(|t| t.id).collect::<BTreeSet<_>>();
+    for other in [ids(43, AT), ids(42, AT + 1)] {
+        assert_eq!(ids(42, AT).intersection(&other).count(), 0);
+    }
+}
+
+/// Scenario: whatever an environment may lose of a span. Guarantee: a few traces hold an example of it.
+#[test]
+fn traces_are_rich() {
+    let traces = generate(7, AT, 50);
+    let spans: Vec<&Span> = traces.iter().flat_map(|t| &t.spans).collect();
+    let kinds: BTreeSet<Kind> = traces[0].spans.iter().map(|s| s.kind).collect();
+    assert_eq!(kinds, Kind::SET.into(), "every single trace has every kind");
+    for status in [StatusCode::Unset, StatusCode::Ok, StatusCode::Error] {
+        assert!(spans.iter().any(|s| s.status == status));
+    }
+    let services: BTreeSet<&str> = spans.iter().map(|s| s.service()).collect();
+    assert_eq!(services, [SERVICE, PEER_SERVICE].into());
+    assert!(spans.iter().any(|s| s.events.len() > 1) && spans.iter().any(|s| !s.links.is_empty()));
+    let types: BTreeSet<_> =
+        spans[0].attributes.values().map(std::mem::discriminant).map(|d| format!("{d:?}")).collect();
+    assert_eq!(types.len(), 7);
+    assert!(spans.iter().any(|s| s.attributes.contains_key("probe.long")));
+    assert!(spans.iter().all(|s| s.resource.contains_key("crossfade.probe")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    /// Scenario: any seed and time. Guarantee: trees with valid, distinct ids; times in order, in whole microseconds, recent
+    /// and past; every trace equals itself.
+    #[test]
+    fn traces_are_well_formed(seed: u64, at in 10_000_000_000_u64..u64::MAX / 2) {
+        for trace in generate(seed, at, 3) {
+            let ids: BTreeSet<SpanId> = trace.spans.iter().map(|s| s.span_id).collect();
+            prop_assert_eq!(ids.len(), trace.spans.len());
+            prop_assert!(!ids.contains(&SpanId([0; 8])) && trace.id != TraceId([0; 16]));
+            for (i, span) in trace.spans.iter().enumerate() {
+                prop_assert_eq!(span.parent.is_none(), i == 0);
+                prop_assert!(span.parent.is_none_or(|p| ids.contains(&p)));
+                prop_assert!(span.start < span.end && span.end <= at && at - span.start <= 2_000_000_000);
+                prop_assert!(span.start % 1000 == 0 && span.end % 1000 == 0);
+                prop_assert!(span.events.iter().all(|e| (span.start..=span.end).contains(&e.time)));
+                prop_assert!(span.events.is_sorted_by_key(|e| e.time));
+            }
+            prop_assert_eq!(compare(&trace, &trace.spans, Repeats::Unexpected), []);
+        }
+    }
+
+    /// Scenario: one field of one span is lost or changed. Guarantee: exactly that span is named.
+    #[test]
+    fn any_one_change_is_found(seed: u64, span in 0_usize..6, field in 0_usize..14) {
+        let trace = generate(seed, AT, 1).remove(0);
+        let mut read = trace.spans.clone();
+        let changed = read[span].span_id;
+        let s = &mut read[span];
+        match field {
+            0 => s.parent = Some(SpanId([9; 8])),
+            1 => s.name.push('x'),
+            2 => s.kind = Kind::Unspecified,
+            3 => s.start -= 1,
+            4 => s.end += 1,
+            5 => s.status = if s.status == StatusCode::Ok { StatusCode::Unset } else { StatusCode::Ok },
+            6 => s.trace_state.push('x'),
+            7 => s.scope.clear(),
+            8 => drop(s.attributes.pop_last()),
+            9 => drop(s.resource.remove("service.name")),
+            10 => s.events.push(model::Event { time: 1, name: String::new(), attributes: Default::default() }),
+            11 => s.links.push(model::Link { trace_id: trace.id, span_id: SpanId([7; 8]) }),
+            12 => s.status_message.push('x'),
+            _ => drop(s.attributes.insert("probe.int".to_owned(), AttributeValue::Double(0.5))),
+        }
+        let findings = compare(&trace, &read, Repeats::Unexpected);
+        prop_assert!(!findings.is_empty());
+        prop_assert!(findings.iter().all(|f| f.failure == Failure::IncorrectSpan && f.span_id == Some(changed)));
+    }
+}
+
+#[test]
+fn what_is_lost_or_added_is_named() {
+    check(|read| read.clear(), &["not_found -"]);
+    check(|read| read.retain(|s| s.kind != Kind::Client), &["missing_spans -"]);
+    check(|read| read.push(read[0].clone()), &["extra_spans -"]);
+    check(
+        |read| {
+            read[0].span_id = SpanId([1; 8]);
+        },
+        &["missing_spans -", "extra_spans -"],
+    );
+}
+
+#[test]
+fn changed_fields_are_named() {
+    check(|read| read[1].name.push('x'), &["incorrect_span name"]);
+    check(|read| read[0].start += 1, &["incorrect_span start_time"]);
+    check(
+        |read| {
+            read[0].attributes.remove("probe.int");
+            read[0].resource.remove("service.namespace");
+        },
+        &["incorrect_span resource[service.namespace]", "incorrect_span attributes[probe.int]"],
+    );
+    check(
+        |read| {
+            let text = AttributeValue::String("cut".to_owned());
+            read[0].attributes.insert("probe.text".to_owned(), text);
+        },
+        &["incorrect_span attributes[probe.text]"],
+    );
+}
+
+#[test]
+fn what_an_environment_may_do_is_no_finding() {
+    check(|read| read.reverse(), &[]);
+    check(
+        |read| {
+            for span in read {
+                span.resource.insert("host.name".to_owned(), AttributeValue::String("h".to_owned()));
+                span.attributes.insert("added".to_owned(), AttributeValue::Bool(true));
+                span.events.reverse();
+            }
+        },
+        &[],
+    );
+    // A store without lists, maps and bytes keeps their text.
+    check(
+        |read| {
+            for value in read.iter_mut().flat_map(|s| s.attributes.values_mut()) {
+                match value {
+                    AttributeValue::Array(_) | AttributeValue::Map(_) => {
+                        *value = AttributeValue::String(value.to_string());
+                    }
+                    AttributeValue::Bytes(bytes) => *value = AttributeValue::String(model::base64(bytes)),
+                    _ => {}
+                }
+            }
+        },
+        &[],
+    );
+    let trace = first();
+    let twice = [trace.spans.clone(), trace.spans.clone()].concat();
+    assert_eq!(compare(&trace, &twice, Repeats::Possible), []);
+}
+
+#[test]
+fn base64_is_that_of_rfc_4648() {
+    for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        assert_eq!(model::base64(bytes.as_bytes()), text);
+    }
+}
+
+#[test]
+fn ids_read_back_and_refuse_what_is_none() {
+    let trace = first();
+    assert_eq!(trace.id.to_string().parse(), Ok(trace.id));
+    assert_eq!(trace.id.to_string().to_uppercase().parse(), Ok(trace.id));
+    for text in ["", "0", "+1+1+1+1+1+1+1+1", "zz00000000000000", "é000000000000000"] {
+        assert!(text.parse::<SpanId>().is_err(), "{text}");
+    }
+}
+
+fn results(fail: impl Fn(usize, &Trace) -> Vec<Finding>) -> Vec<TraceResult> {
+    let traces = generate(42, AT, 100);
+    traces
+        .iter()
+        .enumerate()
+        .map(|(i, trace)| {
+            let findings = fail(i, trace);
+            let read_back = findings.is_empty().then(|| Duration::from_millis(10 * (i as u64 + 1)));
+            TraceResult { trace_id: trace.id, read_back, findings }
+        })
+        .collect()
+}
+
+#[test]
+fn a_whole_run_passes_with_its_latency() {
+    let report = ProbeReport::new(42, AT, &results(|_, _| Vec::new()));
+    assert_eq!(report.verdict, Verdict::Pass);
+    assert_eq!(report.text(), "100/100 read back, p99 0.9 s\n");
+    let Summary { read_back_p50_ms, read_back_p99_ms, read_back_max_ms, .. } = report.summary;
+    assert_eq!((read_back_p50_ms, read_back_p99_ms, read_back_max_ms), (Some(500), Some(990), Some(1000)));
+}
+
+/// Scenario: nobody answers, or nothing was tried. Guarantee: no verdict, which is no pass; one refusal is a failure.
+#[test]
+fn silence_is_no_verdict() {
+    let silent = |_: usize, t: &Trace| vec![Finding::request_failed(t.id, "connection refused", false)];
+    assert_eq!(ProbeReport::new(42, AT, &results(silent)).verdict, Verdict::NoVerdict);
+    assert_eq!(ProbeReport::new(42, AT, &[]).verdict, Verdict::NoVerdict);
+    let partly = |i: usize, t: &Trace| if i == 3 { silent(i, t) } else { Vec::new() };
+    assert_eq!(ProbeReport::new(42, AT, &results(partly)).verdict, Verdict::NoVerdict);
+    let refused = |i: usize, t: &Trace| vec![Finding::request_failed(t.id, "INVALID_ARGUMENT", i == 3)];
+    assert_eq!(ProbeReport::new(42, AT, &results(refused)).verdict, Verdict::Fail);
+}
+
+/// The report of a candidate that drops every CLIENT span.
+fn drops_clients() -> ProbeReport {
+    let report = results(|i, trace| {
+        let read: Vec<Span> =
+            trace.spans.iter().filter(|s| s.kind != Kind::Client || i % 2 == 0).cloned().collect();
+        compare(trace, &read, Repeats::Unexpected)
+    });
+    ProbeReport::new(42, AT, &report)
+}
+
+#[test]
+fn as_text() {
+    insta::assert_snapshot!(drops_clients().text());
+}
+
+#[test]
+fn as_json() {
+    let mut report = drops_clients();
+    report.findings.truncate(1);
+    insta::assert_snapshot!(report.json());
+}

@@ -44,7 +44,7 @@ fn result(finding: &Finding, rules: &[&Rule]) -> Value {
         "ruleId": finding.id,
         "ruleIndex": rules.iter().position(|r| r.id == finding.id),
         "level": level(finding.class),
-        "message": { "text": format!("{}. {change}. Fix: {}", finding.detail, finding.fix) },
+        "message": { "text": format!("{}. {change}. Fix: {}", finding.detail.trim_end_matches('.'), finding.fix) },
         "properties": { "class": finding.class, "path": finding.path },
     });
     if !finding.mark.is_nowhere() {

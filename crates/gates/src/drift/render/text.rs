@@ -16,7 +16,7 @@ pub enum Detail {
 }
 
 /// Values longer than this are cut; JSON has them whole.
-const VALUE_CHARS_MAX: usize = 100;
+const VALUE_CHARS_MAX: usize = 160;
 /// Where the place begins on a finding's first line.
 const PLACE_COLUMN: usize = 58;
 
