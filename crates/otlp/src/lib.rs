@@ -36,7 +36,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `scan` | [`scan`], [`Scan`], [`Span`]: an iterator over the spans of a request |
-//! | `split` | [`Splitter`], [`Split`], [`Piece`]: one request for each destination, from slices |
+//! | `split` | [`Splitter`]: one request for each destination; which bytes go where |
+//! | `part` | [`Split`], [`Part`], [`Piece`]: what each destination gets, assembled from slices |
 //! | `merge` | [`merge`]: several requests as one |
 //! | `response` | [`ExportTraceServiceResponse`], [`PartialSuccess`]: what a receiver answers |
 //! | `status` | [`RpcStatus`]: the `google.rpc.Status` of an error, with its `RetryInfo` |
@@ -51,6 +52,7 @@
 mod error;
 pub mod limits;
 mod merge;
+mod part;
 mod response;
 mod scan;
 mod span;
@@ -61,7 +63,8 @@ mod wire;
 
 pub use error::{ParseError, Path, ScanError, ScanErrorKind, WireType};
 pub use merge::merge;
+pub use part::{Header, Part, Piece, Pieces, Split};
 pub use response::{ExportTraceServiceResponse, PartialSuccess};
 pub use scan::{Scan, Span, scan};
-pub use split::{Header, Part, Piece, Pieces, Split, Splitter};
+pub use split::Splitter;
 pub use status::RpcStatus;

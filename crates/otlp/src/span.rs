@@ -20,7 +20,25 @@ pub(crate) struct Fields<'a> {
     pub(crate) end_unix_nano: u64,
 }
 
-/// Length-delimited fields, as bits: trace_id, span_id, trace_state, parent_span_id, name, attributes, events, links, status.
+/// How deep a skipped field may nest: resource, scope and span are open around it.
+const NESTING_LEFT: usize = NESTING - 3;
+
+// Keys of one byte: number and wire type.
+const TRACE_ID: u8 = 1 << 3 | 2;
+const SPAN_ID: u8 = 2 << 3 | 2;
+const PARENT_SPAN_ID: u8 = 4 << 3 | 2;
+const NAME: u8 = 5 << 3 | 2;
+const KIND: u8 = 6 << 3;
+const START_TIME_UNIX_NANO: u8 = 7 << 3 | 1;
+const END_TIME_UNIX_NANO: u8 = 8 << 3 | 1;
+const DROPPED_ATTRIBUTES_COUNT: u8 = 10 << 3;
+const DROPPED_EVENTS_COUNT: u8 = 12 << 3;
+const DROPPED_LINKS_COUNT: u8 = 14 << 3;
+/// Number 16 is the first whose key takes two bytes.
+const FLAGS: (u8, u8) = (0x85, 0x01);
+
+/// The numbers of length-delimited fields, as bits: trace_id, span_id, trace_state, parent_span_id, name, attributes,
+/// events, links, status.
 const DELIMITED: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 9 | 1 << 11 | 1 << 13 | 1 << 15;
 
 /// Reads the fields of the span that fills `span`, a part of the request.
@@ -41,13 +59,13 @@ pub(crate) fn fields(request: &[u8], span: Range<usize>) -> Result<Fields<'_>, F
             } else {
                 (at + 3, at + 3 + (usize::from(a & 0x7f) | usize::from(b) << 7))
             };
-            // Ids come before the name, and all that comes after it is skipped.
-            if key < 0x2a {
+            // Ids have the lower numbers; of those from the name on, none is read.
+            if key < NAME {
                 let content = request.get(value..next).unwrap_or_default();
                 match key {
-                    0x0a => fields.trace_id = content,
-                    0x12 => fields.span_id = content,
-                    0x22 => fields.parent_span_id = content,
+                    TRACE_ID => fields.trace_id = content,
+                    SPAN_ID => fields.span_id = content,
+                    PARENT_SPAN_ID => fields.parent_span_id = content,
                     _ => {}
                 }
             }
@@ -55,16 +73,16 @@ pub(crate) fn fields(request: &[u8], span: Range<usize>) -> Result<Fields<'_>, F
             continue;
         }
         match (key, a) {
-            (0x39, _) => {
+            (START_TIME_UNIX_NANO, _) => {
                 fields.start_unix_nano = time(request, at + 1);
                 at += 9;
             }
-            (0x41, _) => {
+            (END_TIME_UNIX_NANO, _) => {
                 fields.end_unix_nano = time(request, at + 1);
                 at += 9;
             }
-            (0x30 | 0x50 | 0x60 | 0x70, ..0x80) => at += 2,
-            (0x85, 0x01) => at += 6,
+            (KIND | DROPPED_ATTRIBUTES_COUNT | DROPPED_EVENTS_COUNT | DROPPED_LINKS_COUNT, ..0x80) => at += 2,
+            FLAGS => at += 6,
             _ => (at, fields) = rare_field(request, at, span.end, fields)?,
         }
     }
@@ -105,7 +123,7 @@ fn rare_field<'a>(
         Some(expected) => {
             expect(at, expected, wire_type).and_then(|()| fields.read(bytes, number, wire_type, value))
         }
-        None => skip(bytes, value, number, wire_type, NESTING - 3),
+        None => skip(bytes, value, number, wire_type, NESTING_LEFT),
     };
     Ok((next.map_err(|fault| fault.within(number))?, fields))
 }
@@ -130,7 +148,7 @@ impl<'a> Fields<'a> {
         wire_type: WireType,
         value: usize,
     ) -> Result<usize, Fault> {
-        let next = skip(bytes, value, number, wire_type, NESTING - 3)?;
+        let next = skip(bytes, value, number, wire_type, NESTING_LEFT)?;
         match number {
             1 | 2 | 4 => {
                 let (start, end) = delimited(bytes, value)?;

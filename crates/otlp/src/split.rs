@@ -1,16 +1,17 @@
-//! One request for each destination, from slices.
+//! One request for each destination: which bytes go where.
 //!
 //! A split walks the request once and writes down, in the order of the bytes, which of them go where: a flat list of
 //! [`Op`]s. A message whose spans all go the same way is a single copy, and neighbours with the same destinations are
-//! joined; only a message whose spans part ways is taken apart. Writing a part walks that list, and copies.
+//! joined; only a message whose spans part ways is taken apart. Writing a part (`part`) walks that list, and copies.
 
 use std::ops::Range;
 
 use crate::error::{Path, ScanError, ScanErrorKind};
 use crate::limits::{DESTINATIONS, SPLIT_REQUEST_BYTES};
+use crate::part::Split;
 use crate::scan::Span;
 use crate::walk::{Level, Step, Walk};
-use crate::wire::{low_seven, varint_len};
+use crate::wire::varint_len;
 
 /// Goes wherever the enclosing message goes.
 const EVERYWHERE: u8 = u8::MAX;
@@ -21,13 +22,13 @@ const SCOPE_SPANS: u8 = 0x12;
 /// Splits requests. It keeps its scratch memory, so that one in steady use allocates nothing.
 #[derive(Debug, Default)]
 pub struct Splitter {
-    ops: Vec<Op>,
+    pub(crate) ops: Vec<Op>,
     /// The messages that are taken apart.
-    containers: Vec<Container>,
+    pub(crate) containers: Vec<Container>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Op {
+pub(crate) enum Op {
     /// Bytes of the request, for these destinations.
     Copy { start: u32, end: u32, mask: u8 },
     /// A message that is taken apart; its parts follow.
@@ -36,23 +37,23 @@ enum Op {
 
 /// A message whose spans part ways.
 #[derive(Clone, Copy, Debug)]
-struct Container {
-    key: u8,
+pub(crate) struct Container {
+    pub(crate) key: u8,
     /// Its field, tag and length included.
-    start: u32,
-    end: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
     /// The op after its parts.
-    next: u32,
-    tally: Tally,
+    pub(crate) next: u32,
+    pub(crate) tally: Tally,
 }
 
 /// Where the spans of a message go.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+pub(crate) struct Tally {
     /// Destinations of at least one span.
-    any: u8,
+    pub(crate) any: u8,
     /// Destinations of every span.
-    all: u8,
+    pub(crate) all: u8,
     /// Length of its fields that go to every destination.
     others: u32,
     /// For each destination: length of its fields that do not go to every one.
@@ -79,7 +80,7 @@ impl Tally {
     }
 
     /// Length of the message's value for a destination that gets some of its spans.
-    fn size(&self, destination: usize) -> u32 {
+    pub(crate) fn size(&self, destination: usize) -> u32 {
         self.others + self.sizes.get(destination).copied().unwrap_or(0)
     }
 }
@@ -107,8 +108,19 @@ impl Splitter {
     /// where the message around it goes, so that nothing is lost. A request without any span is whole for every
     /// destination. A span without a destination is left out.
     ///
-    /// Fails where [`scan`](crate::scan()) fails, and if the request is longer than
-    /// [`SPLIT_REQUEST_BYTES`].
+    /// Fails where [`scan`](crate::scan()) fails, and if the request is longer than [`SPLIT_REQUEST_BYTES`].
+    ///
+    /// ```
+    /// // resource_spans { scope_spans { spans { trace_id: "\x01" } spans { trace_id: "\x02" } } }
+    /// let request = b"\x0a\x0c\x12\x0a\x12\x03\x0a\x01\x01\x12\x03\x0a\x01\x02";
+    /// let mut splitter = crossfade_otlp::Splitter::new();
+    /// let split = splitter.split(request, |span| if span.trace_id == [1] { 0b11 } else { 0b01 })?;
+    /// assert!(split.part(0).is_whole());
+    /// let mut second = Vec::new();
+    /// split.part(1).write_to(&mut second);
+    /// assert_eq!(second, b"\x0a\x07\x12\x05\x12\x03\x0a\x01\x01");
+    /// # Ok::<(), crossfade_otlp::ScanError>(())
+    /// ```
     pub fn split<'s>(
         &'s mut self,
         request: &'s [u8],
@@ -125,7 +137,7 @@ impl Splitter {
             add_for(&mut counts, mask, 1);
             mask
         })?;
-        Ok(Split { request, splitter: self, tally, spans, counts })
+        Ok(Split::new(request, self, tally, spans, counts))
     }
 
     /// Writes down where each byte goes; returns where the spans of the whole request go.
@@ -263,220 +275,11 @@ impl Planner<'_> {
     }
 }
 
-fn narrow(offset: usize) -> u32 {
+/// Offsets take half the room in 32 bits.
+pub(crate) fn narrow(offset: usize) -> u32 {
     u32::try_from(offset).expect("a longer request is refused before it is split")
 }
 
-/// A request that was split; holds on to its splitter until it is written.
-#[derive(Debug)]
-pub struct Split<'s> {
-    request: &'s [u8],
-    splitter: &'s Splitter,
-    tally: Tally,
-    spans: usize,
-    counts: [u32; DESTINATIONS],
-}
-
-impl<'s> Split<'s> {
-    /// Number of spans in the request.
-    pub fn spans(&self) -> usize {
-        self.spans
-    }
-
-    /// The destinations that get at least one span: bit `n` for destination `n`.
-    pub fn destinations(&self) -> u8 {
-        self.tally.any
-    }
-
-    /// What one destination gets. There are [`DESTINATIONS`]; one beyond them gets nothing.
-    pub fn part(&self, destination: usize) -> Part<'s> {
-        let bit = u32::try_from(destination).ok().and_then(|shift| 1u8.checked_shl(shift)).unwrap_or(0);
-        let content = if self.tally.all & bit != 0 {
-            Content::Whole
-        } else if self.tally.any & bit != 0 {
-            Content::Assembled { size: self.tally.size(destination) }
-        } else {
-            Content::Nothing
-        };
-        let spans = self.counts.get(destination).copied().unwrap_or(0);
-        Part { request: self.request, splitter: self.splitter, destination, bit, spans, content }
-    }
-}
-
-/// What one destination gets of a [`Split`].
-#[derive(Clone, Copy, Debug)]
-pub struct Part<'s> {
-    request: &'s [u8],
-    splitter: &'s Splitter,
-    destination: usize,
-    bit: u8,
-    spans: u32,
-    content: Content,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
-    Nothing,
-    Whole,
-    Assembled { size: u32 },
-}
-
-impl<'s> Part<'s> {
-    /// Number of spans.
-    pub fn spans(&self) -> usize {
-        widen(self.spans)
-    }
-
-    /// Whether it is the request itself, byte for byte, so that the original can be passed on as it came. So it is for a
-    /// destination of every span, and for every destination if the request holds no span.
-    pub fn is_whole(&self) -> bool {
-        self.content == Content::Whole
-    }
-
-    /// Whether there is nothing to send: spans, but none of them for this destination.
-    pub fn is_nothing(&self) -> bool {
-        self.content == Content::Nothing
-    }
-
-    /// Length of the encoded request in bytes: never more than that of the original.
-    pub fn encoded_len(&self) -> usize {
-        match self.content {
-            Content::Nothing => 0,
-            Content::Whole => self.request.len(),
-            Content::Assembled { size } => widen(size),
-        }
-    }
-
-    /// The encoded request in pieces, to be sent one after the other.
-    pub fn pieces(&self) -> Pieces<'s> {
-        let (ops, run) = match self.content {
-            Content::Nothing => (&[][..], 0..0),
-            Content::Whole => (&[][..], 0..narrow(self.request.len())),
-            Content::Assembled { .. } => (&self.splitter.ops[..], 0..0),
-        };
-        let containers = &self.splitter.containers;
-        Pieces { ops, containers, next: 0, destination: self.destination, bit: self.bit, run }
-    }
-
-    /// Appends the encoded request to `out`.
-    pub fn write_to(&self, out: &mut Vec<u8>) {
-        let before = out.len();
-        out.reserve(self.encoded_len());
-        for piece in self.pieces() {
-            match piece {
-                Piece::Original(range) => out.extend_from_slice(self.request.get(range).unwrap_or_default()),
-                Piece::Header(header) => out.extend_from_slice(header.as_bytes()),
-            }
-        }
-        assert_eq!(out.len() - before, self.encoded_len(), "a part is as long as planned");
-    }
-}
-
-/// A piece of an assembled request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// These bytes of the original request.
-    Original(Range<usize>),
-    /// Tag and length of a message that was taken apart.
-    Header(Header),
-}
-
-/// Tag and length of a message: up to 6 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    bytes: [u8; 6],
-    len: u8,
-}
-
-impl Header {
-    fn new(key: u8, size: u32) -> Self {
-        let mut bytes = [0; 6];
-        let mut len = 0;
-        let mut rest = u64::from(size);
-        let mut put = |byte| {
-            if let Some(slot) = bytes.get_mut(usize::from(len)) {
-                *slot = byte;
-            }
-            len += 1;
-        };
-        put(key);
-        while rest >= 0x80 {
-            put(low_seven(rest) | 0x80);
-            rest >>= 7;
-        }
-        put(low_seven(rest));
-        Header { bytes, len }
-    }
-
-    /// The encoded tag and length.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
-/// The pieces of a [`Part`]; neighbouring slices of the original come as one.
-#[derive(Clone, Debug)]
-pub struct Pieces<'s> {
-    ops: &'s [Op],
-    containers: &'s [Container],
-    next: usize,
-    destination: usize,
-    bit: u8,
-    /// Bytes to be copied that were not handed out, since the next ones may join them.
-    run: Range<u32>,
-}
-
-impl Pieces<'_> {
-    /// Joins a slice to the run; hands out the run if it does not join.
-    fn join(&mut self, start: u32, end: u32) -> Option<Piece> {
-        if self.run.end == start {
-            self.run.end = end;
-            return None;
-        }
-        let run = std::mem::replace(&mut self.run, start..end);
-        original(run)
-    }
-}
-
-fn original(run: Range<u32>) -> Option<Piece> {
-    (!run.is_empty()).then_some(Piece::Original(widen(run.start)..widen(run.end)))
-}
-
-impl Iterator for Pieces<'_> {
-    type Item = Piece;
-
-    fn next(&mut self) -> Option<Piece> {
-        while let Some(&op) = self.ops.get(self.next) {
-            let joined = match op {
-                Op::Copy { start, end, mask } => {
-                    self.next += 1;
-                    if mask & self.bit == 0 { None } else { self.join(start, end) }
-                }
-                Op::Open { container } => {
-                    let Container { key, start, end, next, tally } =
-                        *self.containers.get(widen(container))?;
-                    if tally.all & self.bit != 0 {
-                        self.next = widen(next);
-                        self.join(start, end)
-                    } else if tally.any & self.bit == 0 {
-                        self.next = widen(next);
-                        None
-                    } else if self.run.is_empty() {
-                        self.next += 1;
-                        return Some(Piece::Header(Header::new(key, tally.size(self.destination))));
-                    } else {
-                        original(std::mem::take(&mut self.run))
-                    }
-                }
-            };
-            if joined.is_some() {
-                return joined;
-            }
-        }
-        original(std::mem::take(&mut self.run))
-    }
-}
-
-fn widen(offset: u32) -> usize {
+pub(crate) fn widen(offset: u32) -> usize {
     usize::try_from(offset).expect("usize has at least 32 bits")
 }

@@ -49,6 +49,25 @@ fn a_fault_in_a_field_of_a_span_names_it() {
     );
 }
 
+/// From trace.proto, in the order of their numbers.
+const SPAN_FIELDS: &str = "trace_id span_id trace_state parent_span_id name kind start_time_unix_nano \
+    end_time_unix_nano attributes dropped_attributes_count events dropped_events_count links dropped_links_count \
+    status flags";
+
+#[test]
+fn each_field_of_a_span_has_its_name_and_its_wire_type() {
+    let mut names = SPAN_FIELDS.split_ascii_whitespace();
+    for number in 1..=16 {
+        let error = oracle::check_scan(&deep(vec![message(2, vec![field(number, Value::Group(vec![]))])]))
+            .expect_err("no field of a span is a group")
+            .path
+            .to_string();
+        let name = names.next().expect("as many as numbers");
+        assert_eq!(error, format!("resource_spans[2].scope_spans[0].spans[0].{name}"));
+    }
+    assert_eq!(names.next(), None);
+}
+
 /// Everything around the fault is sound: a request with a span of these bytes.
 fn span(span: &[u8]) -> Vec<u8> {
     encode(&[message(1, vec![message(2, vec![bytes(2, span)])])])
@@ -122,6 +141,15 @@ fn a_fault_outside_of_spans_names_the_message() {
     );
     check(b"\x1d\0\0", "byte 1: request.3: the message ends inside this field");
     check(b"\x0a\0\x07", "byte 2: request: wire type 7 does not exist");
+}
+
+#[test]
+fn indexes_count_from_the_message_around() {
+    let broken = message(2, vec![message(2, vec![]), message(2, vec![field(2, Value::Varint(0))])]);
+    let scope = || message(2, sound_spans(3));
+    let request = encode(&[message(1, vec![scope(), scope()]), message(1, vec![scope(), broken])]);
+    let error = oracle::check_scan(&request).expect_err("a broken request");
+    assert_eq!(error.path.to_string(), "resource_spans[1].scope_spans[1].spans[1].span_id");
 }
 
 /// The bytes after the span are there, but they are not the span's: whoever reads them, reads past a bound.

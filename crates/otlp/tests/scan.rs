@@ -62,7 +62,7 @@ fn usual() -> Vec<u8> {
                 field(7, Value::Fixed64(1_790_000_000_000_000_000)),
                 field(8, Value::Fixed64(1_790_000_000_100_000_000)),
                 bytes(9, b"\x0a\x01k\x12\x03\x0a\x01v"),
-                bytes(9, &[&b"\x0a\x01k\x12\xc9\x01\x0a\xc6\x01"[..], &[b'v'; 198]].concat()),
+                bytes(9, &[&b"\x0a\x01k\x12\x83\x01\x0a\x80\x01"[..], &[b'v'; 128]].concat()),
                 field(10, Value::Varint(3)),
                 bytes(11, b"\x12\x05cache"),
                 field(12, Value::Varint(300)),

@@ -182,6 +182,17 @@ fn a_destination_beyond_the_last_gets_nothing() {
 }
 
 #[test]
+fn a_request_of_four_gigabytes_is_not_split() {
+    // Never touched, so it takes no memory.
+    let request = vec![0; limits::SPLIT_REQUEST_BYTES + 1];
+    let error = Splitter::new().split(&request, |_| 1).expect_err("too long");
+    assert_eq!(
+        error.to_string(),
+        "byte 4294967295: request: a request of 4294967296 bytes is too long to be split"
+    );
+}
+
+#[test]
 fn neighbours_come_as_one_piece() {
     let spans = |ids: std::ops::Range<u8>| message(2, ids.map(span).collect());
     let request = encode(&[message(1, vec![spans(0..100)]), message(1, vec![spans(100..101)])]);
@@ -212,6 +223,18 @@ fn a_splitter_in_steady_use_allocates_nothing() {
         // As many pieces each round, since the masks are only swapped.
         assert_eq!(*held.get_or_insert(now), now);
     }
+}
+
+#[test]
+fn messages_that_go_the_same_way_take_no_scratch() {
+    let resource = |id| message(1, vec![message(2, vec![span(id)])]);
+    let mut request = vec![resource(1); 10_000];
+    request.push(message(1, vec![message(2, vec![span(1), span(2)])]));
+    let request = encode(&request);
+    let mut splitter = Splitter::new();
+    let split = splitter.split(&request, |span| span.trace_id[0]).expect("sound");
+    assert_eq!(split.part(1).spans(), 1);
+    assert!(splitter.scratch_bytes() < 1000, "{} bytes", splitter.scratch_bytes());
 }
 
 #[test]

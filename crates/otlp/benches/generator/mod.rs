@@ -66,7 +66,7 @@ fn span(random: &mut SplitMix, trace: [u8; 16], database: bool) -> Span {
             text("db.collection.name", "order_items"),
             text("server.address", "orders-db-primary.shop.svc.cluster.local"),
             integer("server.port", 5432),
-            text("db.query.text", &QUERY[..QUERY.len() - random.below(120)]),
+            text("db.query.text", &QUERY[..QUERY.len() - random.below(130)]),
         ]);
     } else {
         let path = format!("/api/v1/carts/{:016x}/items/{}", random.next(), random.below(1_000_000));
@@ -82,7 +82,7 @@ fn span(random: &mut SplitMix, trace: [u8; 16], database: bool) -> Span {
             text("client.address", "10.42.17.203"),
             text("network.peer.address", "10.42.17.203"),
             text("code.function.name", "com.example.shop.cart.CartController.getItem"),
-            text("user_agent.original", &AGENT[..AGENT.len() - random.below(40)]),
+            text("user_agent.original", &AGENT[..AGENT.len() - random.below(70)]),
         ]);
     }
     if random.below(4) == 0 {
