@@ -222,6 +222,8 @@ pub(crate) fn open(
     read_entries(&*storage, folder, &checkpoint, &mut found)?;
     check_tiles(&*storage, folder, &found.tree)?;
 
+    let temporary = folder.join(TEMPORARY);
+    let interrupted = optional(storage.read(&temporary)).map_err(io_at(&temporary))?.is_some();
     // What was read may stand in the page cache only, if the process before this one failed while
     // making it durable. Nothing is built on it, and nothing older removed, before it is.
     confirm(&*storage, folder, &note)?;
@@ -230,6 +232,7 @@ pub(crate) fn open(
     }
 
     let mut recovery = Recovery { size: checkpoint.size, cut: found.cut, ..Recovery::default() };
+    recovery.removed.extend(interrupted.then(|| TEMPORARY.to_owned()));
     let (durable, stored) = tidy(&*storage, folder, checkpoint.size, &found.named, &mut recovery)?;
     Emergency::create(&*storage, &place.emergency, place.emergency_size).map_err(io_at(&place.emergency))?;
     let (mut emergency, torn) = Emergency::open(Arc::clone(&storage), &place.emergency)?;

@@ -14,8 +14,13 @@ use crossfade_audit::{AppendError, Log, Place};
 use crossfade_rollout::Entry;
 use crossfade_tlog::{Checkpoint, Hash};
 
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use support::disk::{Fault, MemoryDisk};
 use support::{bytes, entries, entry, gate, key, time};
+
+/// In one run.
+const FAULTS_MAX: usize = 4;
 
 const FAULTS: [Fault; 5] = [
     Fault::Fails(ErrorKind::Other),
@@ -92,8 +97,8 @@ struct Run {
 impl Run {
     fn open(&mut self) {
         self.log = None;
-        // A fault strikes once: if it struck while opening, the next process opens.
-        for _ in 0..2 {
+        // If a fault strikes while opening, the next process opens.
+        for _ in 0..=FAULTS_MAX {
             let storage: Arc<dyn Storage> = Arc::clone(&self.disk) as _;
             if let Ok((log, _)) = Log::open_with(storage, &place(), key()) {
                 self.promises.settle(&log);
@@ -106,7 +111,9 @@ impl Run {
     fn append(&mut self, sent: &[Entry], blobs: &[&[u8]]) {
         for attempt in 0.. {
             let Some(log) = &mut self.log else { return };
-            blobs.iter().for_each(|blob| drop(log.put_evidence(blob).unwrap()));
+            for blob in blobs {
+                log.put_evidence(blob).unwrap();
+            }
             match log.append(sent) {
                 Ok(receipt) => {
                     self.promises.acknowledged.extend(sent.iter().map(bytes));
@@ -116,7 +123,7 @@ impl Run {
                 }
                 Err(AppendError::EmergencyWaiting { .. }) => self.merge(),
                 Err(error) => {
-                    assert!(attempt < 3, "still failing: {error}");
+                    assert!(attempt <= FAULTS_MAX, "still failing: {error}");
                     self.promises.failed(&error, sent);
                     if matches!(error, AppendError::NoSpace { .. }) {
                         continue;
@@ -145,7 +152,7 @@ impl Run {
     }
 
     fn merge(&mut self) {
-        for _ in 0..3 {
+        for _ in 0..=FAULTS_MAX {
             let Some(log) = &mut self.log else { return };
             let waiting = log.emergency_entries().to_vec();
             match log.merge_emergency(time(9000)) {
@@ -223,42 +230,72 @@ fn start(disk: MemoryDisk, acknowledged: u64) -> Run {
     Run { disk: Arc::new(disk), log: None, promises }
 }
 
-/// *Scenario.* A log of 254 entries, so that the script's appends turn partial tiles into full ones
-/// and begin new ones. At each disk operation in turn, each kind of fault. The process goes on as its
-/// errors tell it to (try again, open again). In the end the power fails, and the log is opened.
+/// *Scenario.* At each disk operation of a script in turn, each kind of fault. The process goes on as
+/// its errors tell it to (try again, open again). In the end the power fails, and the log is opened.
 ///
 /// *Guarantee.* What was acknowledged is there, in order, whole; what was refused is not there; what
 /// was said to be unknown is there entirely or not at all; emergency entries are in the log or in
 /// their file, once; no two checkpoints of one size differ; and the log verifies, without a single
 /// stray file.
-#[test]
-fn every_operation_fails_in_every_way() {
-    let base = base(254);
-    let mut operations = 0;
-    for (number, fault) in FAULTS.into_iter().enumerate() {
+fn every_operation_fails(entries_before: u64, faults: &[Fault]) {
+    let base = base(entries_before);
+    for fault in faults {
         for at in 0.. {
-            let seed = at * 16 + number as u64;
-            let mut run = start(base.with_fault(seed, at, fault), 254);
+            let mut run = start(base.with_faults(at, &[(at, *fault)]), entries_before);
             script(&mut run);
             let struck = run.disk.struck();
-            if fault != Fault::Crash {
-                assert!(run.log.is_some(), "a single failure must not lock the log ({fault:?} at {at})");
-                assert_eq!(run.log.as_ref().unwrap().emergency_entries().len(), 0);
+            if *fault != Fault::Crash {
+                let log = run.log.as_ref().expect("a single failure does not lock the log");
+                assert_eq!(log.emergency_entries().len(), 0);
             }
-            drop(run.log.take());
-            run.disk = Arc::new(run.disk.after_crash());
-            run.open();
-            let log = run.log.as_ref().unwrap_or_else(|| panic!("not opened after {fault:?} at {at}"));
-            assert_eq!(log.leftovers(), Vec::<String>::new());
-            let report = verified(&run.disk);
-            assert!(report.intact, "{fault:?} at operation {at}:\n{report}");
-            operations = at;
+            after_a_crash(run, &format!("{fault:?} at operation {at}"));
             if !struck {
+                assert!(at > 90, "the script has only {at} operations");
                 break;
             }
         }
-        assert!(operations > 60, "the script has only {operations} operations");
     }
+}
+
+fn after_a_crash(mut run: Run, what: &str) {
+    run.log = None;
+    run.disk = Arc::new(run.disk.after_crash());
+    run.open();
+    let log = run.log.as_ref().unwrap_or_else(|| panic!("not opened: {what}"));
+    assert_eq!(log.leftovers(), Vec::<String>::new(), "{what}");
+    let report = verified(&run.disk);
+    assert!(report.intact, "{what}:\n{report}");
+}
+
+/// The same with several faults in one run, often one soon after the other: the errors of a disk come
+/// in bursts, and power fails while the damage of an earlier failure is being put in order.
+#[test]
+fn several_operations_fail() {
+    let base = base(3);
+    for seed in 0..600 {
+        let mut chance = ChaCha8Rng::seed_from_u64(seed);
+        let mut at = 0;
+        let faults: Vec<(u64, Fault)> = (0..chance.random_range(2..=FAULTS_MAX))
+            .map(|number| {
+                at += chance.random_range(1..if number == 0 { 90 } else { 12 });
+                (at, FAULTS[chance.random_range(0..FAULTS.len())])
+            })
+            .collect();
+        let mut run = start(base.with_faults(seed, &faults), 3);
+        script(&mut run);
+        after_a_crash(run, &format!("seed {seed}, {faults:?}"));
+    }
+}
+
+#[test]
+fn every_operation_fails_in_every_way() {
+    every_operation_fails(3, &FAULTS);
+}
+
+/// With 254 entries before, the appends turn partial tiles into full ones and begin new ones.
+#[test]
+fn every_operation_fails_where_tiles_become_full() {
+    every_operation_fails(254, &[Fault::Crash]);
 }
 
 /// *Scenario.* The disk is full for a while.
@@ -312,15 +349,13 @@ fn no_space_at_any_step_before_the_commit_point_is_retryable() {
     let base = base(255);
     let mut refused = 0;
     for at in 0.. {
-        let disk = Arc::new(base.with_fault(at, u64::MAX / 2, Fault::Crash));
+        let disk = Arc::new(base.with_faults(at, &[]));
         let (mut log, _) = Log::open_with(Arc::clone(&disk) as _, &place(), key()).unwrap();
         let opened = disk.operations();
         drop(log);
-        let disk = Arc::new(base.with_fault(
-            at,
-            opened - base.operations() + at,
-            Fault::Fails(ErrorKind::StorageFull),
-        ));
+        let disk = Arc::new(
+            base.with_faults(at, &[(opened - base.operations() + at, Fault::Fails(ErrorKind::StorageFull))]),
+        );
         log = Log::open_with(Arc::clone(&disk) as _, &place(), key()).unwrap().0;
         match log.append(&entries(255..258)) {
             Err(AppendError::NoSpace { .. }) => {

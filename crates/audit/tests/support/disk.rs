@@ -11,7 +11,7 @@ use std::path::{Component, Path};
 use std::sync::Mutex;
 
 use crossfade_audit::storage::{Kind, Listed, Lock, Storage};
-use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 /// What happens at the operation that a fault is set on.
@@ -51,7 +51,8 @@ struct Inner {
     files: Vec<File>,
     folders: Vec<Folder>,
     operations: u64,
-    fault: Option<(u64, Fault)>,
+    /// By operation number, ascending.
+    faults: Vec<(u64, Fault)>,
     crashed: bool,
     /// Set by `fill`: everything that needs room fails.
     full: bool,
@@ -67,17 +68,17 @@ impl MemoryDisk {
             files: Vec::new(),
             folders: vec![Folder::default()],
             operations: 0,
-            fault: None,
+            faults: Vec::new(),
             crashed: false,
             full: false,
             chance: ChaCha8Rng::seed_from_u64(seed),
         }))
     }
 
-    /// A copy, with another seed, that fails at its operation number `at` from now.
-    pub(crate) fn with_fault(&self, seed: u64, at: u64, fault: Fault) -> Self {
+    /// A copy, with another seed, that fails at some of its operations, counted from now.
+    pub(crate) fn with_faults(&self, seed: u64, faults: &[(u64, Fault)]) -> Self {
         let mut inner = self.0.lock().unwrap().clone();
-        inner.fault = Some((inner.operations + at, fault));
+        inner.faults = faults.iter().map(|(at, fault)| (inner.operations + at, *fault)).collect();
         inner.chance = ChaCha8Rng::seed_from_u64(seed);
         Self(Mutex::new(inner))
     }
@@ -89,10 +90,10 @@ impl MemoryDisk {
         Self(Mutex::new(inner))
     }
 
-    /// True once the fault has struck.
+    /// True once all faults have struck.
     pub(crate) fn struck(&self) -> bool {
         let inner = self.0.lock().unwrap();
-        inner.fault.is_some_and(|(at, _)| inner.operations > at)
+        inner.faults.iter().all(|(at, _)| inner.operations > *at)
     }
 
     pub(crate) fn operations(&self) -> u64 {
@@ -171,8 +172,8 @@ impl Inner {
     ) -> io::Result<()> {
         let number = self.operations;
         self.operations += 1;
-        match self.fault {
-            Some((at, fault)) if at == number => match fault {
+        match self.faults.iter().find(|(at, _)| *at == number) {
+            Some((_, fault)) => match *fault {
                 Fault::Fails(kind) => {
                     part(self);
                     Err(kind.into())
@@ -192,7 +193,7 @@ impl Inner {
                     Err(io::Error::other("crashed"))
                 }
             },
-            _ => {
+            None => {
                 whole(self);
                 Ok(())
             }
@@ -220,7 +221,7 @@ impl Inner {
 
     fn crash(&mut self) {
         self.crashed = false;
-        self.fault = None;
+        self.faults.clear();
         for file in &mut self.files {
             if file.written != file.durable {
                 file.durable = match self.chance.random_range(0..4) {

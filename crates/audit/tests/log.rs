@@ -1,0 +1,509 @@
+//! The log on a real disk.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use crossfade_audit::keys::generate;
+use crossfade_audit::verify::{Report, verify};
+use crossfade_audit::{
+    AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery,
+};
+use crossfade_rollout::Digest;
+use crossfade_tlog::proof::verify_consistency;
+use crossfade_tlog::tile::tiles;
+use crossfade_tlog::{Checkpoint, leaf_hash, verify_entry};
+use tempfile::TempDir;
+
+use support::{bytes, entries, entry, gate, key, time};
+
+struct Fixture {
+    _folder: TempDir,
+    place: Place,
+}
+
+/// An empty log on disk.
+fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    let place = support::place(folder.path());
+    Log::create(&place, &key()).unwrap();
+    Fixture { _folder: folder, place }
+}
+
+impl Fixture {
+    fn open(&self) -> (Log, Recovery) {
+        Log::open(&self.place, key()).unwrap()
+    }
+
+    /// A closed log with this many entries.
+    fn with(entries_before: u64) -> Self {
+        let fixture = fixture();
+        fixture.open().0.append(&entries(0..entries_before)).unwrap();
+        fixture
+    }
+
+    fn verify(&self) -> Report {
+        verify(&self.place.folder, key().verifier()).unwrap()
+    }
+
+    fn file(&self, relative: &str) -> PathBuf {
+        self.place.folder.join(relative)
+    }
+
+    fn write(&self, relative: &str, content: impl AsRef<[u8]>) {
+        fs::create_dir_all(self.file(relative).parent().unwrap()).unwrap();
+        fs::write(self.file(relative), content).unwrap();
+    }
+
+    fn files(&self) -> Vec<String> {
+        fn walk(root: &Path, folder: &Path, found: &mut Vec<String>) {
+            for one in fs::read_dir(folder).unwrap() {
+                let path = one.unwrap().path();
+                if path.is_dir() {
+                    walk(root, &path, found);
+                } else {
+                    found.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(&self.place.folder, &self.place.folder, &mut found);
+        found.sort();
+        found
+    }
+}
+
+#[test]
+fn grows_and_reads_back_over_tile_borders() {
+    let fixture = fixture();
+    let sizes = [0, 1, 2, 3, 255, 256, 257, 511, 512, 600];
+    for pair in sizes.windows(2) {
+        let (mut log, recovery) = fixture.open();
+        assert!(recovery.is_clean(), "{recovery}");
+        let receipt = log.append(&entries(pair[0]..pair[1])).unwrap();
+        assert_eq!(receipt.entries, pair[0]..pair[1]);
+        let read = log.entries(0..pair[1]).unwrap();
+        assert!(
+            read.iter()
+                .map(|leaf| &leaf.bytes)
+                .eq(&entries(0..pair[1]).iter().map(bytes).collect::<Vec<_>>())
+        );
+
+        // The folder holds the tiles of this size, the checkpoint, and nothing else.
+        let mut expected: Vec<String> = tiles(pair[1]).map(|tile| tile.to_string()).collect();
+        expected.push("checkpoint".into());
+        expected.sort();
+        assert_eq!(fixture.files(), expected);
+        let report = fixture.verify();
+        assert!(report.intact, "{report}");
+    }
+    let (log, _) = fixture.open();
+    assert_eq!(
+        log.entries(254..258).unwrap().iter().map(|leaf| leaf.index).collect::<Vec<_>>(),
+        [254, 255, 256, 257]
+    );
+    assert_eq!(log.entry(511).unwrap().entry().unwrap(), entry(511));
+    assert!(log.entries(7..7).unwrap().is_empty());
+    assert!(matches!(log.entry(600), Err(ReadError::OutOfRange { index: 600, size: 600 })));
+    assert!(matches!(log.entry(u64::MAX), Err(ReadError::OutOfRange { .. })));
+}
+
+#[test]
+fn an_empty_append_writes_nothing() {
+    let fixture = Fixture::with(2);
+    let (mut log, _) = fixture.open();
+    let before = log.checkpoint();
+    let receipt = log.append(&[]).unwrap();
+    assert_eq!((receipt.entries, receipt.checkpoint), (2..2, before));
+}
+
+#[test]
+fn proofs_convince_who_holds_only_the_key() {
+    let fixture = Fixture::with(300);
+    let (mut log, _) = fixture.open();
+    let vkey = key().verifier().clone();
+    let old = Checkpoint::open(log.checkpoint().as_bytes(), &vkey).unwrap();
+    log.append(&entries(300..333)).unwrap();
+    for index in [0, 1, 255, 256, 299, 300, 332] {
+        let shown = log.inclusion(index).unwrap();
+        let note = shown.checkpoint.as_bytes();
+        let verified = verify_entry(&vkey, note, index, &shown.leaf.bytes, &shown.proof).unwrap();
+        assert_eq!(verified.size, 333);
+    }
+    let (proof, note) = log.reader().consistency(old.size).unwrap();
+    let new = Checkpoint::open(note.as_bytes(), &vkey).unwrap();
+    assert_eq!(verify_consistency(old.size, new.size, &old.root, &new.root, &proof), Ok(()));
+}
+
+#[test]
+fn two_writers_never() {
+    let fixture = Fixture::with(1);
+    let (log, _) = fixture.open();
+    assert!(matches!(Log::open(&fixture.place, key()), Err(OpenError::Locked { .. })));
+    assert!(matches!(Log::create(&fixture.place, &key()), Err(OpenError::Locked { .. })));
+    assert!(fixture.verify().intact, "reading needs no lock");
+    drop(log);
+    assert!(Log::open(&fixture.place, key()).is_ok());
+}
+
+#[test]
+fn readers_see_whole_appends_only_and_never_wait() {
+    let fixture = Fixture::with(250);
+    let (mut log, _) = fixture.open();
+    let reader = log.reader();
+    let vkey = key().verifier().clone();
+    thread::scope(|scope| {
+        let looking = scope.spawn(move || {
+            let mut looks = 0;
+            while reader.size() < 280 {
+                let last = reader.size() - 1;
+                let shown = reader.inclusion(last).unwrap();
+                verify_entry(&vkey, shown.checkpoint.as_bytes(), last, &shown.leaf.bytes, &shown.proof)
+                    .unwrap();
+                let all = reader.entries(240..reader.size()).unwrap();
+                assert_eq!(all.len() as u64 % 3, 1, "appends of three");
+                looks += 1;
+            }
+            looks
+        });
+        for number in (250..280).step_by(3) {
+            log.append(&entries(number..number + 3)).unwrap();
+        }
+        assert!(looking.join().unwrap() > 0);
+    });
+}
+
+#[test]
+fn a_live_log_verifies_all_the_time() {
+    let fixture = Fixture::with(250);
+    let (mut log, _) = fixture.open();
+    thread::scope(|scope| {
+        let appending = scope.spawn(move || {
+            for number in (250..350).step_by(2) {
+                let blob = format!("report {number}");
+                let digest = log.put_evidence(blob.as_bytes()).unwrap();
+                log.append(&[entry(number), gate(number, digest)]).unwrap();
+            }
+        });
+        let mut looks = 0;
+        while !appending.is_finished() {
+            let report = fixture.verify();
+            assert!(report.intact, "{report}");
+            looks += 1;
+        }
+        assert!(looks > 1);
+    });
+}
+
+// ---- what a crash leaves
+
+/// *Scenario.* The power failed while entry 7 was being appended: its bundle is torn.
+///
+/// *Guarantee.* Opening says so, with the place; the log ends with the last entry that a checkpoint
+/// covers; the next entry takes the number; and the folder verifies.
+#[test]
+fn a_torn_last_entry_is_cut_off_and_reported() {
+    let fixture = Fixture::with(7);
+    let whole = fs::read(fixture.file("tile/entries/000.p/7")).unwrap();
+    let mut longer = whole.clone();
+    crossfade_tlog::bundle::push(&mut longer, &bytes(&entry(7))).unwrap();
+    for cut in [whole.len(), whole.len() + 1, whole.len() + 2, longer.len() - 1] {
+        fixture.write("tile/entries/000.p/8", &longer[..cut]);
+        assert!(!fixture.verify().intact);
+        let (log, recovery) = fixture.open();
+        assert_eq!((log.size(), recovery.cut.len()), (7, 1), "{recovery}");
+        let torn = recovery.cut[0].torn.expect("torn");
+        assert_eq!((recovery.cut[0].entries, torn.offset), (0, whole.len()));
+        assert!(
+            recovery.to_string().contains("tile/entries/000.p/8, and a torn one: torn at byte"),
+            "{recovery}"
+        );
+        assert_eq!(recovery.removed, ["tile/entries/000.p/8"]);
+        assert!(fixture.verify().intact);
+    }
+    // Written to the end, and still not acknowledged: no checkpoint covers it.
+    fixture.write("tile/entries/000.p/8", &longer);
+    fixture.write("checkpoint.tmp", "crossfade.ex");
+    let (mut log, recovery) = fixture.open();
+    assert_eq!((recovery.cut[0].entries, recovery.cut[0].torn), (1, None));
+    assert_eq!(recovery.removed, ["checkpoint.tmp", "tile/entries/000.p/8"]);
+    assert_eq!(log.append(&[entry(70)]).unwrap().entries, 7..8);
+    assert!(fixture.verify().intact);
+}
+
+/// *Scenario.* The bundle that the checkpoint covers has grown by half an entry.
+///
+/// *Guarantee.* As above; what is covered is proved to be unharmed, and stays.
+#[test]
+fn half_an_entry_behind_the_covered_ones_is_cut_off() {
+    let fixture = Fixture::with(7);
+    let whole = fs::read(fixture.file("tile/entries/000.p/7")).unwrap();
+    fixture.write("tile/entries/000.p/7", [&whole[..], b"\x00\x40{\"actor\""].concat());
+    let (log, recovery) = fixture.open();
+    assert_eq!((log.size(), recovery.cut[0].entries), (7, 0));
+    assert_eq!(recovery.cut[0].torn.unwrap().offset, whole.len());
+    assert_eq!(fs::read(fixture.file("tile/entries/000.p/7")).unwrap(), whole);
+    assert!(fixture.verify().intact);
+}
+
+#[test]
+fn leftovers_are_removed_and_strangers_are_not() {
+    let fixture = Fixture::with(7);
+    let blob = Digest::from_bytes(crossfade_tlog::sha256(b"unnamed")).to_string();
+    let blob = blob.trim_start_matches("sha256:");
+    let blob = format!("evidence/{}/{blob}", &blob[..2]);
+    fixture.write("tile/0/000.p/6", [1; 192]);
+    fixture.write("tile/1/000.p/1", [1; 32]);
+    fixture.write(&blob, "unnamed");
+    fixture.write("notes.txt", "mine");
+    fixture.write("tile/0/more/notes.txt", "mine");
+    symlink("checkpoint", fixture.file("evidence/link")).unwrap();
+    fs::create_dir_all(fixture.file("tile/0/x001")).unwrap();
+    let (_, recovery) = fixture.open();
+    assert_eq!(recovery.foreign, ["evidence/link", "notes.txt", "tile/0/more/notes.txt"]);
+    let folder = blob.rsplit_once('/').unwrap().0;
+    for removed in
+        ["tile/0/000.p/6", "tile/1/000.p/1", "tile/1/000.p", "tile/1", &blob, folder, "tile/0/x001"]
+    {
+        assert!(recovery.removed.iter().any(|one| one == removed), "{removed} in {recovery}");
+        assert!(!fixture.file(removed).exists());
+    }
+    assert_eq!(recovery.removed.len(), 7, "{recovery}");
+    assert_eq!(fs::read_to_string(fixture.file("notes.txt")).unwrap(), "mine");
+    let named: Vec<String> =
+        fixture.verify().checks.into_iter().flat_map(|check| check.findings).map(|one| one.file).collect();
+    assert_eq!(named, ["evidence/link", "notes.txt", "tile/0/more/notes.txt"]);
+}
+
+/// *Scenario.* Something that the checkpoint covers is gone or changed: no crash does that.
+///
+/// *Guarantee.* The log is not opened, nothing is touched, and the message names the file.
+#[test]
+fn damage_is_not_repaired() {
+    let damages: [(&str, fn(&mut Vec<u8>)); 6] = [
+        ("tile/entries/001.p/44", |bytes| bytes.truncate(bytes.len() - 1)),
+        ("tile/entries/001.p/44", Vec::clear),
+        ("tile/entries/000", |bytes| bytes[1000] ^= 1),
+        ("tile/0/000", |bytes| bytes[1000] ^= 1),
+        ("tile/0/001.p/44", |bytes| bytes.push(0)),
+        ("tile/1/000.p/1", |bytes| bytes[31] ^= 1),
+    ];
+    let fixture = Fixture::with(300);
+    for (file, damage) in damages {
+        let before = fs::read(fixture.file(file)).unwrap();
+        let mut bytes = before.clone();
+        damage(&mut bytes);
+        fixture.write(file, &bytes);
+        fixture.write("checkpoint.tmp", "stays too");
+        match Log::open(&fixture.place, key()) {
+            Err(OpenError::Damaged { file: named, .. }) => {
+                // A flipped bit in an entry shows at the root only.
+                assert!(named.ends_with(file) || file == "tile/entries/000", "{}", named.display());
+            }
+            Err(OpenError::Entry { .. }) if file == "tile/entries/000" => {}
+            other => panic!("{file}: {other:?}"),
+        }
+        assert_eq!(fs::read(fixture.file(file)).unwrap(), bytes);
+        assert!(fixture.file("checkpoint.tmp").exists());
+        fixture.write(file, &before);
+    }
+    for file in ["tile/entries/000", "tile/0/000", "tile/1/000.p/1"] {
+        let before = fs::read(fixture.file(file)).unwrap();
+        fs::remove_file(fixture.file(file)).unwrap();
+        assert!(matches!(Log::open(&fixture.place, key()), Err(OpenError::Damaged { .. })), "{file}");
+        fixture.write(file, &before);
+    }
+    assert!(Log::open(&fixture.place, key()).is_ok());
+}
+
+#[test]
+fn what_is_no_log_of_this_key() {
+    let fixture = Fixture::with(3);
+    let other = generate("crossfade.example/test").unwrap();
+    assert!(matches!(Log::open(&fixture.place, other), Err(OpenError::Checkpoint { .. })));
+    assert!(matches!(Log::create(&fixture.place, &key()), Err(OpenError::Exists { .. })));
+    fs::remove_file(fixture.file("checkpoint")).unwrap();
+    assert!(matches!(Log::open(&fixture.place, key()), Err(OpenError::NoLog { .. })));
+    assert!(matches!(Log::create(&fixture.place, &key()), Err(OpenError::NotEmpty { .. })));
+    let nowhere = Place::new(fixture.file("nowhere"));
+    assert!(matches!(Log::open(&nowhere, key()), Err(OpenError::NoLog { .. })));
+}
+
+#[test]
+fn an_interrupted_creation_can_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = support::place(folder.path());
+    fs::create_dir(&place.folder).unwrap();
+    fs::write(place.folder.join("checkpoint.tmp"), "crossfade.exa").unwrap();
+    Log::create(&place, &key()).unwrap();
+    let (log, recovery) = Log::open(&place, key()).unwrap();
+    assert_eq!((log.size(), recovery.is_clean()), (0, true));
+    let report = verify(&place.folder, key().verifier()).unwrap();
+    assert!(report.intact, "{report}");
+}
+
+// ---- evidence
+
+#[test]
+fn evidence_is_stored_with_the_first_entry_that_names_it() {
+    let fixture = Fixture::with(2);
+    let (mut log, _) = fixture.open();
+    let unknown = Digest::from_bytes([1; 32]);
+    assert!(
+        matches!(log.append(&[entry(2), gate(3, unknown)]), Err(AppendError::NoEvidence(digest)) if digest == unknown)
+    );
+    assert_eq!(log.size(), 2, "all or none");
+    assert!(fixture.verify().intact);
+
+    let digest = log.put_evidence(b"a report").unwrap();
+    assert_eq!(log.evidence(&digest).unwrap(), b"a report");
+    assert!(!fixture.file("evidence").exists(), "no entry names it yet");
+    log.append(&[gate(3, digest)]).unwrap();
+    assert_eq!(log.reader().evidence(&digest).unwrap(), b"a report");
+    drop(log);
+
+    let (mut log, recovery) = fixture.open();
+    assert!(recovery.is_clean(), "{recovery}");
+    log.append(&[gate(4, digest)]).unwrap();
+    assert_eq!(log.put_evidence(b"a report").unwrap(), digest);
+    assert!(fixture.verify().intact);
+
+    let hex = digest.to_string().trim_start_matches("sha256:").to_owned();
+    fixture.write(&format!("evidence/{}/{hex}", &hex[..2]), "a forged report");
+    assert!(matches!(log.evidence(&digest), Err(ReadError::Evidence(_))));
+    fs::remove_file(fixture.file(&format!("evidence/{}/{hex}", &hex[..2]))).unwrap();
+    drop(log);
+    let (_, recovery) = fixture.open();
+    assert_eq!(recovery.missing_evidence, [digest]);
+}
+
+#[test]
+fn evidence_has_limits() {
+    let fixture = fixture();
+    let (mut log, _) = fixture.open();
+    let big = vec![0; 16 << 20];
+    assert!(matches!(log.put_evidence(&vec![0; big.len() + 1]), Err(EvidenceError::TooLarge { .. })));
+    for number in 0..4u8 {
+        let mut blob = big.clone();
+        blob[0] = number;
+        log.put_evidence(&blob).unwrap();
+    }
+    assert!(log.put_evidence(&big).is_ok(), "known already");
+    assert!(matches!(log.put_evidence(b"one more"), Err(EvidenceError::TooMany { .. })));
+}
+
+#[test]
+fn an_entry_that_fits_no_bundle_is_refused() {
+    let fixture = fixture();
+    let (mut log, _) = fixture.open();
+    let mut long = entry(1);
+    if let crossfade_rollout::Event::AccessDenied { why, .. } = &mut long.event {
+        *why = "x".repeat(65_536);
+    }
+    let error = log.append(&[entry(0), long.clone()]).unwrap_err();
+    assert!(matches!(error, AppendError::Entry { position: 2, of: 2, .. }), "{error}");
+    assert!(log.append_emergency(&long).is_err());
+    log.append(&[entry(0)]).unwrap();
+}
+
+// ---- the emergency file
+
+#[test]
+fn emergency_entries_survive_and_are_merged_under_their_mark() {
+    let fixture = Fixture::with(2);
+    let (mut log, _) = fixture.open();
+    assert!(log.merge_emergency(time(5)).unwrap().is_none());
+    log.append_emergency(&entry(2)).unwrap();
+    log.append_emergency(&entry(3)).unwrap();
+    assert!(matches!(log.append(&[entry(9)]), Err(AppendError::EmergencyWaiting { waiting: 2 })));
+    drop(log);
+    let (mut log, recovery) = fixture.open();
+    assert_eq!(recovery.emergency_waiting, 2);
+    assert_eq!(log.emergency_entries(), [bytes(&entry(2)), bytes(&entry(3))]);
+    let before = fs::read(&fixture.place.emergency).unwrap();
+    log.merge_emergency(time(5)).unwrap().unwrap();
+    assert_eq!(log.entry(3).unwrap().entry().unwrap(), entry(2));
+    drop(log);
+    assert!(fixture.verify().intact);
+
+    // Killed after the merge and before the file was emptied: nothing is merged twice.
+    fs::write(&fixture.place.emergency, &before).unwrap();
+    let (log, recovery) = fixture.open();
+    assert_eq!((recovery.emergency_merged, recovery.emergency_waiting), (2, 0));
+    assert_eq!(log.size(), 5);
+    assert!(fs::read(&fixture.place.emergency).unwrap()[22..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_torn_emergency_record_is_wiped_and_the_ones_before_it_stay() {
+    let fixture = Fixture::with(2);
+    let (mut log, _) = fixture.open();
+    log.append_emergency(&entry(2)).unwrap();
+    log.append_emergency(&entry(3)).unwrap();
+    drop(log);
+    let file = &fixture.place.emergency;
+    let whole = fs::read(file).unwrap();
+    let second = 22 + 36 + bytes(&entry(2)).len();
+    for at in [second, second + 3, second + 10, second + 36, second + 36 + bytes(&entry(3)).len() - 1] {
+        let mut torn = whole.clone();
+        torn[at] ^= 4;
+        fs::write(file, &torn).unwrap();
+        let (mut log, recovery) = fixture.open();
+        assert_eq!((recovery.emergency_torn, recovery.emergency_waiting), (Some(second), 1), "byte {at}");
+        log.append_emergency(&entry(4)).unwrap();
+        drop(log);
+        assert_eq!(fixture.open().0.emergency_entries(), [bytes(&entry(2)), bytes(&entry(4))]);
+    }
+}
+
+#[test]
+fn the_emergency_file_takes_no_room_later() {
+    let fixture = Fixture::with(2);
+    let size = fs::metadata(&fixture.place.emergency).unwrap().len();
+    assert_eq!(size, fixture.place.emergency_size);
+    let (mut log, _) = fixture.open();
+    let mut kept = 0;
+    let left = loop {
+        match log.append_emergency(&entry(kept)) {
+            Ok(()) => kept += 1,
+            Err(EmergencyError::Full { left, .. }) => break left,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(left < bytes(&entry(kept)).len() && kept > 20);
+    assert_eq!(fs::metadata(&fixture.place.emergency).unwrap().len(), size);
+    log.merge_emergency(time(99)).unwrap();
+    log.append_emergency(&entry(500)).unwrap();
+}
+
+#[test]
+fn an_emergency_entry_names_no_waiting_evidence() {
+    let fixture = Fixture::with(2);
+    let (mut log, _) = fixture.open();
+    let digest = log.put_evidence(b"in memory only").unwrap();
+    assert!(matches!(log.append_emergency(&gate(1, digest)), Err(EmergencyError::Evidence(_))));
+}
+
+#[test]
+fn another_file_in_the_emergency_files_place() {
+    let fixture = Fixture::with(2);
+    fs::write(&fixture.place.emergency, "my notes").unwrap();
+    assert!(matches!(
+        Log::open(&fixture.place, key()),
+        Err(OpenError::Emergency(EmergencyError::Foreign { .. }))
+    ));
+    fs::remove_file(&fixture.place.emergency).unwrap();
+    assert!(fixture.open().1.is_clean(), "a missing one is made again");
+}
+
+#[test]
+fn leaves_are_the_bytes_that_the_tree_covers() {
+    let fixture = Fixture::with(3);
+    let (log, _) = fixture.open();
+    let shown = log.inclusion(0).unwrap();
+    assert_eq!(shown.proof[0], leaf_hash(&bytes(&entry(1))));
+}
