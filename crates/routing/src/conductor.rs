@@ -13,6 +13,8 @@ use crate::time::UnixNanos;
 #[derive(Clone, Debug)]
 pub struct Conductor {
     schedule: Schedule,
+    /// Whether this conductor issued the schedule, so that all announcements under it are its own.
+    own: bool,
     announced: Option<UnixNanos>,
     members: BTreeMap<GatewayId, Member>,
     /// No horizon beyond it has been granted, or will be before a later one is durable.
@@ -105,6 +107,10 @@ pub enum ConductorError {
     CutNotAnnounced { at: UnixNanos },
     #[error("generation {generation} has no candidate to shift to")]
     NoCandidate { generation: Generation },
+    #[error(
+        "generation {generation} was issued by an earlier control plane; issue the next one before a cut is announced"
+    )]
+    Inherited { generation: Generation },
     #[error("a cut cannot be announced at {at}, only from {earliest} on")]
     CutTooEarly { at: UnixNanos, earliest: UnixNanos },
     #[error("these gateways have not acknowledged generation {begun}, which names the candidate: {}", list(.gateways))]
@@ -137,7 +143,7 @@ impl Conductor {
             ..Member::unknown(watermark)
         };
         let members = roster.into_iter().map(|(gateway, known)| (gateway, member(known))).collect();
-        Conductor { schedule, announced: None, members, watermark, horizon: Conductor::HORIZON }
+        Conductor { schedule, own: false, announced: None, members, watermark, horizon: Conductor::HORIZON }
     }
 
     /// Another length of horizons than [`Conductor::HORIZON`]. Whatever is set, they have at least four times the skew:
@@ -145,6 +151,12 @@ impl Conductor {
     #[must_use]
     pub fn with_horizon(self, horizon: Duration) -> Conductor {
         Conductor { horizon, ..self }
+    }
+
+    /// As if an inherited generation were its own, to see what goes wrong.
+    #[cfg(test)]
+    pub(crate) fn pretend_own(&mut self) {
+        self.own = true;
     }
 
     fn horizon(&self) -> Duration {
@@ -199,8 +211,8 @@ impl Conductor {
             member.aware_at = member.aware_at.or(Some(received_at));
         }
         if let Some(announced) = ack.announced.filter(|_| ack.generation == current) {
-            let first = member.acknowledged.map_or(received_at, |earlier| earlier.received_at);
-            member.acknowledged = Some(Acknowledged { announced, received_at: first });
+            let first = member.acknowledged.unwrap_or(Acknowledged { announced, received_at });
+            member.acknowledged = Some(Acknowledged { announced: announced.max(first.announced), ..first });
         }
         Ok(())
     }
@@ -220,20 +232,23 @@ impl Conductor {
     /// Announces a cut at `at`, or announces it again, later.
     ///
     /// Refused while any gateway on the roster may not know the candidate: past its horizon it would send "both" to one.
+    /// Refused under a generation of an earlier control plane, whose announcements may still be on their way, both to
+    /// gateways and back: [`Conductor::issue`] the [`reissued`](Schedule::reissued) schedule first.
     pub fn announce(&mut self, at: UnixNanos) -> Result<(), ConductorError> {
         let generation = self.schedule.generation();
         if !matches!(self.schedule.stage(), Stage::Candidate {}) {
             return Err(ConductorError::NoCandidate { generation });
+        }
+        if !self.own {
+            return Err(ConductorError::Inherited { generation });
         }
         let begun = self.schedule.begun();
         let gateways = self.behind(begun);
         if !gateways.is_empty() {
             return Err(ConductorError::CandidateUnknown { begun, gateways });
         }
-        let acknowledged = self.members.values().filter_map(|member| member.acknowledged);
-        let heard = acknowledged.map(|ack| ack.announced).max().max(self.announced);
         let committed = self.schedule.cuts().last().map(|cut| cut.at.plus(Duration::from_nanos(1)));
-        let earliest = heard.max(committed).unwrap_or_default().max(self.schedule.earliest_cut());
+        let earliest = self.announced.max(committed).unwrap_or_default().max(self.schedule.earliest_cut());
         if at < earliest {
             return Err(ConductorError::CutTooEarly { at, earliest });
         }
@@ -286,6 +301,7 @@ impl Conductor {
             return Err(ConductorError::CutNotAnnounced { at: cut.at });
         }
         self.schedule = schedule;
+        self.own = true;
         self.announced = None;
         for member in self.members.values_mut() {
             member.acknowledged = None;

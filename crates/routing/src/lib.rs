@@ -25,6 +25,8 @@ mod rule;
 mod schedule;
 pub mod sync;
 mod text;
+#[cfg(test)]
+mod theorem;
 mod time;
 mod weight;
 mod window;
