@@ -67,6 +67,9 @@ impl Endpoint {
         if authority.host().is_empty() {
             return Err(EndpointError::NoHost);
         }
+        if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+            return Err(EndpointError::NotAUrl); // what follows the host is no port
+        }
         let path = match protocol {
             Protocol::Grpc if !matches!(uri.path(), "" | "/") => return Err(EndpointError::PathOnGrpc),
             Protocol::Grpc => PathAndQuery::from_static(GRPC_PATH),
