@@ -203,7 +203,6 @@ mod tests {
             outcome: GateOutcome::Fail,
             why: "it refuses".into(),
             readings: Vec::new(),
-            marks: Vec::new(),
             first_failure: Some(UnixNanos(85)),
             at: UnixNanos(90),
         };

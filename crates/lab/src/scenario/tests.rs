@@ -1,7 +1,9 @@
 use super::*;
 use crate::environment::Environment;
+use crossfade_gates::drift::{Allow, Context, DriftReport, KeepReferences, Pair, compare};
 use crossfade_rollout::Spec;
 use crossfade_rollout::spec::Step;
+use crossfade_rollout::units::Literal;
 use crossfade_routing::UnixNanos;
 
 fn spec(scenario: &Scenario) -> Spec {
@@ -43,19 +45,34 @@ fn the_specs_fit_the_traffic() {
     }
 }
 
+/// Guarantee: the drift gate passes either story, and would not without the declaration.
 #[test]
 fn the_difference_between_the_configurations_is_the_declared_one() {
-    let scenario = Scenario::named("good").unwrap();
-    let lines = |text: &'static str| text.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>();
-    let (blue, green) = (lines(scenario.blue_collector), lines(scenario.green_collector));
-    let differing: Vec<_> = blue.iter().zip(&green).filter(|(blue, green)| blue != green).collect();
-    assert_eq!(blue.len(), green.len());
-    let [(blue, green)] = differing[..] else { panic!("{differing:?}") };
-    assert_eq!(
-        (blue.trim(), green.trim()),
-        ("sending_queue: { queue_size: 1000 }", "sending_queue: { queue_size: 5000 }")
-    );
-    assert_eq!(spec(&scenario).gates.drift.allow.len(), 1);
+    for scenario in scenarios() {
+        let declared = spec(&scenario).gates.drift.allow;
+        let literal = |value: &Literal| crossfade_yaml::parse(&value.value().to_string(), "allow").unwrap();
+        let allow: Vec<Allow> = declared
+            .iter()
+            .map(|allow| Allow {
+                path: allow.path.value.clone(),
+                from: allow.from.as_ref().map(literal),
+                to: allow.to.as_ref().map(literal),
+                reason: allow.reason.clone(),
+                mark: None,
+            })
+            .collect();
+        let report = drift(&scenario, &allow);
+        assert!(report.findings.iter().all(|finding| finding.declared.is_some()), "{report:?}");
+        assert_eq!((report.findings.len(), report.unused_declarations.len()), (1, 0), "{report:?}");
+        assert!(drift(&scenario, &[]).findings.iter().any(|finding| finding.declared.is_none()));
+    }
+}
+
+fn drift(scenario: &Scenario, allow: &[Allow]) -> DriftReport {
+    let load = |text| crossfade_gates::drift::load(&[("collector.yaml", text)], &KeepReferences).unwrap();
+    let (blue, green) = (load(scenario.blue_collector), load(scenario.green_collector));
+    let pair = Pair { name: "collector", blue: Some(&blue), green: Some(&green) };
+    compare(&[pair], allow, &Context::default(), &|_| [0; 32])
 }
 
 #[tokio::test]
