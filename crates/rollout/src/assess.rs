@@ -2,7 +2,8 @@
 //!
 //! Each metric that tests statistically spends an equal part of alpha. Within a step its e-value may be looked at any time; over
 //! steps, staked e-values multiply ([`crossfade_stats::staked`]). A metric fails as soon as that product reaches
-//! 1/alpha. It passes only at the step's end, with enough requests of the candidate; anything else is no verdict.
+//! 1/alpha. A step passes only at its end, with nothing missing and enough requests of the candidate; anything else is no
+//! verdict.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,12 +50,16 @@ pub fn assess(outline: &Outline, carried: &Carried, look: &Look) -> Assessment {
     let readings: Vec<MetricReading> =
         outline.analysis.metrics.iter().map(|metric| judge.read(metric)).collect();
     let worst = |outcome| readings.iter().filter(move |reading| reading.outcome == outcome);
+    let (have, need) = (look.arms.to.requests, u64::from(outline.analysis.min_requests));
     let outcome = match (worst(Outcome::Fail).count(), worst(Outcome::NoVerdict).count()) {
-        (0, 0) => Outcome::Pass,
+        (0, 0) if have >= need => Outcome::Pass,
         (0, _) => Outcome::NoVerdict,
         _ => Outcome::Fail,
     };
-    let words: Vec<String> = worst(outcome).map(|r| format!("{}: {}", name(r.metric), r.text)).collect();
+    let mut words: Vec<String> = worst(outcome).map(|r| format!("{}: {}", name(r.metric), r.text)).collect();
+    if outcome == Outcome::NoVerdict && have < need {
+        words.insert(0, format!("the candidate has {have} of {need} requests"));
+    }
     Assessment { outcome, why: words.join("; "), first_failure: look.arms.to.first_failure, readings }
 }
 
@@ -121,8 +126,8 @@ struct Finding {
     alpha: Option<f64>,
     from: Sample,
     to: Sample,
-    /// Overrides what the evidence says.
-    outcome: Option<Outcome>,
+    /// What it is unless the evidence says that it fails.
+    outcome: Outcome,
     text: String,
 }
 
@@ -143,15 +148,7 @@ impl Judge<'_> {
         let before = self.carried.get(&metric).map_or(0.0, |ln_e| from_nano(ln_e.0));
         let ln_e = if finding.alpha.is_some() { before + staked(finding.step_ln_e) } else { 0.0 };
         let alarm = finding.alpha.is_some_and(|alpha| ln_e >= -alpha.ln());
-        let (have, need) = (self.look.arms.to.requests, u64::from(self.outline.analysis.min_requests));
-        let (outcome, text) = match finding.outcome {
-            _ if alarm => (Outcome::Fail, finding.text),
-            Some(outcome) => (outcome, finding.text),
-            None if have < need => {
-                (Outcome::NoVerdict, format!("{}; {have} of {need} requests", finding.text))
-            }
-            None => (Outcome::Pass, finding.text),
-        };
+        let outcome = if alarm { Outcome::Fail } else { finding.outcome };
         let evidence = finding.alpha.map(|alpha| format!("; e {} of {}", short(ln_e), short(-alpha.ln())));
         MetricReading {
             metric,
@@ -161,7 +158,7 @@ impl Judge<'_> {
             alpha: Share::from_ppm(finding.alpha.map_or(0, |alpha| (alpha * 1e6).round() as u32)),
             from: finding.from,
             to: finding.to,
-            text: format!("{text}{}", evidence.unwrap_or_default()),
+            text: format!("{}{}", finding.text, evidence.unwrap_or_default()),
         }
     }
 
@@ -181,7 +178,7 @@ impl Judge<'_> {
             alpha: Some(self.alpha()),
             from: Sample { all: from.requests, bad: from.failed },
             to: Sample { all: to.requests, bad: to.failed },
-            outcome: (from.requests == 0).then_some(Outcome::NoVerdict),
+            outcome: if from.requests == 0 { Outcome::NoVerdict } else { Outcome::Pass },
             text: format!(
                 "candidate failed {} of {} requests, active {} of {}",
                 to.failed, to.requests, from.failed, from.requests
@@ -202,11 +199,11 @@ impl Judge<'_> {
         let [from, to] = [&self.look.arms.from, &self.look.arms.to].map(|arm| arm.latency.dense());
         let look = limit.look(&LATENCY_BOUNDS_US, &from, &to);
         let all: u64 = from.iter().sum();
-        let percentile = quantile.to_string();
+        let percentile = format!("p{}", quantile.to_string().trim_end_matches('%'));
         let text = match look.limit {
-            None => format!("{all} requests of the active are too few to know its {percentile} quantile"),
+            None => format!("{all} requests of the active are too few to know its {percentile}"),
             Some(limit) => format!(
-                "candidate took longer than {} in {} of {} requests, {percentile} must not; {percentile} quantile {}, active {}",
+                "candidate took longer than {} in {} of {} requests; {percentile} {}, active {}",
                 micros(limit),
                 look.slow,
                 look.requests,
@@ -219,7 +216,7 @@ impl Judge<'_> {
             alpha: Some(alpha),
             from: Sample { all, bad: 0 },
             to: Sample { all: look.requests, bad: look.slow },
-            outcome: look.limit.is_none().then_some(Outcome::NoVerdict),
+            outcome: if look.limit.is_none() { Outcome::NoVerdict } else { Outcome::Pass },
             text,
         }
     }
@@ -229,7 +226,7 @@ impl Judge<'_> {
         let over = shed > u64::from(max);
         let to = Sample { all: shed, bad: shed };
         let text = format!("{shed} spans dropped before the candidate, at most {max}");
-        let outcome = Some(if over { Outcome::Fail } else { Outcome::Pass });
+        let outcome = if over { Outcome::Fail } else { Outcome::Pass };
         Finding { step_ln_e: 0.0, alpha: None, from: Sample::default(), to, outcome, text }
     }
 
@@ -242,7 +239,7 @@ impl Judge<'_> {
         };
         let to = Sample { all: traces.into(), bad: failed.into() };
         let text = format!("{failed} of {traces} probe traces not read back, at most {max}");
-        Finding { step_ln_e: 0.0, alpha: None, from: Sample::default(), to, outcome: Some(outcome), text }
+        Finding { step_ln_e: 0.0, alpha: None, from: Sample::default(), to, outcome, text }
     }
 }
 

@@ -17,6 +17,9 @@ use std::ops::ControlFlow;
 use crossfade_routing::{Schedule, ScheduleError, UnixNanos};
 
 use self::fleet::Fleet;
+pub(crate) use self::gates::GATES;
+pub(crate) use self::steps::step_end;
+pub(crate) use self::watch::step_arms;
 use crate::event::{Event, GenerationCause};
 use crate::observed::{DueReport, Effect, LogHealth, Observed, Urgency, Waiting};
 use crate::state::{Phase, Rollout, State};
@@ -141,6 +144,3 @@ impl Cx<'_> {
         self.rollout.paused.is_some()
     }
 }
-
-#[cfg(test)]
-mod tests;

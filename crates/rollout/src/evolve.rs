@@ -60,7 +60,7 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         Event::RolloutDrafted { rollout, plan, outline, at } => {
             state.rollout = Some(drafted(rollout, *plan, outline, *at));
         }
-        Event::GenerationIssued { schedule, why, .. } => issued(&mut state, schedule, *why),
+        Event::GenerationIssued { schedule, why, at } => issued(&mut state, schedule, *why, *at),
         Event::CutCommitted { schedule, .. } => committed(&mut state, schedule),
         Event::GenerationAcknowledged { generation, .. } => {
             state.acknowledged = state.acknowledged.max(Some(*generation));
@@ -133,7 +133,7 @@ fn drafted(id: &RolloutId, plan: Digest, outline: &Outline, at: UnixNanos) -> Ro
     }
 }
 
-fn issued(state: &mut State, schedule: &Schedule, why: GenerationCause) {
+fn issued(state: &mut State, schedule: &Schedule, why: GenerationCause, at: UnixNanos) {
     state.schedule = Some(schedule.clone());
     state.issued_by = state.control.clone();
     let Some(rollout) = state.rollout.as_mut().filter(|r| !r.phase.is_final()) else { return };
@@ -142,7 +142,6 @@ fn issued(state: &mut State, schedule: &Schedule, why: GenerationCause) {
         GenerationCause::CandidateNamed => {
             rollout.phase = Phase::Mirroring;
             rollout.begun = Some(generation);
-            let at = rollout.began;
             for (gateway, boot) in &state.roster {
                 if let Some(boot) = boot {
                     rollout.open_ledger(gateway, boot, at);
@@ -151,6 +150,7 @@ fn issued(state: &mut State, schedule: &Schedule, why: GenerationCause) {
         }
         GenerationCause::Fence | GenerationCause::Abort | GenerationCause::Finalize => {
             rollout.ending_generation = Some(generation);
+            rollout.ending = Some(at);
         }
         GenerationCause::ControlRestarted => rollout.cut = None,
         GenerationCause::Genesis

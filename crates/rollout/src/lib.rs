@@ -18,9 +18,12 @@ pub mod numbers;
 pub mod observed;
 pub mod plan;
 pub mod rfc3339;
+pub mod rules;
 pub mod spec;
 pub mod state;
 pub mod units;
+
+mod words;
 
 pub use command::{Command, Rejection};
 pub use decide::decide;

@@ -168,7 +168,7 @@ pub struct Rollout {
     pub fence: Option<Fence>,
     pub rollback: Option<RollbackReason>,
     pub abort: Option<AbortReason>,
-    /// When the end began: rollback, abort or finalize.
+    /// When the end began: rollback, abort or finalize; then when its generation was issued.
     pub ending: Option<UnixNanos>,
 }
 

@@ -38,9 +38,9 @@ pub(super) fn weight(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule, weight
         let owned = schedule.mirrored(Weight::ZERO);
         return out.issue(owned, GenerationCause::Mirror, cx.now, |issued| vec![issued]);
     }
-    if cx.state.acknowledged < cx.rollout.begun {
-        // Until every gateway knows the candidate, "both" is not both. The fleet's part of the report says who does not.
-        return NEXT;
+    if let Some(generation) = cx.rollout.begun.filter(|begun| cx.state.acknowledged < Some(*begun)) {
+        // Until every gateway knows the candidate, "both" is not both.
+        return out.wait(Waiting::Acknowledgements { generation, gateways: cx.fleet.behind(generation) });
     }
     let (gateways, until) = cx.fleet.silent();
     if !gateways.is_empty() && cx.now < until {

@@ -6,7 +6,7 @@ use crossfade_routing::{EnvironmentId, GatewayId, Generation, Schedule, UnixNano
 
 use super::{Flow, NEXT, Out, watch};
 use crate::event::{Alert, Event, GenerationCause};
-use crate::observed::{Effect, GatewaySeen, LogHealth, Observed, Urgency, Waiting};
+use crate::observed::{Effect, GatewaySeen, LogHealth, Observed, Urgency};
 use crate::state::{LedgerStatus, State};
 
 /// A gateway that has not reported for this long is silent. It reports at least once a second.
@@ -194,8 +194,5 @@ fn acknowledgements(state: &State, fleet: &Fleet<'_>, now: UnixNanos, out: &mut 
         return out.record(vec![Event::GenerationAcknowledged { generation, gateways, at: now }]);
     }
     out.effect(Effect::IssueGeneration { generation });
-    if state.current().is_some() {
-        out.note(Waiting::Acknowledgements { generation, gateways });
-    }
     NEXT
 }

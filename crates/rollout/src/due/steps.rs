@@ -49,7 +49,7 @@ fn is_skippable(cx: &Cx<'_>, step: &Step) -> bool {
 }
 
 fn mirror(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule, percent: Weight) -> Flow {
-    if cx.is_paused(out) || !acknowledged(cx) {
+    if cx.is_paused(out) || !acknowledged(cx, out) {
         return NEXT;
     }
     if schedule.mirror() != percent {
@@ -59,13 +59,18 @@ fn mirror(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule, percent: Weight) 
     watch::begin(cx, out, schedule, Vec::new())
 }
 
-/// Every rostered gateway has acknowledged the generation in force. If not, the fleet's part of the report says so.
-pub(super) fn acknowledged(cx: &Cx<'_>) -> bool {
-    cx.state.acknowledged >= Some(cx.state.generation())
+/// Every rostered gateway has acknowledged the generation in force; says who has not.
+fn acknowledged(cx: &Cx<'_>, out: &mut Out<'_>) -> bool {
+    let generation = cx.state.generation();
+    let all = cx.state.acknowledged >= Some(generation);
+    if !all {
+        out.note(Waiting::Acknowledgements { generation, gateways: cx.fleet.behind(generation) });
+    }
+    all
 }
 
 fn promote(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule) -> Flow {
-    if !acknowledged(cx) {
+    if !acknowledged(cx, out) {
         return NEXT;
     }
     let (rollout, generation) = (cx.rollout.id.clone(), schedule.generation());
@@ -80,7 +85,7 @@ fn promote(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule) -> Flow {
 }
 
 fn finalize(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule) -> Flow {
-    if cx.is_paused(out) || !acknowledged(cx) {
+    if cx.is_paused(out) || !acknowledged(cx, out) {
         return NEXT;
     }
     let until = schedule.settled_at();
@@ -101,6 +106,7 @@ fn run(cx: &Cx<'_>, out: &mut Out<'_>, step: &Step, running: &Running) -> Flow {
             way_back::failed(cx, out, assessment.clone())?;
         }
     }
+    way_back::failed_before(cx, out, running)?;
     watch::probe(cx, out, running)?;
     watch::record(cx, out, running)?;
     if cx.is_paused(out) {
@@ -118,11 +124,11 @@ fn run(cx: &Cx<'_>, out: &mut Out<'_>, step: &Step, running: &Running) -> Flow {
         }
         Some(_) => {}
     }
-    end(cx, out, running, assessment, if leave { StepEnd::PromotedEarly } else { StepEnd::Elapsed })
+    end(cx, out, step, running, assessment, if leave { StepEnd::PromotedEarly } else { StepEnd::Elapsed })
 }
 
 /// When the step's time is up; `None` if only a person ends it. Paused time does not count.
-fn step_end(step: &Step, running: &Running) -> Option<UnixNanos> {
+pub(crate) fn step_end(step: &Step, running: &Running) -> Option<UnixNanos> {
     let duration = match step {
         Step::Mirror { duration, .. } | Step::Weight { duration, .. } | Step::Bake { duration, .. } => {
             duration.0
@@ -136,23 +142,26 @@ fn step_end(step: &Step, running: &Running) -> Option<UnixNanos> {
 fn end(
     cx: &Cx<'_>,
     out: &mut Out<'_>,
+    step: &Step,
     running: &Running,
     assessment: Option<Assessment>,
     how: StepEnd,
 ) -> Flow {
-    let (rollout, step, at) = (cx.rollout.id.clone(), cx.rollout.step, cx.now);
+    let (rollout, index, at) = (cx.rollout.id.clone(), cx.rollout.step, cx.now);
     let mut events = watch::counts(cx);
     let Some(assessment) = assessment else {
         let carried = watch::carried(cx.rollout);
-        events.push(Event::StepEnded { rollout, step, how, carried, at });
+        events.push(Event::StepEnded { rollout, step: index, how, carried, at });
         return out.record(events);
     };
-    if assessment.outcome == Outcome::NoVerdict && how != StepEnd::PromotedEarly {
+    // A pause changes nothing that a verdict would have to allow: it only must not fail.
+    let may_end = how == StepEnd::PromotedEarly || matches!(step, Step::Pause { .. });
+    if assessment.outcome == Outcome::NoVerdict && !may_end {
         return no_verdict(cx, out, running, assessment);
     }
     let carried = carry(&assessment);
     events.push(watch::verdict(cx, assessment));
-    events.push(Event::StepEnded { rollout, step, how, carried, at });
+    events.push(Event::StepEnded { rollout, step: index, how, carried, at });
     out.record(events)
 }
 
@@ -171,7 +180,7 @@ fn no_verdict(cx: &Cx<'_>, out: &mut Out<'_>, running: &Running, mut assessment:
         return way_back::failed(cx, out, assessment);
     }
     let need = u64::from(cx.rollout.outline.analysis.min_requests);
-    let have = assessment.readings.iter().map(|reading| reading.to.all).max().unwrap_or(0);
+    let have = watch::requests(cx, running);
     if have < need {
         out.note(Waiting::Requests { have, need });
     }

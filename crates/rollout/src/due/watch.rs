@@ -53,6 +53,11 @@ pub(super) fn look(cx: &Cx<'_>, running: &Running) -> Option<Assessment> {
     })
 }
 
+/// Requests of the candidate in this step.
+pub(super) fn requests(cx: &Cx<'_>, running: &Running) -> u64 {
+    step_arms(&tallies(cx, running.generation), &running.baseline).to.requests
+}
+
 /// All gateways together, less what is not the step's.
 pub(crate) fn step_arms(tallies: &BTreeMap<GatewayId, Tally>, baseline: &BTreeMap<GatewayId, Arms>) -> Arms {
     let nothing = Arms::default();

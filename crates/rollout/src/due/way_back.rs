@@ -5,9 +5,10 @@ use crossfade_routing::{GatewayId, Schedule};
 
 use super::{Cx, Flow, NEXT, Out, watch};
 use crate::assess::Assessment;
-use crate::event::{AbortReason, Event, PauseCause, RollbackReason};
+use crate::event::{AbortReason, Event, Outcome, PauseCause, RollbackReason};
 use crate::observed::Effect;
 use crate::spec::OnFailure;
+use crate::state::Running;
 
 /// A gateway has fenced by itself: one gateway's fence rolls the rollout back.
 pub(super) fn reported(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
@@ -45,6 +46,18 @@ pub(super) fn failed(cx: &Cx<'_>, out: &mut Out<'_>, assessment: Assessment) -> 
     let why = assessment.why.clone();
     let mut events = watch::counts(cx);
     events.push(watch::verdict(cx, assessment));
+    consequence(cx, out, events, why)
+}
+
+/// A failed verdict is on the record, and what follows from it is not: the control plane ended between the two.
+pub(super) fn failed_before(cx: &Cx<'_>, out: &mut Out<'_>, running: &Running) -> Flow {
+    if running.verdict == Some(Outcome::Fail) && cx.rollout.paused.is_none() {
+        return consequence(cx, out, Vec::new(), "its verdict before the restart".to_owned());
+    }
+    NEXT
+}
+
+fn consequence(cx: &Cx<'_>, out: &mut Out<'_>, mut events: Vec<Event>, why: String) -> Flow {
     if cx.rollout.outline.on_failure == OnFailure::Hold {
         let by = PauseCause::Analysis {};
         events.push(Event::Paused { rollout: cx.rollout.id.clone(), by, at: cx.now });

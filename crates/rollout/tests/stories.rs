@@ -1,0 +1,407 @@
+//! Rollouts as stories: what an operator does and sees, line by line. The snapshots are the specification.
+//!
+//! The world has two gateways with 100 requests a second each. `>` marks what a person did, `--` what befell, `...` what
+//! the report says is waited for.
+
+#![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+mod world;
+
+use std::time::Duration;
+
+use crossfade_rollout::event::{Event, GenerationCause, Outcome};
+use crossfade_rollout::observed::LogHealth;
+use crossfade_rollout::{Command, Phase, rules};
+use world::{SPEC, World, digest, gateway_id};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn pause() -> Command {
+    Command::Pause { rollout: None }
+}
+
+fn resume() -> Command {
+    Command::Resume { rollout: None }
+}
+
+fn promote(full: bool) -> Command {
+    Command::Promote { rollout: None, full }
+}
+
+fn rollback(reason: &str) -> Command {
+    Command::Rollback { rollout: None, actor: "operator:1".parse().unwrap(), reason: reason.to_owned() }
+}
+
+fn abort(reason: &str) -> Command {
+    Command::Abort { rollout: None, reason: reason.to_owned() }
+}
+
+/// A world in which a rollout of `spec` has been started.
+fn started(spec: &str) -> World {
+    let mut world = World::new().told();
+    world.start(spec).unwrap();
+    world
+}
+
+/// Ends the story: its log obeys every rule, and folds to the state it left.
+fn told(world: &World) -> String {
+    let broken = rules::broken(&world.log);
+    assert!(broken.is_empty(), "{broken:#?}\n{}", world.told_story());
+    let replayed = crossfade_rollout::replay(world.log.iter().map(|entry| &entry.event));
+    assert_eq!(replayed, world.state);
+    world.told_story()
+}
+
+#[test]
+fn a_good_rollout() {
+    let mut world = started(SPEC);
+    assert_eq!(world.finish(), Phase::Finalized);
+    assert_eq!(world.state.active.as_ref().unwrap().as_str(), "green");
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: the candidate begins to refuse 3 % of its requests once it owns 10 % of the traces.
+/// Guarantee: the analysis finds it, and the rollout goes back without a person.
+#[test]
+fn a_bad_rollout() {
+    let mut world = started(SPEC);
+    world.until("step 2 begins");
+    world.run(SECOND * 5);
+    world.say("green refuses 3 % of its requests");
+    world.weather.to_fails = 0.03;
+    assert_eq!(world.finish(), Phase::RolledBack);
+    assert_eq!(world.state.active.as_ref().unwrap().as_str(), "blue");
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: both environments fail alike, and the active more than the candidate.
+/// Guarantee: that is no reason to stop.
+#[test]
+fn trouble_that_is_not_the_candidates() {
+    let mut world = started(SPEC);
+    (world.weather.from_fails, world.weather.to_fails) = (0.05, 0.03);
+    assert_eq!(world.finish(), Phase::Finalized);
+    told(&world);
+}
+
+#[test]
+fn paused_and_promoted_by_hand() {
+    let spec = SPEC.replace("- pause: { duration: 10s }", "- pause: {}");
+    let mut world = started(&spec);
+    world.until("step 1 begins");
+    world.run(SECOND * 10);
+    world.command(pause()).unwrap();
+    world.run(SECOND * 100);
+    world.why();
+    world.command(resume()).unwrap();
+    world.run(SECOND);
+    world.why();
+    world.until("step 3 begins");
+    world.run(SECOND * 300);
+    world.why();
+    world.command(promote(false)).unwrap();
+    world.until("step 4 begins");
+    world.run(SECOND * 10);
+    world.command(promote(false)).unwrap();
+    world.until("step 6 begins");
+    world.command(rollback("second thoughts")).unwrap();
+    assert_eq!(world.finish(), Phase::RolledBack);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: the control plane is killed at the worst moments: a gate looks, a cut is announced, a step runs, the way back
+/// has begun.
+/// Guarantee: the log is all that is left, and all that is needed.
+#[test]
+fn killed_again_and_again() {
+    let mut world = World::new().told();
+    world.gates.clear();
+    world.start(SPEC).unwrap();
+    world.run(SECOND);
+    world.why();
+    world.kill_control();
+    world.gates = [("drift".to_owned(), Outcome::Pass), ("probe".to_owned(), Outcome::Pass)].into();
+    world.until("cut to 10 % announced");
+    world.kill_control();
+    world.until("step 2 begins");
+    world.run(SECOND * 15);
+    world.kill_all();
+    world.until("step 2 done");
+    world.until("step 4 begins");
+    world.command(rollback("enough")).unwrap();
+    world.kill_control();
+    assert_eq!(world.finish(), Phase::RolledBack);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: a gateway's breaker opens: the candidate answers nothing.
+/// Guarantee: one gateway's fence rolls the rollout back everywhere.
+#[test]
+fn a_breaker_opens() {
+    let mut world = started(SPEC);
+    world.until("step 2 begins");
+    world.say("the breaker of gw-2 opens");
+    world.trip_breaker(1);
+    assert_eq!(world.finish(), Phase::RolledBack);
+    assert!(world.gateways.iter().all(|gateway| gateway.fence.is_some()), "the fence is global");
+    insta::assert_snapshot!(told(&world));
+}
+
+#[test]
+fn stopped_by_a_gate() {
+    let mut world = World::new().told();
+    world.gates.insert("drift".to_owned(), Outcome::Fail);
+    world.start(SPEC).unwrap();
+    assert_eq!(world.finish(), Phase::Aborted);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: a gate has no verdict, and the spec says hold.
+/// Guarantee: it never passes; a person resumes, and it looks again.
+#[test]
+fn held_by_a_gate() {
+    let mut world = World::new().told();
+    world.gates.insert("probe".to_owned(), Outcome::NoVerdict);
+    world.start(&format!("{SPEC}\non_failure: hold\n")).unwrap();
+    world.run(SECOND * 60);
+    world.why();
+    world.gates.insert("probe".to_owned(), Outcome::Pass);
+    world.command(resume()).unwrap();
+    world.until("step 1 begins");
+    world.command(abort("that was a rehearsal")).unwrap();
+    assert_eq!(world.finish(), Phase::Aborted);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: somebody edits green's configuration between two cuts.
+/// Guarantee: what runs is what was planned: the next cut does not happen.
+#[test]
+fn a_configuration_changes_under_way() {
+    let mut world = started(SPEC);
+    world.until("step 2 begins");
+    world.say("green/collector.yaml is edited");
+    world.now_snapshots.insert("green/collector.yaml".to_owned(), digest(77));
+    assert_eq!(world.finish(), Phase::RolledBack);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: the disk under the log is full while the candidate starts to fail.
+/// Guarantee: no shift and no promotion, but the way back is open, and is in the log afterwards.
+#[test]
+fn the_log_is_full() {
+    let mut world = started(SPEC);
+    world.until("step 2 begins");
+    world.say("the disk is full");
+    world.health = LogHealth::Unwritable { detail: "no space left on device".to_owned() };
+    world.run(SECOND * 60);
+    world.why();
+    assert_eq!(world.weight().to_string(), "10 %");
+    world.weather.to_fails = 0.5;
+    world.run(SECOND * 5);
+    assert_eq!(world.phase(), Some(Phase::RollingBack));
+    assert!(
+        world.gateways.iter().all(|gateway| gateway.fence.is_some()),
+        "the fence did not wait for the log"
+    );
+    world.why();
+    world.say("the disk has room again");
+    world.mend_log();
+    assert_eq!(world.finish(), Phase::RolledBack);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: a gateway falls silent before a cut, and comes back after it.
+/// Guarantee: the cut waits for its horizon, not for the gateway, and promotion does wait for the gateway.
+#[test]
+fn a_silent_gateway() {
+    let mut world = started(SPEC);
+    world.until("step 3 begins");
+    world.say("gw-2 falls silent");
+    world.gateways[1].silent = true;
+    world.run(SECOND * 12);
+    world.why();
+    world.until("step 4 done");
+    world.run(SECOND * 60);
+    world.why();
+    world.say("gw-2 is back");
+    world.gateways[1].silent = false;
+    assert_eq!(world.finish(), Phase::Finalized);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: a gateway never comes back, and is struck.
+/// Guarantee: the log says who struck it; its accounts are a declared gap.
+#[test]
+fn a_struck_gateway() {
+    let mut world = started(SPEC);
+    world.until("step 4 begins");
+    world.gateways[1].silent = true;
+    world.until("step 4 done");
+    world.run(SECOND * 60);
+    world.why();
+    let gateway = gateway_id("gw-2");
+    world.command(Command::Strike { gateway, reason: "its machine burned down".to_owned() }).unwrap();
+    assert_eq!(world.finish(), Phase::Finalized);
+    insta::assert_snapshot!(told(&world));
+}
+
+#[test]
+fn promoted_in_full() {
+    let mut world = started(SPEC);
+    world.until("step 1 begins");
+    world.command(promote(true)).unwrap();
+    assert_eq!(world.finish(), Phase::Finalized);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: hardly any traffic.
+/// Guarantee: missing data never passes, and for too long it is a failure.
+#[test]
+fn too_little_traffic() {
+    let mut world = World::new().told();
+    world.weather.requests = 10.0;
+    world.start(SPEC).unwrap();
+    world.until("verdict NO VERDICT");
+    world.run(SECOND * 10);
+    world.why();
+    assert_eq!(world.finish(), Phase::RolledBack);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: the candidate turns slow; the gateway drops before it; probe traces are not read back. Each with `hold`.
+/// Guarantee: each metric stops the rollout for its own reason, and a person's word lets it go on.
+#[test]
+fn each_metric_holds() {
+    let spec = "
+name: tempo-3
+from: blue
+to: green
+routing: { overlap: 10s, skew: 2s, gamma: 100ms }
+steps:
+  - weight: { percent: 50, duration: 300s }
+  - weight: { percent: 100, duration: 1s }
+  - promote: {}
+  - finalize: {}
+analysis:
+  metrics:
+    - { name: export_errors }
+    - { name: export_latency, quantile: 0.99, worse_max: 20%, worse_min: 10ms }
+    - { name: probe_failures, max: 2, traces: 20, every: 10s }
+on_failure: hold
+";
+    let mut world = started(spec);
+    world.until("step 1 begins");
+    world.run(SECOND * 20);
+    world.say("green takes 40 ms");
+    world.weather.to_us = 40_000;
+    world.until("verdict FAIL: export_latency");
+    world.why();
+    world.weather.to_us = 3_000;
+    world.command(resume()).unwrap();
+    world.run(SECOND * 20);
+    world.say("green is too slow for its queue");
+    world.weather.shed = 4.0;
+    world.until("verdict FAIL: shed");
+    world.weather.shed = 0.0;
+    world.command(resume()).unwrap();
+    world.run(SECOND * 20);
+    world.say("green loses synthetic traces");
+    world.probe_failures = 3;
+    world.until("verdict FAIL: probe_failures");
+    world.command(abort("enough")).unwrap_err();
+    world.command(rollback("enough")).unwrap();
+    assert_eq!(world.finish(), Phase::RolledBack);
+    let told = told(&world);
+    let but_probes: Vec<&str> = told.lines().filter(|line| !line.contains("probe round")).collect();
+    insta::assert_snapshot!(but_probes.join("\n"));
+}
+
+/// Scenario: after a rollback, the same spec again; and after it was finalized, the way back as a rollout of its own.
+/// Guarantee: one rollout at a time, the next only when the last cut has settled, every attempt with its own id.
+#[test]
+fn one_after_another() {
+    let mut world = started(SPEC);
+    let second = world.start(SPEC).unwrap_err();
+    world.say(&format!("refused: {second}"));
+    world.until("step 2 begins");
+    world.command(rollback("try again")).unwrap();
+    assert_eq!(world.finish(), Phase::RolledBack);
+    let early = world.start(SPEC).unwrap_err();
+    world.say(&format!("refused: {early}"));
+    world.run(SECOND * 20);
+    world.start(SPEC).unwrap();
+    assert_eq!(world.finish(), Phase::Finalized);
+    let stale = world.start(SPEC).unwrap_err();
+    world.say(&format!("refused: {stale}"));
+    let back = SPEC
+        .replace("from: blue", "from: x")
+        .replace("to: green", "to: blue")
+        .replace("from: x", "from: green");
+    world.start(&back.replace("name: tempo-3", "name: back-to-2")).unwrap();
+    assert_eq!(world.finish(), Phase::Finalized);
+    assert_eq!(world.state.active.as_ref().unwrap().as_str(), "blue");
+    assert_eq!(world.state.past.len(), 3);
+    let told = told(&world);
+    let worth_telling =
+        |line: &&str| ["drafted", "refused", "ROLL", "FINAL", "committed"].iter().any(|w| line.contains(w));
+    insta::assert_snapshot!(told.lines().filter(worth_telling).collect::<Vec<_>>().join("\n"));
+}
+
+/// Scenario: a gateway dies within a step, with spans queued before the candidate; another one's queue never drains.
+/// Guarantee: what it counted is kept, and what it did not report is declared unknown; the end waits for accounts, then says
+/// that there are none.
+#[test]
+fn a_gateway_is_killed() {
+    let mut world = started(SPEC);
+    world.until("step 2 begins");
+    world.run(SECOND * 10);
+    world.weather.stuck = 7;
+    world.run(SECOND);
+    world.kill_gateway(1);
+    world.until("step 2 done");
+    world.command(rollback("to see what is left")).unwrap();
+    world.run(SECOND * 5);
+    world.why();
+    assert_eq!(world.finish(), Phase::RolledBack);
+    insta::assert_snapshot!(told(&world));
+}
+
+/// Every effect may be performed twice.
+#[test]
+fn twice_does_no_harm() {
+    let once = |twice| {
+        let mut world = World::new().told();
+        world.twice = twice;
+        world.start(SPEC).unwrap();
+        world.finish();
+        told(&world)
+    };
+    assert_eq!(once(true), once(false));
+}
+
+/// A restarted control plane issues the generation anew before it announces on top of it, and only then.
+#[test]
+fn a_restart_issues_anew() {
+    let mut world = started(SPEC);
+    world.until("step 2 begins");
+    world.kill_control();
+    world.run(SECOND * 10);
+    assert_eq!(world.entries_of(GenerationCause::ControlRestarted), 0);
+    assert_eq!(world.finish(), Phase::Finalized);
+    assert_eq!(world.entries_of(GenerationCause::ControlRestarted), 1);
+    told(&world);
+}
+
+/// Counts are on the record every 30 seconds, not only at the end.
+#[test]
+fn counts_are_recorded_while_a_step_runs() {
+    let mut world = started(&SPEC.replace("percent: 5, duration: 30s", "percent: 5, duration: 300s"));
+    world.until("step 1 begins");
+    let recorded = |world: &World| {
+        let counts = |e: &&crossfade_rollout::Entry| matches!(e.event, Event::AnalysisRecorded { .. });
+        world.log.iter().filter(counts).count()
+    };
+    let before = recorded(&world);
+    world.run(SECOND * 121);
+    assert_eq!(recorded(&world) - before, 4 * 2, "four times, two gateways");
+}

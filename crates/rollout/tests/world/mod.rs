@@ -1,0 +1,650 @@
+//! A world to run rollouts in: an executor as small as one can be, the real conductor and followers of `routing`, gateways
+//! that only count, and a clock that is a number. Every event goes through JSON before it is folded.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a fixture: each test binary uses its part, and a panic is its failure"
+)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crossfade_rollout::event::{Event, GenerationCause, Outcome};
+use crossfade_rollout::observed::{
+    CutSeen, GateSeen, GatewaySeen, LogHealth, Observed, ProbeSeen, SnapshotsSeen, Urgency,
+};
+use crossfade_rollout::plan::{Baseline, PLAN_VERSION, Plan};
+use crossfade_rollout::units::Snapshots;
+use crossfade_rollout::{
+    Actor, Command, Digest, DueReport, Effect, Entry, Phase, Rejection, RolloutId, Spec, State, decide, due,
+    evolve,
+};
+use crossfade_routing::sync::{
+    ArmCounts, ClockHistogram, EnvironmentHealth, Fence, LATENCY_BUCKETS, LedgerRow, Report, latency_bucket,
+};
+use crossfade_routing::{
+    BootId, Conductor, Follower, GatewayId, Generation, Saved, Seed, Stage, UnixNanos, Weight,
+};
+use crossfade_yaml::{Resolution, Resolve};
+
+/// 2026-11-21T12:00:00Z.
+pub(crate) const START: u64 = 1_795_262_400_000_000_000;
+
+pub(crate) const SPEC: &str = "
+name: tempo-3
+from: blue
+to: green
+change: { ticket: CHG-20418, reason: Tempo 2 to 3 }
+routing: { overlap: 10s, skew: 2s, gamma: 100ms }
+steps:
+  - mirror: { percent: 5, duration: 30s }
+  - weight: { percent: 10, duration: 30s }
+  - pause: { duration: 10s }
+  - weight: { percent: 100, duration: 30s }
+  - promote: {}
+  - bake: { duration: 60s }
+  - finalize: {}
+analysis: { no_verdict_max: 60s }
+";
+
+struct NoVariables;
+
+impl Resolve for NoVariables {
+    fn resolve(&self, _: &str, _: &str) -> Resolution {
+        Resolution::Unset
+    }
+}
+
+pub(crate) fn spec(text: &str) -> Spec {
+    Spec::parse(text, "rollout.yaml", &NoVariables).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A gateway that follows directives and counts; it routes nothing.
+pub(crate) struct Gateway {
+    pub(crate) id: GatewayId,
+    boots: u32,
+    follower: Follower,
+    /// Reports nothing, hears nothing, goes on routing.
+    pub(crate) silent: bool,
+    sequence: u64,
+    arms: BTreeMap<(Generation, bool), ArmCounts>,
+    rows: BTreeMap<(Generation, bool), LedgerRow>,
+    pub(crate) fence: Option<Fence>,
+    drained: bool,
+    owed: [f64; 5],
+}
+
+/// How the environments behave.
+#[derive(Clone, Debug)]
+pub(crate) struct Weather {
+    /// Requests a second, of each gateway.
+    pub(crate) requests: f64,
+    /// Shares of requests that fail.
+    pub(crate) from_fails: f64,
+    pub(crate) to_fails: f64,
+    pub(crate) from_us: u64,
+    pub(crate) to_us: u64,
+    /// Spans a second that the candidate's queue drops.
+    pub(crate) shed: f64,
+    /// Spans that stay queued before the candidate, until the rollout ends.
+    pub(crate) stuck: u64,
+}
+
+impl Default for Weather {
+    fn default() -> Self {
+        Self {
+            requests: 100.0,
+            from_fails: 0.0,
+            to_fails: 0.0,
+            from_us: 3_000,
+            to_us: 3_100,
+            shed: 0.0,
+            stuck: 0,
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) now: UnixNanos,
+    pub(crate) state: State,
+    pub(crate) log: Vec<Entry>,
+    pub(crate) emergency: Vec<Entry>,
+    pub(crate) health: LogHealth,
+    pub(crate) conductor: Option<Conductor>,
+    pub(crate) gateways: Vec<Gateway>,
+    pub(crate) weather: Weather,
+    seen: BTreeMap<(GatewayId, BootId), GatewaySeen>,
+    /// What gates say; a gate that is not here does not answer.
+    pub(crate) gates: BTreeMap<String, Outcome>,
+    gate_results: Vec<GateSeen>,
+    snapshots: Option<SnapshotsSeen>,
+    pub(crate) now_snapshots: Snapshots,
+    planned: Snapshots,
+    probe: Option<ProbeSeen>,
+    pub(crate) probe_failures: u32,
+    pub(crate) report: DueReport,
+    pub(crate) effects: Vec<Effect>,
+    controls: u32,
+    pub(crate) story: Vec<String>,
+    /// Do each effect twice.
+    pub(crate) twice: bool,
+}
+
+pub(crate) fn gateway_id(name: &str) -> GatewayId {
+    name.parse().unwrap()
+}
+
+pub(crate) fn digest(byte: u8) -> Digest {
+    Digest::from_bytes([byte; 32])
+}
+
+impl Gateway {
+    fn new(name: &str) -> Self {
+        Self {
+            id: gateway_id(name),
+            boots: 1,
+            follower: Follower::new(),
+            silent: false,
+            sequence: 0,
+            arms: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            fence: None,
+            drained: false,
+            owed: [0.0; 5],
+        }
+    }
+
+    fn boot(&self) -> BootId {
+        format!("boot-{}", self.boots).parse().unwrap()
+    }
+
+    fn count(&mut self, secs: f64, weather: &Weather) {
+        let Some(directive) = self.follower.directive() else { return };
+        let schedule = &directive.schedule;
+        let generation = schedule.generation();
+        let fenced = self.follower.is_fenced() || schedule.stage() == (Stage::Fenced {});
+        let Some(to) = schedule.to().filter(|_| !fenced).cloned() else { return };
+        let from = schedule.from().clone();
+        let share = f64::from(schedule.weight().max(schedule.mirror()).ppm()) / 1e6;
+        let mut arm = |index: usize, is_to: bool, environment, rate: f64, fails: f64, us| {
+            self.owed[index] += rate * secs;
+            let requests = self.owed[index].floor();
+            self.owed[index] -= requests;
+            let counts =
+                self.arms.entry((generation, is_to)).or_insert_with(|| empty_arm(environment, generation));
+            counts.requests += requests as u64;
+            self.owed[index + 3] += requests * fails;
+            let failed = self.owed[index + 3].floor();
+            self.owed[index + 3] -= failed;
+            counts.failed += failed as u64;
+            counts.latency[latency_bucket(us)] += requests as u64;
+            if counts.failed > 0 {
+                counts.first_failure.get_or_insert(UnixNanos(START));
+            }
+            let row = self.rows.entry((generation, is_to)).or_insert_with(|| empty_row(counts));
+            row.received += requests as u64 * 10;
+            row.delivered += requests as u64 * 10;
+        };
+        arm(0, false, from, weather.requests, weather.from_fails, weather.from_us);
+        arm(1, true, to, weather.requests * share, weather.to_fails, weather.to_us);
+        let row = self.rows.get_mut(&(generation, true)).unwrap();
+        self.owed[2] += weather.shed * secs;
+        let shed = self.owed[2].floor();
+        self.owed[2] -= shed;
+        row.shed += shed as u64;
+        row.received += shed as u64;
+        if row.queued < weather.stuck && share > 0.0 {
+            row.received += weather.stuck - row.queued;
+            row.queued = weather.stuck;
+        }
+    }
+
+    fn report(&mut self, now: UnixNanos) -> Report {
+        self.sequence += 1;
+        Report {
+            gateway: self.id.clone(),
+            boot: self.boot(),
+            sequence: self.sequence,
+            now,
+            ack: self.follower.ack(),
+            fence: self.fence.clone(),
+            health: vec![EnvironmentHealth {
+                environment: "blue".parse().unwrap(),
+                reachable: true,
+                detail: String::new(),
+                last_ok: Some(now),
+                last_sent: Some(now),
+            }],
+            ledger: self.rows.values().cloned().collect(),
+            arms: self.arms.values().cloned().collect(),
+            clock: ClockHistogram::default(),
+            wait_ms: 100,
+            drained: self.drained,
+        }
+    }
+
+    /// The process dies and another one starts from what was saved: counts begin at zero.
+    fn restart(&mut self, in_order: bool) {
+        self.boots += 1;
+        let saved: Saved = self.follower.saved().clone();
+        self.follower = Follower::restore(saved);
+        self.arms.clear();
+        self.rows.clear();
+        self.sequence = 0;
+        let _ = in_order;
+    }
+}
+
+fn empty_arm(environment: crossfade_routing::EnvironmentId, generation: Generation) -> ArmCounts {
+    ArmCounts {
+        environment,
+        generation,
+        requests: 0,
+        failed: 0,
+        latency: vec![0; LATENCY_BUCKETS],
+        untrusted_spans: 0,
+        spans: 0,
+        first_failure: None,
+    }
+}
+
+fn empty_row(counts: &ArmCounts) -> LedgerRow {
+    LedgerRow {
+        environment: counts.environment.clone(),
+        generation: counts.generation,
+        received: 0,
+        delivered: 0,
+        rejected: 0,
+        returned: 0,
+        shed: 0,
+        shed_untrusted: 0,
+        indeterminate: 0,
+        queued: 0,
+    }
+}
+
+impl World {
+    /// A log with its genesis, a control plane, and two gateways that report.
+    pub(crate) fn new() -> Self {
+        let snapshots: Snapshots = [("green/collector.yaml".to_owned(), digest(1))].into();
+        let mut world = Self {
+            now: UnixNanos(START),
+            state: State::default(),
+            log: Vec::new(),
+            emergency: Vec::new(),
+            health: LogHealth::Writable,
+            conductor: None,
+            gateways: vec![Gateway::new("gw-1"), Gateway::new("gw-2")],
+            weather: Weather::default(),
+            seen: BTreeMap::new(),
+            gates: [("drift".to_owned(), Outcome::Pass), ("probe".to_owned(), Outcome::Pass)].into(),
+            gate_results: Vec::new(),
+            snapshots: None,
+            now_snapshots: snapshots.clone(),
+            planned: snapshots,
+            probe: None,
+            probe_failures: 0,
+            report: DueReport::default(),
+            effects: Vec::new(),
+            controls: 0,
+            story: Vec::new(),
+            twice: false,
+        };
+        let genesis = Command::Initialise {
+            origin: "crossfade.test/log".to_owned(),
+            active: "blue".parse().unwrap(),
+            site: digest(9),
+        };
+        world.command(genesis).unwrap();
+        world.start_control();
+        world.run(Duration::from_secs(1));
+        world
+    }
+
+    /// Begins to write the story down: what came before is not told.
+    pub(crate) fn told(mut self) -> Self {
+        self.story.clear();
+        self
+    }
+
+    fn start_control(&mut self) {
+        self.controls += 1;
+        let boot = format!("control-{}", self.controls).parse().unwrap();
+        self.command(Command::StartControl { boot, version: "0.1.0".to_owned() }).unwrap();
+    }
+
+    pub(crate) fn plan(&self, spec: Spec) -> Plan {
+        let attempt = self.state.attempts(&spec.name) + 1;
+        let rollout = RolloutId::attempt(&spec.name, attempt).unwrap();
+        let outline = spec.outline(rollout, Seed(42)).unwrap();
+        Plan {
+            schema_version: PLAN_VERSION,
+            baseline: Baseline {
+                generation: self.state.generation(),
+                active: self.state.active.clone().unwrap(),
+                rollouts: self.state.past.len().try_into().unwrap(),
+                log_size: self.log.len() as u64,
+            },
+            environments: BTreeMap::new(),
+            snapshots: self.planned.clone(),
+            spec: digest(3),
+            planned_at: self.now,
+            outline,
+        }
+    }
+
+    pub(crate) fn start(&mut self, text: &str) -> Result<(), Rejection> {
+        let plan = Box::new(self.plan(spec(text)));
+        self.command(Command::Start { plan, digest: digest(2), snapshots: self.now_snapshots.clone() })
+    }
+
+    /// What an API would do with a call.
+    pub(crate) fn command(&mut self, command: Command) -> Result<(), Rejection> {
+        let events = decide(&self.state, command, self.now)?;
+        let urgency =
+            if events.iter().all(Event::is_way_back) { Urgency::Emergency } else { Urgency::Ordinary };
+        self.append("operator:1".parse().unwrap(), events, urgency);
+        self.look();
+        Ok(())
+    }
+
+    /// Append, and only then fold. Each event goes through JSON.
+    fn append(&mut self, actor: Actor, events: Vec<Event>, urgency: Urgency) -> bool {
+        let writable = self.health == LogHealth::Writable;
+        if !writable && urgency == Urgency::Ordinary {
+            return false;
+        }
+        for event in events {
+            let entry = Entry::new(actor.clone(), self.now, event);
+            let json = serde_json::to_string(&entry).unwrap();
+            assert!(json.len() < 65_536, "an entry is at most 65,535 bytes");
+            let read: Entry = serde_json::from_str(&json).unwrap();
+            assert_eq!(read, entry, "{json}");
+            self.tell(&entry, writable);
+            self.state = evolve(std::mem::take(&mut self.state), &read.event);
+            if writable { &mut self.log } else { &mut self.emergency }.push(entry);
+        }
+        self.conduct();
+        true
+    }
+
+    fn tell(&mut self, entry: &Entry, writable: bool) {
+        let quiet = matches!(
+            entry.event,
+            Event::AnalysisRecorded { .. }
+                | Event::LedgerNoted { .. }
+                | Event::HorizonWatermark { .. }
+                | Event::GenerationAcknowledged { .. }
+        );
+        if !quiet {
+            let actor = if entry.actor == Actor::control() { "" } else { "> " };
+            let kept = if writable { "" } else { "  (emergency file)" };
+            self.story.push(format!("{}  {actor}{}{kept}", self.clock(), entry.event));
+        }
+    }
+
+    pub(crate) fn clock(&self) -> String {
+        let secs = (self.now.0 - START) / 1_000_000_000;
+        format!("{:>2}:{:02}", secs / 60, secs % 60)
+    }
+
+    /// The conductor follows the log.
+    fn conduct(&mut self) {
+        let Some(schedule) = self.state.schedule.clone() else { return };
+        let roster = self.state.roster.keys().map(|gateway| (gateway.clone(), None)).collect();
+        let watermark = self.state.watermark.unwrap_or_default();
+        let now = self.now;
+        let conductor = self.conductor.get_or_insert_with(|| {
+            Conductor::new(schedule.clone(), roster, watermark, now).with_horizon(Duration::from_secs(30))
+        });
+        if schedule.generation() > conductor.schedule().generation() {
+            conductor.issue(schedule).unwrap();
+        }
+        for gateway in self.state.roster.keys() {
+            conductor.enlist(gateway.clone());
+        }
+        for gateway in
+            conductor.roster().into_keys().filter(|gateway| !self.state.roster.contains_key(gateway))
+        {
+            conductor.strike(&gateway);
+        }
+        conductor.watermark_is_durable(watermark);
+    }
+
+    pub(crate) fn observed(&self) -> Observed {
+        let conductor = self.conductor.as_ref();
+        Observed {
+            log: self.health.clone(),
+            gateways: self.seen.values().cloned().collect(),
+            cut: conductor
+                .and_then(|c| Some(CutSeen { cut_at: c.announced()?, verdict: c.verdict(self.now) })),
+            wants_watermark: conductor.and_then(|c| c.wants_watermark(self.now)),
+            gates: self.gate_results.clone(),
+            snapshots: self.snapshots.clone(),
+            probe: self.probe.clone(),
+        }
+    }
+
+    /// Asks `due` until it has no more entries to write.
+    pub(crate) fn look(&mut self) {
+        for round in 0.. {
+            assert!(round < 50, "due does not come to rest: {:?}", self.effects);
+            let (effects, report) = due(&self.state, &self.observed(), self.now);
+            self.report = report;
+            self.effects = effects.clone();
+            if !effects.iter().any(|effect| matches!(effect, Effect::Resnapshot { .. })) {
+                self.snapshots = None;
+            }
+            let mut recorded = false;
+            for effect in effects {
+                recorded |= self.perform(&effect);
+                if self.twice && !matches!(effect, Effect::Record { .. }) {
+                    self.perform(&effect);
+                }
+            }
+            if !recorded {
+                return;
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: &Effect) -> bool {
+        match effect {
+            Effect::Record { events, urgency } => {
+                return self.append(Actor::control(), events.clone(), *urgency);
+            }
+            Effect::RunGate { rollout, gate, run } => {
+                if let Some(outcome) = self.gates.get(&gate.to_string()) {
+                    let (rollout, gate, run, outcome) = (rollout.clone(), *gate, *run, *outcome);
+                    let summary = "as told".to_owned();
+                    let evidence = Some(digest(4));
+                    self.gate_results.push(GateSeen {
+                        rollout,
+                        gate,
+                        run,
+                        outcome,
+                        summary,
+                        evidence,
+                        seed: None,
+                    });
+                }
+            }
+            Effect::Resnapshot { rollout, step } => {
+                let (planned, now) = (self.planned.clone(), self.now_snapshots.clone());
+                self.snapshots = Some(SnapshotsSeen { rollout: rollout.clone(), step: *step, planned, now });
+            }
+            Effect::Probe { rollout, step, round, traces } => {
+                let (rollout, step, round, traces) = (rollout.clone(), *step, *round, *traces);
+                let failed = self.probe_failures;
+                self.probe = Some(ProbeSeen { rollout, step, round, traces, failed, evidence: None });
+            }
+            Effect::AnnounceCut { cut_at, .. } => {
+                let conductor = self.conductor.as_mut().unwrap();
+                if conductor.announced() != Some(*cut_at) {
+                    // Refused while a gateway has not told this control plane what it knows; said again until then.
+                    let _ = conductor.announce(*cut_at);
+                }
+            }
+            Effect::IssueGeneration { .. } | Effect::Fence { .. } | Effect::CloseLedgers { .. } => {}
+        }
+        false
+    }
+
+    /// Every gateway that is not silent reports and hears.
+    fn sync(&mut self) {
+        for gateway in self.gateways.iter_mut().filter(|gateway| !gateway.silent) {
+            let report = gateway.report(self.now);
+            let (id, boot, ack) = (report.gateway.clone(), report.boot.clone(), report.ack);
+            let mut horizon = UnixNanos::ZERO;
+            let rostered = self.state.roster.contains_key(&id);
+            if let Some(conductor) = self.conductor.as_mut().filter(|_| rostered) {
+                conductor.report(&id, ack, self.now).unwrap();
+                if let Some(fence) = self.state.directions().and_then(|directions| directions.fence) {
+                    gateway.fence = Some(fence.clone());
+                    gateway.follower.fence(fence.clone());
+                }
+                let directive = conductor.directive(&id, self.now).unwrap();
+                horizon = directive.horizon;
+                // A gateway that is fenced refuses the rollout's generations.
+                let _ = gateway.follower.accept(directive);
+                let saved = gateway.follower.saved().clone();
+                gateway.follower.mark_saved(&saved);
+            }
+            self.seen.insert((id, boot), GatewaySeen { report, received_at: self.now, horizon });
+        }
+    }
+
+    /// Half a second passes.
+    pub(crate) fn tick(&mut self) {
+        let tick = Duration::from_millis(500);
+        self.now = self.now.plus(tick);
+        for gateway in &mut self.gateways {
+            gateway.count(tick.as_secs_f64(), &self.weather);
+        }
+        self.sync();
+        self.look();
+    }
+
+    pub(crate) fn run(&mut self, time: Duration) {
+        let until = self.now.plus(time);
+        while self.now < until {
+            self.tick();
+        }
+    }
+
+    /// Runs until the story has a line with `text`, for at most ten minutes.
+    pub(crate) fn until(&mut self, text: &str) {
+        for _ in 0..1200 {
+            if self.story.iter().any(|line| line.contains(text)) {
+                return;
+            }
+            self.tick();
+        }
+        panic!("`{text}` does not happen; {}\n{}", self.waits(), self.story.join("\n"));
+    }
+
+    /// Runs until the rollout has ended.
+    pub(crate) fn finish(&mut self) -> Phase {
+        for _ in 0..2400 {
+            if let Some(phase) = self.phase().filter(|phase| phase.is_final()) {
+                return phase;
+            }
+            self.tick();
+        }
+        panic!("no end; {}\n{}", self.waits(), self.story.join("\n"));
+    }
+
+    pub(crate) fn phase(&self) -> Option<Phase> {
+        self.state.rollout.as_ref().map(|rollout| rollout.phase)
+    }
+
+    pub(crate) fn weight(&self) -> Weight {
+        self.state.schedule.as_ref().unwrap().weight()
+    }
+
+    pub(crate) fn waits(&self) -> String {
+        let waits: Vec<String> = self.report.waiting.iter().map(ToString::to_string).collect();
+        format!("waiting for {}", waits.join("; "))
+    }
+
+    /// Writes down why nothing happens.
+    pub(crate) fn why(&mut self) {
+        let line = format!("{}  ... {}", self.clock(), self.waits());
+        self.story.push(line);
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        let line = format!("{}  -- {text}", self.clock());
+        self.story.push(line);
+    }
+
+    /// `kill -9` of the control plane: only the log is left.
+    pub(crate) fn kill_control(&mut self) {
+        self.say("kill -9, and start again");
+        self.conductor = None;
+        self.seen.clear();
+        self.gate_results.clear();
+        self.snapshots = None;
+        self.probe = None;
+        let events = self.log.iter().map(|entry| &entry.event);
+        let replayed = crossfade_rollout::replay(events);
+        if self.emergency.is_empty() {
+            assert_eq!(replayed, self.state, "the log is all there is");
+        }
+        self.state = replayed;
+        self.conduct();
+        self.start_control();
+    }
+
+    /// The whole process dies: gateways too.
+    pub(crate) fn kill_all(&mut self) {
+        self.gateways.iter_mut().for_each(|gateway| gateway.restart(false));
+        self.kill_control();
+    }
+
+    pub(crate) fn kill_gateway(&mut self, index: usize) {
+        let line = format!("{} is killed, and started again", self.gateways[index].id);
+        self.say(&line);
+        self.gateways[index].restart(false);
+    }
+
+    /// A gateway's breaker opens.
+    pub(crate) fn trip_breaker(&mut self, index: usize) {
+        let schedule = self.state.schedule.clone().unwrap();
+        let fence = Fence {
+            rollout: schedule.rollout().unwrap_or("none").to_owned(),
+            generation: schedule.generation(),
+            at: self.now,
+            cause: crossfade_routing::sync::FenceCause::Breaker {
+                detail: "9 of 9 requests unanswered".to_owned(),
+            },
+        };
+        self.gateways[index].fence = Some(fence.clone());
+        self.gateways[index].follower.fence(fence);
+    }
+
+    /// The log takes entries again; those of the emergency file are merged.
+    pub(crate) fn mend_log(&mut self) {
+        self.health = LogHealth::Writable;
+        let kept = std::mem::take(&mut self.emergency);
+        let (entries, since) =
+            (kept.len().try_into().unwrap(), kept.first().map_or(self.now, |entry| entry.time));
+        self.append(
+            Actor::control(),
+            vec![Event::EmergencyMerged { entries, since, at: self.now }],
+            Urgency::Ordinary,
+        );
+        self.log.extend(kept);
+        self.look();
+    }
+
+    pub(crate) fn entries_of(&self, cause: GenerationCause) -> usize {
+        let why = |entry: &&Entry| matches!(entry.event, Event::GenerationIssued { why, .. } if why == cause);
+        self.log.iter().filter(why).count()
+    }
+
+    pub(crate) fn told_story(&self) -> String {
+        self.story.join("\n")
+    }
+}
