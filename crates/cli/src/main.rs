@@ -1,1 +1,37 @@
-fn main() {}
+//! `crossfade`: commands and composition root. The only place that knows both planes.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `args` | what people type, as data |
+//! | `commands` | one module for each command |
+//! | `compose` | a site made into a gateway and a control plane |
+//! | `exit` | exit codes, and errors that know theirs |
+//! | `ui` | plain lines, colours, live drawing |
+
+mod args;
+mod commands;
+mod compose;
+mod exit;
+mod ui;
+
+use clap::Parser;
+
+use crate::exit::{Exit, Failure};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> std::process::ExitCode {
+    let cli = args::Cli::parse();
+    ui::logging();
+    match commands::run(cli.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => report(&failure).into(),
+    }
+}
+
+/// Says on stderr what went wrong, once, with its causes.
+fn report(failure: &Failure) -> Exit {
+    eprintln!("{} {}", ui::Paint::stderr().bad("error:"), failure.text());
+    failure.exit
+}

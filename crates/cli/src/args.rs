@@ -1,0 +1,449 @@
+//! What people type: the command line as data. One struct for each command; nothing here acts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Moves a live distributed tracing system from a blue environment to a green one: no trace torn, no span lost, and
+/// every step on a log that anyone can check offline.
+#[derive(Debug, Parser)]
+#[command(
+    name = "crossfade",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  crossfade demo                          two simulated environments, a good rollout and a bad one\n  crossfade check -c crossfade.yaml       is this site ready?\n\nExit codes: 0 passed, promoted, intact · 1 refused · 2 usage or configuration · 3 no verdict · 4 rolled back or aborted · 5 out of reach"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show a good rollout promoted and a bad one rolled back, on simulated environments
+    Demo(Demo),
+    /// Make the keys, the token and the log, and write down which environment is active
+    Init(Init),
+    /// Run the gateway and the control plane in this process
+    Serve(Serve),
+    /// Validate the configuration, resolve it and reach every endpoint
+    Check(Check),
+    /// Plan, start and steer a rollout
+    #[command(subcommand)]
+    Rollout(Rollout),
+    /// Compare two Collector configurations by what they mean
+    Drift(Drift),
+    /// Write synthetic traces through an OTLP endpoint and read them back
+    Probe(Probe),
+    /// Ask about a single trace
+    #[command(subcommand)]
+    Trace(Trace),
+    /// Look at the gateway, or fence the candidate off
+    #[command(subcommand)]
+    Gateway(Gateway),
+    /// Verify, read and export an audit log, offline
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Explain a finding by its id
+    Explain(Explain),
+    /// Print the JSON Schema of a file
+    Schema(Schema),
+    /// Print a completion script for a shell
+    Completions(Completions),
+    /// Run a gateway with a fixed schedule, for measurements
+    #[command(hide = true)]
+    BenchGateway(BenchGateway),
+}
+
+/// Where the site's configuration is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Site {
+    /// The site's configuration
+    #[arg(short, long, env = "CROSSFADE_CONFIG", default_value = "crossfade.yaml", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+/// How to reach the control plane.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Control {
+    #[command(flatten)]
+    pub(crate) site: Site,
+    /// The control plane's address, if not the one in the configuration
+    #[arg(long, env = "CROSSFADE_CONTROL", value_name = "URL")]
+    pub(crate) control: Option<String>,
+    /// A file that holds the bearer token, if not the one in the configuration
+    #[arg(long, env = "CROSSFADE_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How drift's result is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DriftFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0, for code review
+    Sarif,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  crossfade demo\n  crossfade demo bad --json\n  crossfade demo good --seed 7 --dir /tmp/demo")]
+pub(crate) struct Demo {
+    /// The story to tell; both, if none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// List the stories
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// The seed of traffic and faults
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where the logs and the data go; what an earlier demo left there is replaced
+    #[arg(long, value_name = "DIR", default_value = "crossfade-demo")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  crossfade init -c crossfade.yaml --active blue")]
+pub(crate) struct Init {
+    #[command(flatten)]
+    pub(crate) site: Site,
+    /// The environment that serves now
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub(crate) active: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  crossfade serve -c crossfade.yaml\n\nSIGTERM drains: no accepted span is dropped.")]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) site: Site,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  crossfade check -c crossfade.yaml\n  crossfade check --rollout rollout.yaml -o json")]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) site: Site,
+    /// A rollout spec to check too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rollout: Option<PathBuf>,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+/// The rollout's commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rollout {
+    /// Resolve a spec into a plan and dry-run its gates
+    #[command(after_help = "Example:\n  crossfade rollout plan rollout.yaml --out plan.json")]
+    Plan(Plan),
+    /// Start the rollout that a plan describes
+    #[command(after_help = "Example:\n  crossfade rollout start plan.json && crossfade rollout watch")]
+    Start(Start),
+    /// Where the rollout stands, and why nothing happens
+    Status(Status),
+    /// Follow the rollout until it ends; Ctrl-C leaves it running
+    Watch(Watch),
+    /// The rollouts that the log knows
+    List(Status),
+    /// Stay in the current step
+    Pause(Named),
+    /// Go on after a pause
+    Resume(Named),
+    /// Leave the current step or pause early
+    Promote(Promote),
+    /// Go back: fence the candidate off
+    Rollback(Reasoned),
+    /// Stop before anything was shifted
+    Abort(Reasoned),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// The rollout spec
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: PathBuf,
+    /// Where to write the plan
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// A plan, as `rollout plan --out` wrote it
+    #[arg(value_name = "PLAN")]
+    pub(crate) plan: PathBuf,
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The rollout; the current one, if none is named
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Promote {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Skip all the steps that are left
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reasoned {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Why, for the record
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  crossfade drift --blue base.yaml,blue.yaml --green base.yaml,green.yaml\n  crossfade drift --blue a.yaml --green b.yaml --spec rollout.yaml -o sarif"
+)]
+pub(crate) struct Drift {
+    /// Blue's configuration: one file, or several that are merged left to right
+    #[arg(long, value_delimiter = ',', required = true, value_name = "FILES")]
+    pub(crate) blue: Vec<PathBuf>,
+    /// Green's configuration, likewise
+    #[arg(long, value_delimiter = ',', required = true, value_name = "FILES")]
+    pub(crate) green: Vec<PathBuf>,
+    /// A rollout spec that declares differences
+    #[arg(long, value_name = "FILE")]
+    pub(crate) spec: Option<PathBuf>,
+    /// Further addresses of blue's own: pointing at them is no difference
+    #[arg(long, value_delimiter = ',', value_name = "ADDRESSES")]
+    pub(crate) blue_endpoints: Vec<String>,
+    /// Further addresses of green's own
+    #[arg(long, value_delimiter = ',', value_name = "ADDRESSES")]
+    pub(crate) green_endpoints: Vec<String>,
+    /// The name of this configuration in `allow` paths
+    #[arg(long, default_value = "collector", value_name = "NAME")]
+    pub(crate) name: String,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: DriftFormat,
+    /// List what is equivalent, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Write the `allow` entries that would declare every difference
+    #[arg(long)]
+    pub(crate) suggest: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  crossfade probe --otlp http://127.0.0.1:4317 --query http://127.0.0.1:16686 --traces 20")]
+pub(crate) struct Probe {
+    /// The OTLP endpoint to write to
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: String,
+    /// The protocol of the OTLP endpoint: grpc or http/protobuf
+    #[arg(long, default_value = "grpc", value_parser = ["grpc", "http/protobuf"])]
+    pub(crate) protocol: String,
+    /// The Jaeger query endpoint to read from
+    #[arg(long, value_name = "URL")]
+    pub(crate) query: String,
+    /// How many traces
+    #[arg(long, default_value_t = 20)]
+    pub(crate) traces: u32,
+    /// How long a trace may take to become readable
+    #[arg(long, default_value = "30s", value_name = "DURATION")]
+    pub(crate) deadline: String,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+/// Questions about a trace.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trace {
+    /// Where a trace went, and which cut decided
+    #[command(
+        after_help = "Example:\n  crossfade trace locate 4bf92f3577b34da6a3ce929d0e0e4736 --start 2026-11-21T10:00:00Z"
+    )]
+    Locate(Locate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Locate {
+    /// The trace id, 32 hex digits
+    #[arg(value_name = "TRACE_ID")]
+    pub(crate) trace_id: String,
+    /// When its root span started, RFC 3339; now, if left out
+    #[arg(long, value_name = "TIME")]
+    pub(crate) start: Option<String>,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+/// The gateway's commands: they talk to the gateway itself, whatever the control plane does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Gateway {
+    /// Generation, queues, ledgers, health
+    Status(Status),
+    /// Stop sending to the candidate at once; it cannot be taken back for this rollout
+    Fence(Fence),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fence {
+    /// Why, for the record
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) control: Control,
+}
+
+/// The audit log's commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check every byte: checkpoint, inclusion, evidence, replay, rules
+    #[command(after_help = "Example:\n  crossfade audit verify crossfade-data/audit --key crossfade-data/log.pub")]
+    Verify(Verify),
+    /// Print the entries
+    Show(Show),
+    /// Write a verified copy that an auditor can take along
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The log's folder
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The log's verifier key, or a file that holds it; `log.pub` beside the folder, if left out
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Option<String>,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// The log's folder
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The log's verifier key, or a file that holds it
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Option<String>,
+    /// Only this rollout
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rollout: Option<String>,
+    /// Only events of this type
+    #[arg(long = "type", value_name = "EVENT")]
+    pub(crate) event: Option<String>,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The log's folder
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Where the copy goes; the folder must not exist
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The log's verifier key, or a file that holds it
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  crossfade explain CF-DRIFT-014")]
+pub(crate) struct Explain {
+    /// A finding's id; all ids are listed, if left out
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// The file: `config` is crossfade.yaml, `rollout` is rollout.yaml
+    #[arg(value_enum)]
+    pub(crate) which: SchemaKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaKind {
+    Config,
+    Rollout,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchGateway {
+    /// Receive OTLP/gRPC here
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub(crate) grpc: String,
+    /// Receive OTLP/HTTP here
+    #[arg(long)]
+    pub(crate) http: Option<String>,
+    /// The first destination
+    #[arg(long, value_name = "URL")]
+    pub(crate) from: String,
+    /// The second destination
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<String>,
+    /// The second destination's share of traces, in percent
+    #[arg(long, default_value = "50")]
+    pub(crate) percent: String,
+    /// `copy`, or `split`: each span only where the rule wants it
+    #[arg(long, default_value = "copy", value_parser = ["copy", "split"])]
+    pub(crate) protection: String,
+    /// Worker threads
+    #[arg(long, default_value_t = 1)]
+    pub(crate) workers: usize,
+}

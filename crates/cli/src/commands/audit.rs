@@ -1,0 +1,112 @@
+//! `crossfade audit`: offline, for someone who trusts neither the operator nor this program's server.
+
+use std::path::{Path, PathBuf};
+
+use crossfade_audit::show::{self, Filter};
+use crossfade_audit::verify::{Report, verify};
+use crossfade_audit::{entry, export, keys};
+use crossfade_rollout::{Entry, rfc3339};
+use crossfade_tlog::VerifierKey;
+
+use super::print_json;
+use crate::args::{self, Audit, Format};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
+
+pub(crate) fn run(command: &Audit) -> Outcome {
+    match command {
+        Audit::Verify(args) => verify_log(args),
+        Audit::Show(args) => show_log(args),
+        Audit::Export(args) => export_log(args),
+    }
+}
+
+fn verify_log(args: &args::Verify) -> Outcome {
+    let (key, trusted) = key(args.key.as_deref(), &args.dir)?;
+    let report = verify(&args.dir, &key)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", args.dir.display()))
+        .or_usage()?;
+    show_report(&report, args.output, trusted.as_deref())
+}
+
+fn show_report(report: &Report, output: Format, trusted: Option<&Path>) -> Outcome {
+    match output {
+        Format::Json => {
+            let mut value = serde_json::to_value(report).or_usage()?;
+            if let (Some(object), Some(path)) = (value.as_object_mut(), trusted) {
+                object.insert("trusted_key_file".to_owned(), path.display().to_string().into());
+            }
+            print_json(&value)?;
+        }
+        Format::Text => {
+            if let Some(path) = trusted {
+                println!("! key          {} lies beside the log and was trusted; give --key to check against your own copy", path.display());
+            }
+            println!("{report}");
+        }
+    }
+    Ok(if report.intact { Exit::Passed } else { Exit::Refused })
+}
+
+/// The verifier key: given, or read from a file; without either, `log.pub` beside the folder, which is then named.
+fn key(given: Option<&str>, folder: &Path) -> Result<(VerifierKey, Option<PathBuf>), Failure> {
+    if let Some(given) = given {
+        if let Ok(key) = given.parse() {
+            return Ok((key, None));
+        }
+        return Ok((keys::load_verifier(Path::new(given)).or_usage()?, None));
+    }
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let beside = whole.with_file_name("log.pub");
+    let key = keys::load_verifier(&beside)
+        .map_err(|error| anyhow::anyhow!("{error}; give the log's verifier key with --key"))
+        .or_usage()?;
+    Ok((key, Some(beside)))
+}
+
+fn show_log(args: &args::Show) -> Outcome {
+    let rollout = args.rollout.as_deref().map(str::parse).transpose().or_usage()?;
+    let types = args.event.iter().cloned().collect();
+    let filter = Filter { rollout, types, ..Filter::default() };
+    if let Some(given) = args.key.as_deref() {
+        let (key, _) = key(Some(given), &args.dir)?;
+        let report = verify(&args.dir, &key).or_usage()?;
+        if !report.intact {
+            return show_report(&report, args.output, None);
+        }
+    }
+    for leaf in show::entries(&args.dir, filter).or_usage()? {
+        let leaf = leaf.or_usage()?;
+        match args.output {
+            Format::Json => {
+                let entry: serde_json::Value = serde_json::from_slice(&leaf.bytes).or_usage()?;
+                println!("{}", serde_json::json!({ "index": leaf.index, "entry": entry }));
+            }
+            Format::Text => println!("{}", line(leaf.index, &entry::decode(&leaf.bytes).or_usage()?)),
+        }
+    }
+    Ok(Exit::Passed)
+}
+
+/// One entry on one line: number, time, actor, type, and what else it says.
+fn line(index: u64, entry: &Entry) -> String {
+    let value = serde_json::to_value(&entry.event).unwrap_or_default();
+    let kind = value.get("type").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
+    let fields = value.as_object().into_iter().flatten().filter(|(name, _)| !matches!(name.as_str(), "type" | "at"));
+    let text: Vec<String> = fields.map(|(name, value)| format!("{name}={}", short(value))).collect();
+    format!("{index:>5} {} {:<18} {kind:<22} {}", rfc3339::format(entry.time), entry.actor.as_str(), text.join(" "))
+}
+
+/// Long values are cut: `-o json` has them whole.
+fn short(value: &serde_json::Value) -> String {
+    const LONGEST: usize = 60;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if text.chars().count() <= LONGEST { text } else { text.chars().take(LONGEST).collect::<String>() + "…" }
+}
+
+fn export_log(args: &args::Export) -> Outcome {
+    let (key, trusted) = key(args.key.as_deref(), &args.dir)?;
+    let report = export::export(&args.dir, &key, &args.out).or_usage()?;
+    let exit = show_report(&report, Format::Text, trusted.as_deref())?;
+    println!("Copy in {0}. Check it anywhere: crossfade audit verify {0}/audit --key {0}/log.pub", args.out.display());
+    Ok(exit)
+}

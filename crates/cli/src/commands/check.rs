@@ -1,0 +1,112 @@
+//! `crossfade check`: is this site ready? Everything is looked at, and everything that is wrong is said.
+
+use crossfade_control::api::read_token;
+use crossfade_control::files::strict;
+use crossfade_control::planner::reach;
+use crossfade_control::site::Site;
+use crossfade_rollout::Spec;
+use serde::Serialize;
+
+use super::{block_on, print_json, site};
+use crate::args::{Check, Format};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
+use crate::ui::{self, Paint};
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Looked {
+    check: String,
+    ok: bool,
+    detail: String,
+    #[serde(skip)]
+    exit: Exit,
+}
+
+pub(crate) fn run(args: &Check) -> Outcome {
+    let site = site(&args.site)?;
+    let mut all = vec![Looked::good("configuration", format!("{} is valid", args.site.config.display()))];
+    if let Some(path) = &args.rollout {
+        all.push(spec(&site, path)?);
+    }
+    all.extend(initialised(&site));
+    all.extend(block_on(async { Ok(endpoints(&site).await) })?);
+    match args.output {
+        Format::Json => print_json(&serde_json::json!({ "schema_version": 1, "checks": all }))?,
+        Format::Text => {
+            let paint = Paint::stdout();
+            for looked in &all {
+                let mark = if looked.ok { paint.good("✔") } else { paint.bad("✘") };
+                println!("{mark} {:<22} {}", looked.check, looked.detail);
+            }
+        }
+    }
+    let worst = all.iter().filter(|looked| !looked.ok).map(|looked| looked.exit).max_by_key(|exit| *exit as u8);
+    Ok(worst.unwrap_or(Exit::Passed))
+}
+
+impl Looked {
+    fn good(check: impl Into<String>, detail: impl Into<String>) -> Looked {
+        Looked { check: check.into(), ok: true, detail: detail.into(), exit: Exit::Passed }
+    }
+
+    fn bad(check: impl Into<String>, detail: impl Into<String>, exit: Exit) -> Looked {
+        Looked { check: check.into(), ok: false, detail: detail.into(), exit }
+    }
+}
+
+fn spec(site: &Site, path: &std::path::Path) -> Result<Looked, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
+        .or_usage()?;
+    let source = path.display().to_string();
+    let spec = Spec::parse(&text, &source, &strict(path, &ui::variable)).or_usage()?;
+    for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
+        if site.environment(id).is_none() {
+            let known: Vec<&str> = site.environments.keys().map(|id| id.as_str()).collect();
+            let what = format!("{source}: {field}: `{id}` is not an environment of {}; use one of: {}", site.path.display(), known.join(", "));
+            return Err(Failure::usage(anyhow::anyhow!(what)));
+        }
+    }
+    Ok(Looked::good("rollout", format!("{source} is valid: {} -> {}, {} steps", spec.from, spec.to, spec.steps.len())))
+}
+
+/// Keys, token and log: there, and readable by their owner alone.
+fn initialised(site: &Site) -> Vec<Looked> {
+    if !site.key_file.exists() && !site.log_dir.exists() {
+        let next = format!("not initialised; run: crossfade init -c {} --active <environment>", site.path.display());
+        return vec![Looked::bad("log", next, Exit::Usage)];
+    }
+    let key = match crossfade_audit::keys::load(&site.key_file) {
+        Ok(_) => Looked::good("signing key", site.key_file.display().to_string()),
+        Err(error) => Looked::bad("signing key", error.to_string(), Exit::Usage),
+    };
+    let tokens = [("operator token", &site.token_file), ("gateway token", &site.gateway.token_file)];
+    let tokens = tokens.map(|(name, path)| match read_token(path) {
+        Ok(_) => Looked::good(name, path.display().to_string()),
+        Err(error) => Looked::bad(name, error.to_string(), Exit::Usage),
+    });
+    std::iter::once(key).chain(tokens).collect()
+}
+
+async fn endpoints(site: &Site) -> Vec<Looked> {
+    let mut all = Vec::new();
+    for (id, environment) in &site.environments {
+        all.push(endpoint(format!("{id} otlp"), &environment.otlp).await);
+        match &environment.query {
+            Some(query) => all.push(endpoint(format!("{id} query"), &query.endpoint).await),
+            None => all.push(Looked::bad(
+                format!("{id} query"),
+                format!("set environments.{id}.query: without it the probe cannot read back"),
+                Exit::Usage,
+            )),
+        }
+    }
+    all
+}
+
+async fn endpoint(check: String, url: &str) -> Looked {
+    match reach(url).await {
+        Ok(()) => Looked::good(check, format!("{url} answers")),
+        Err(why) => Looked::bad(check, format!("{url} cannot be reached: {why}; start it, or correct the endpoint"), Exit::Unreachable),
+    }
+}

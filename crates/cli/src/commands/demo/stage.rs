@@ -1,0 +1,155 @@
+//! One story, played: two simulated environments, a gateway and a control plane as `serve` runs them, traffic, a rollout.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crossfade_audit::show::{self, Filter};
+use crossfade_control::Site;
+use crossfade_control::api::{EventsReply, PlanRequest, Started, read_token};
+use crossfade_control::client::Client;
+use crossfade_control::status::Status;
+use crossfade_lab::environment::Environment;
+use crossfade_lab::measure::{LogFacts, RolloutFacts, Summary, measure};
+use crossfade_lab::scenario::{ROLLOUT_PATH, SITE_PATH, Scenario};
+use crossfade_lab::traffic::{self, Targets, Traffic};
+use crossfade_rollout::event::Event;
+use crossfade_rollout::{Entry, PlanFile, RolloutId};
+use crossfade_routing::EnvironmentId;
+
+use super::tell::Teller;
+use crate::compose::{Running, Tuning};
+use crate::exit::{Failure, OrExit};
+use crate::ui;
+
+/// Long enough for the longest trace of the story, and short enough that a restart would not be noticed.
+const HORIZON: Duration = Duration::from_secs(60);
+/// No story takes longer than this.
+const STORY_MAX: Duration = Duration::from_secs(90);
+
+/// Plays a story, and says what came of it, as the two environments and the log have it.
+pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -> Result<Summary, Failure> {
+    let blue = Environment::start(scenario.traffic.seed).await.or_usage()?;
+    let green = Environment::start(scenario.traffic.seed.wrapping_add(1)).await.or_usage()?;
+    let site = set_up(scenario, dir, &blue, &green)?;
+    let log_dir = site.log_dir.clone();
+    let token = read_token(&site.token_file).or_usage()?;
+    let running = Running::start(site, Tuning { horizon: Some(HORIZON) }).await?;
+    let client = Client::with_token(&format!("http://{}", running.control.address()), token)?;
+    let traffic = start_traffic(scenario, &running)?;
+
+    let told = tokio::time::timeout(STORY_MAX, follow(scenario, dir, &client, &green, teller)).await;
+    let rollout = told.map_err(|_| Failure::refused(anyhow::anyhow!("the story did not end within 90 s")))??;
+    teller.settling();
+    let record = traffic.stop().await;
+    running.stop().await;
+
+    let entries = entries(&log_dir)?;
+    let facts = RolloutFacts::from_log(&rollout, &entries)
+        .ok_or_else(|| Failure::refused(anyhow::anyhow!("the rollout never named a candidate")))?;
+    let found = measure(&record, &facts, &blue.store(), &green.store());
+    let log = LogFacts { entries: entries.len() as u64, verified: verified(&log_dir)?, dir: log_dir.display().to_string() };
+    Ok(Summary::new(scenario.name, &found, &facts, &green.observed(), log))
+}
+
+/// Writes the story's files into an empty folder and initialises the site, as a person would.
+fn set_up(scenario: &Scenario, dir: &Path, blue: &Environment, green: &Environment) -> Result<Site, Failure> {
+    replace(dir)?;
+    for file in scenario.files(blue, green) {
+        let path = dir.join(file.path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).or_usage()?;
+        }
+        std::fs::write(&path, file.text).or_usage()?;
+    }
+    let site = Site::load(&dir.join(SITE_PATH), &ui::variable).or_usage()?;
+    let active = EnvironmentId::new("blue").or_usage()?;
+    crossfade_control::init(&site, &active, crossfade_control::now()).or_usage()?;
+    Ok(site)
+}
+
+/// Removes what an earlier demo left. A folder that is not a demo's is left alone.
+fn replace(dir: &Path) -> Result<(), Failure> {
+    if dir.exists() {
+        let is_empty = std::fs::read_dir(dir).or_usage()?.next().is_none();
+        if !is_empty && !dir.join(ROLLOUT_PATH).is_file() {
+            let what = format!("{} is not an earlier demo's folder; choose another with --dir", dir.display());
+            return Err(Failure::usage(anyhow::anyhow!(what)));
+        }
+        std::fs::remove_dir_all(dir).or_usage()?;
+    }
+    std::fs::create_dir_all(dir).or_usage()
+}
+
+fn start_traffic(scenario: &Scenario, running: &Running) -> Result<Traffic, Failure> {
+    let targets = Targets {
+        grpc: running.gateway.grpc_addr().into_iter().collect(),
+        http: running.gateway.http_addr().into_iter().collect(),
+    };
+    traffic::start(scenario.traffic.clone(), &targets).or_usage()
+}
+
+/// Plans and starts the rollout, lets the fault strike, and tells what the log says until the rollout has ended.
+async fn follow(
+    scenario: &Scenario,
+    dir: &Path,
+    client: &Client,
+    green: &Environment,
+    teller: &mut Teller,
+) -> Result<RolloutId, Failure> {
+    let rollout = start_rollout(scenario, dir, client).await?;
+    let mut from = 0;
+    let mut cut = None;
+    loop {
+        let asking = client.get::<EventsReply>(&format!("/v1/events?from={from}&wait_ms=200")).await?;
+        for value in asking.entries {
+            let entry = entry_of(value)?;
+            teller.event(scenario, &entry);
+            if let (Event::CutCommitted { schedule, .. }, Some(fault)) = (&entry.event, &scenario.fault) {
+                cut = cut.or_else(|| schedule.cuts().last().filter(|cut| fault.follows(cut)).map(|cut| (*cut, fault)));
+            }
+        }
+        from = asking.next;
+        if let Some((at, fault)) = cut
+            && crossfade_control::now() >= at.at.plus(fault.after)
+            && green.faults() != fault.faults
+        {
+            fault.strike(at, green).await;
+        }
+        let status: Status = client.get("/v1/status").await?;
+        teller.status(&status);
+        if status.rollout.as_ref().is_some_and(|rollout| rollout.phase.is_final()) && from >= status.log.size {
+            return Ok(rollout);
+        }
+    }
+}
+
+async fn start_rollout(scenario: &Scenario, dir: &Path, client: &Client) -> Result<RolloutId, Failure> {
+    let source = dir.join(ROLLOUT_PATH).display().to_string();
+    let request = PlanRequest { spec: scenario.rollout.to_owned(), source };
+    let plan: PlanFile = client.post("/v1/plans", &request).await?;
+    let text = serde_json::to_string_pretty(&plan).or_usage()?;
+    std::fs::write(dir.join("plan.json"), text + "\n").or_usage()?;
+    let started: Started = client.post("/v1/rollouts", &plan).await?;
+    Ok(started.rollout)
+}
+
+fn entry_of(mut value: serde_json::Value) -> Result<Entry, Failure> {
+    if let Some(object) = value.as_object_mut() {
+        object.remove("index");
+    }
+    serde_json::from_value(value).or_usage()
+}
+
+fn entries(log_dir: &Path) -> Result<Vec<Entry>, Failure> {
+    let leaves = show::entries(log_dir, Filter::default()).or_refused()?;
+    leaves.map(|leaf| leaf.and_then(|leaf| leaf.entry()).or_refused()).collect()
+}
+
+fn verified(log_dir: &Path) -> Result<bool, Failure> {
+    let key = crossfade_audit::keys::load_verifier(&log_dir.with_file_name("log.pub")).or_refused()?;
+    let report = crossfade_audit::verify::verify(log_dir, &key).or_refused()?;
+    if !report.intact {
+        eprintln!("{report}");
+    }
+    Ok(report.intact)
+}

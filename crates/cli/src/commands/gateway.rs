@@ -1,0 +1,61 @@
+//! `crossfade gateway`: talks to the gateway itself, whatever the control plane and its log do.
+
+use crossfade_gateway::{FenceRequest, Fenced, GatewayStatus};
+use crossfade_rollout::rfc3339;
+
+use super::{block_on, client, print_json};
+use crate::args::{Fence, Format, Gateway, Status};
+use crate::exit::{Exit, Outcome};
+use crate::ui::Paint;
+
+pub(crate) fn run(command: &Gateway) -> Outcome {
+    match command {
+        Gateway::Status(args) => status(args),
+        Gateway::Fence(args) => fence(args),
+    }
+}
+
+fn status(args: &Status) -> Outcome {
+    let client = client(&args.control)?;
+    let status: GatewayStatus = block_on(async { Ok(client.get("/v1/gateway").await?) })?;
+    if args.output == Format::Json {
+        print_json(&status)?;
+        return Ok(Exit::Passed);
+    }
+    let paint = Paint::stdout();
+    println!("gateway     {} boot {} {:?}", status.gateway, status.boot, status.phase);
+    if let Some(schedule) = &status.schedule {
+        println!("generation  {}  rollout {}", schedule.generation(), schedule.rollout().unwrap_or("none"));
+    }
+    if let Some(horizon) = status.horizon {
+        println!("horizon     {}", rfc3339::format(horizon));
+    }
+    let control = status.control.trouble.as_deref().map_or_else(|| paint.good("in touch"), |why| paint.bad(why));
+    println!("control     {control}");
+    if status.fenced {
+        println!("fence       {}", paint.bad("down: nothing goes to the candidate for the rest of this rollout"));
+    }
+    for environment in &status.environments {
+        let mark = if environment.reachable { paint.good("✔") } else { paint.bad("✘") };
+        println!("{mark} {:<10} {}", environment.environment.to_string(), environment.detail);
+    }
+    for row in &status.ledger {
+        println!(
+            "ledger      {} generation {}: received {} = delivered {} + rejected {} + returned {} + shed {} + indeterminate {} + queued {}",
+            row.environment, row.generation, row.received, row.delivered, row.rejected, row.returned, row.shed, row.indeterminate, row.queued
+        );
+    }
+    println!("balanced    {}", if status.balanced { paint.good("yes") } else { paint.bad("no") });
+    Ok(Exit::Passed)
+}
+
+fn fence(args: &Fence) -> Outcome {
+    let client = client(&args.control)?;
+    let actor = if args.reason.is_empty() { "operator".to_owned() } else { format!("operator: {}", args.reason) };
+    let request = FenceRequest { actor, rollout: None };
+    let fenced: Fenced = block_on(async { Ok(client.post("/v1/gateway/fence", &request).await?) })?;
+    let paint = Paint::stdout();
+    let when = if fenced.already { "was down already" } else { "is down" };
+    println!("{} the fence of {} {when}: nothing goes to the candidate for the rest of this rollout", paint.good("✔"), fenced.fence.rollout);
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,76 @@
+//! One module for each command.
+
+mod audit;
+mod bench_gateway;
+mod check;
+mod demo;
+mod drift;
+mod explain;
+mod gateway;
+mod init;
+mod probe;
+mod rollout;
+mod schema;
+mod serve;
+mod trace;
+
+use clap::CommandFactory;
+use crossfade_control::client::Client;
+use crossfade_control::site::Site;
+
+use crate::args::{Cli, Command, Control};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
+use crate::ui;
+
+/// Does what was asked for.
+pub(crate) fn run(command: Command) -> Outcome {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Rollout(command) => rollout::run(command),
+        Command::Drift(args) => drift::run(&args),
+        Command::Probe(args) => probe::run(&args),
+        Command::Trace(command) => trace::run(&command),
+        Command::Gateway(command) => gateway::run(&command),
+        Command::Audit(command) => audit::run(&command),
+        Command::Explain(args) => explain::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "crossfade", &mut std::io::stdout());
+            Ok(Exit::Passed)
+        }
+        Command::BenchGateway(args) => bench_gateway::run(&args),
+    }
+}
+
+/// The site's configuration.
+fn site(args: &crate::args::Site) -> Result<Site, Failure> {
+    Site::load(&args.config, &ui::variable).or_usage()
+}
+
+/// A client of the control plane. The configuration is only read for what the command line leaves open.
+fn client(args: &Control) -> Result<Client, Failure> {
+    let (url, token_file) = match (&args.control, &args.token_file) {
+        (Some(url), Some(file)) => (url.clone(), file.clone()),
+        (url, file) => {
+            let site = site(&args.site)?;
+            let url = url.clone().unwrap_or_else(|| format!("http://{}", site.control));
+            (url, file.clone().unwrap_or_else(|| site.token_file.clone()))
+        }
+    };
+    Ok(Client::new(&url, &token_file)?)
+}
+
+/// Runs a command's asynchronous part.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_unreachable()?;
+    runtime.block_on(work)
+}
+
+/// Prints a value as JSON for people to read and programs to parse.
+fn print_json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    println!("{}", serde_json::to_string_pretty(value).or_usage()?);
+    Ok(())
+}

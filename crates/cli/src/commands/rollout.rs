@@ -1,0 +1,106 @@
+//! `crossfade rollout`: everything about a rollout goes through the control plane.
+
+mod show;
+mod watch;
+
+use crossfade_control::api::{PlanRequest, Started, VerbRequest};
+use crossfade_control::status::Status;
+use crossfade_rollout::PlanFile;
+
+use super::{block_on, client, print_json};
+use crate::args::{self, Format, Named, Rollout};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
+use crate::ui::Paint;
+
+pub(crate) fn run(command: Rollout) -> Outcome {
+    match command {
+        Rollout::Plan(args) => plan(&args),
+        Rollout::Start(args) => start(&args),
+        Rollout::Status(args) => status(&args),
+        Rollout::Watch(args) => watch::run(&args),
+        Rollout::List(args) => list(&args),
+        Rollout::Pause(named) => verb(&named, "pause", VerbRequest::default(), "paused: it stays in this step"),
+        Rollout::Resume(named) => verb(&named, "resume", VerbRequest::default(), "goes on"),
+        Rollout::Promote(args) => {
+            let request = VerbRequest { reason: None, full: args.full };
+            verb(&args.named, "promote", request, "leaves the current step")
+        }
+        Rollout::Rollback(args) => {
+            let request = VerbRequest { reason: Some(args.reason), full: false };
+            verb(&args.named, "rollback", request, "goes back: the candidate is fenced off")
+        }
+        Rollout::Abort(args) => {
+            let request = VerbRequest { reason: Some(args.reason), full: false };
+            verb(&args.named, "abort", request, "is aborted")
+        }
+    }
+}
+
+fn plan(args: &args::Plan) -> Outcome {
+    let spec = std::fs::read_to_string(&args.spec)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", args.spec.display()))
+        .or_usage()?;
+    let request = PlanRequest { spec, source: args.spec.display().to_string() };
+    let client = client(&args.control)?;
+    let file: PlanFile = block_on(async { Ok(client.post("/v1/plans", &request).await?) })?;
+    if let Some(out) = &args.out {
+        let text = serde_json::to_string_pretty(&file).or_usage()?;
+        std::fs::write(out, text + "\n")
+            .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", out.display()))
+            .or_usage()?;
+    }
+    match args.output {
+        Format::Json => print_json(&file)?,
+        Format::Text => print!("{}", show::plan(&file, args.out.as_deref(), Paint::stdout())),
+    }
+    Ok(show::readiness(&file))
+}
+
+fn start(args: &args::Start) -> Outcome {
+    let text = std::fs::read_to_string(&args.plan)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", args.plan.display()))
+        .or_usage()?;
+    let file: PlanFile = serde_json::from_str(&text)
+        .map_err(|error| {
+            let path = args.plan.display();
+            anyhow::anyhow!("{path}:{}:{}: no plan: {error}; write one with `crossfade rollout plan SPEC --out {path}`", error.line(), error.column())
+        })
+        .or_usage()?;
+    let client = client(&args.control)?;
+    let started: Started = block_on(async { Ok(client.post("/v1/rollouts", &file).await?) })?;
+    println!("{} {} started. Next: crossfade rollout watch", Paint::stdout().good("✔"), started.rollout);
+    Ok(Exit::Passed)
+}
+
+fn status(args: &args::Status) -> Outcome {
+    let client = client(&args.control)?;
+    let status: Status = block_on(async { Ok(client.get("/v1/status").await?) })?;
+    match args.output {
+        Format::Json => print_json(&status)?,
+        Format::Text => print!("{}", show::status(&status, Paint::stdout())),
+    }
+    Ok(Exit::Passed)
+}
+
+fn list(args: &args::Status) -> Outcome {
+    let client = client(&args.control)?;
+    let status: Status = block_on(async { Ok(client.get("/v1/status").await?) })?;
+    match args.output {
+        Format::Json => print_json(&serde_json::json!({ "schema_version": 1, "running": status.rollout, "past": status.past }))?,
+        Format::Text => print!("{}", show::list(&status)),
+    }
+    Ok(Exit::Passed)
+}
+
+fn verb(named: &Named, verb: &str, request: VerbRequest, done: &str) -> Outcome {
+    let client = client(&named.control)?;
+    let name = named.name.as_deref().unwrap_or("current");
+    let valid = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    if !valid {
+        return Err(Failure::usage(anyhow::anyhow!("`{name}` names no rollout")));
+    }
+    let path = format!("/v1/rollouts/{name}/{verb}");
+    let started: Started = block_on(async { Ok(client.post(&path, &request).await?) })?;
+    println!("{} {} {done}", Paint::stdout().good("✔"), started.rollout);
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,180 @@
+//! Plans and statuses in words.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crossfade_control::status::{GatewayStatus, Status};
+use crossfade_rollout::PlanFile;
+use crossfade_rollout::event::Outcome;
+use crossfade_rollout::state::Rollout;
+use crossfade_routing::EnvironmentId;
+use crossfade_routing::sync::LedgerRow;
+
+use crate::exit::Exit;
+use crate::ui::Paint;
+use crate::ui::story::{seconds, step_name, step_time};
+
+/// A plan as a person reads it.
+pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String {
+    let outline = &file.plan.outline;
+    let mut text = String::new();
+    let _ = writeln!(text, "{}  {} -> {}   plan {}", paint.bold(&outline.rollout.to_string()), outline.from, outline.to, short(&file.digest.to_string()));
+    let _ = writeln!(text, "Gates, tried as advice");
+    for advice in &file.advice {
+        let _ = writeln!(text, "  {} {:<13} {}", mark(advice.outcome, paint), advice.gate, advice.summary);
+        for detail in &advice.details {
+            let _ = writeln!(text, "    {detail}");
+        }
+    }
+    let _ = writeln!(text, "  · {:<13} not asked for by this plan; the log will say so", "approval");
+    let steps: Vec<String> = outline
+        .steps
+        .iter()
+        .map(|step| match step_time(step) {
+            Some(time) => format!("{} {}", step_name(step), seconds(time)),
+            None => step_name(step),
+        })
+        .collect();
+    let _ = writeln!(text, "Steps     {}", steps.join(" -> "));
+    let _ = writeln!(
+        text,
+        "Routing   overlap {}, skew {}, clocks within {}",
+        seconds(outline.window.overlap()),
+        seconds(outline.window.skew()),
+        seconds(outline.window.gamma())
+    );
+    let _ = writeln!(text, "Touches   gateway routing only");
+    let next = match (readiness(file), out) {
+        (Exit::Passed, Some(out)) => format!("Ready. Next: crossfade rollout start {}", out.display()),
+        (Exit::Passed, None) => "Ready. Write it down with --out plan.json, then: crossfade rollout start plan.json".to_owned(),
+        _ => "Not ready: mend what is marked, and plan again.".to_owned(),
+    };
+    let _ = writeln!(text, "{next}");
+    text
+}
+
+/// Whether the dry run found anything against it.
+pub(super) fn readiness(file: &PlanFile) -> Exit {
+    let outcomes = || file.advice.iter().map(|advice| advice.outcome);
+    if file.advice.iter().any(|advice| advice.gate == "reach" && advice.outcome != Outcome::Pass) {
+        Exit::Unreachable
+    } else if outcomes().any(|outcome| outcome == Outcome::Fail) {
+        Exit::Refused
+    } else if outcomes().any(|outcome| outcome == Outcome::NoVerdict) {
+        Exit::NoVerdict
+    } else {
+        Exit::Passed
+    }
+}
+
+/// A status as a person reads it.
+pub(super) fn status(status: &Status, paint: Paint) -> String {
+    let mut text = String::new();
+    match &status.rollout {
+        Some(rollout) => self::rollout(&mut text, status, rollout, paint),
+        None => {
+            let active = status.active.as_ref().map_or("nothing", EnvironmentId::as_str);
+            let _ = writeln!(text, "no rollout; {active} is active");
+        }
+    }
+    for alert in status.alerts.keys() {
+        let _ = writeln!(text, "{}", paint.bad(&format!("alert     {alert:?}")));
+    }
+    if let Some(why) = &status.log.unwritable {
+        let _ = writeln!(text, "{}", paint.bad(&format!("log       takes no entries: {why}")));
+    }
+    if status.gateways.is_empty() {
+        let _ = writeln!(text, "gateways  none has reported");
+    }
+    text
+}
+
+fn rollout(text: &mut String, status: &Status, rollout: &Rollout, paint: Paint) {
+    let outline = &rollout.outline;
+    let until = rollout.ended.unwrap_or(status.now);
+    let age = seconds(until.since(rollout.began).unwrap_or_default());
+    let phase = rollout.phase.to_string().to_uppercase();
+    let generation = status.generation.map(|generation| generation.to_string()).unwrap_or_default();
+    let _ = writeln!(text, "{}  {} -> {}   {phase}  generation {generation}  {age}", paint.bold(rollout.id.as_str()), outline.from, outline.to);
+    let marks: Vec<String> = outline.steps.iter().enumerate().map(|(index, step)| step_mark(rollout, index, &step_name(step), paint)).collect();
+    let _ = writeln!(text, "{}", marks.join("  "));
+    let _ = writeln!(text, "             {:>10} {:>10}", outline.from.as_str(), outline.to.as_str());
+    let from = Totals::of(&status.gateways, &outline.from);
+    let to = Totals::of(&status.gateways, &outline.to);
+    let _ = writeln!(text, "spans        {:>10} {:>10}   delivered since each gateway's boot", from.delivered, to.delivered);
+    let _ = writeln!(text, "queued       {:>10} {:>10}", from.queued, to.queued);
+    let _ = writeln!(text, "shed         {:>10} {:>10}", from.shed, to.shed);
+    let _ = writeln!(text, "ledger       {:>10} {:>10}", from.balance(), to.balance());
+    for reading in &status.readings {
+        let _ = writeln!(text, "analysis     {} {}", mark(reading.outcome, paint), reading.text);
+    }
+    for waiting in &status.waiting {
+        let _ = writeln!(text, "waiting      {waiting}");
+    }
+}
+
+fn step_mark(rollout: &Rollout, index: usize, name: &str, paint: Paint) -> String {
+    let current = rollout.step as usize;
+    if index < current || rollout.phase == crossfade_rollout::Phase::Finalized {
+        format!("{} {name}", paint.good("✔"))
+    } else if index == current && rollout.phase.is_live() {
+        format!("{} {name}", paint.warn("◐"))
+    } else {
+        format!("{} {name}", paint.dim("·"))
+    }
+}
+
+/// Rollouts, newest first.
+pub(super) fn list(status: &Status) -> String {
+    let mut text = String::new();
+    if let Some(rollout) = status.rollout.as_ref().filter(|rollout| !rollout.phase.is_final()) {
+        let _ = writeln!(text, "{:<24} {:<14} {} -> {}", rollout.id, rollout.phase.to_string(), rollout.outline.from, rollout.outline.to);
+    }
+    for past in status.past.iter().rev() {
+        let took = seconds(past.ended.since(past.began).unwrap_or_default());
+        let _ = writeln!(text, "{:<24} {:<14} {} -> {}   took {took}", past.rollout, past.phase.to_string(), past.from, past.to);
+    }
+    if text.is_empty() {
+        text.push_str("no rollout is on record\n");
+    }
+    text
+}
+
+fn mark(outcome: Outcome, paint: Paint) -> String {
+    match outcome {
+        Outcome::Pass => paint.good("✔"),
+        Outcome::Fail => paint.bad("✘"),
+        Outcome::NoVerdict => paint.warn("?"),
+    }
+}
+
+fn short(digest: &str) -> String {
+    digest.chars().take("sha256:".len() + 12).collect::<String>() + "…"
+}
+
+/// Ledger rows of one environment, added up over the fleet.
+#[derive(Debug, Default)]
+struct Totals {
+    delivered: u64,
+    queued: u64,
+    shed: u64,
+    unbalanced: usize,
+}
+
+impl Totals {
+    fn of(gateways: &[GatewayStatus], environment: &EnvironmentId) -> Totals {
+        let mut totals = Totals::default();
+        let rows = gateways.iter().filter_map(|gateway| gateway.report.as_ref()).flat_map(|report| &report.ledger);
+        for row in rows.filter(|row: &&LedgerRow| row.environment == *environment) {
+            totals.delivered += row.delivered;
+            totals.queued += row.queued;
+            totals.shed += row.shed;
+            totals.unbalanced += usize::from(!row.is_balanced());
+        }
+        totals
+    }
+
+    fn balance(&self) -> &'static str {
+        if self.unbalanced == 0 { "balanced" } else { "OFF" }
+    }
+}

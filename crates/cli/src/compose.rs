@@ -1,0 +1,140 @@
+//! The composition root: a site made into a gateway and a control plane that talk over their own protocol.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use crossfade_backends::otlp::{Compression, Endpoint, Protocol};
+use crossfade_control::api::read_token;
+use crossfade_control::site::{self, Site};
+use crossfade_control::{Control, ControlConfig};
+use crossfade_gateway::{
+    ClosingLedger, ControlLink, EnvironmentConfig, Gateway, GatewayConfig, RemoteControl, Token,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tower::ServiceExt;
+
+use crate::exit::{Failure, OrExit};
+use crate::ui;
+
+/// Both planes of one site, running.
+pub(crate) struct Running {
+    pub(crate) control: Control,
+    pub(crate) gateway: Gateway,
+}
+
+/// How a site is run otherwise than by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tuning {
+    /// How far ahead a gateway in touch may rely on its schedule.
+    pub(crate) horizon: Option<Duration>,
+}
+
+impl Running {
+    /// Starts the gateway's routes, the control plane, and the gateway, in the order in which they need each other.
+    pub(crate) async fn start(site: Site, tuning: Tuning) -> Result<Running, Failure> {
+        let admin = LateRouter::default();
+        let environment = Arc::new(|name: &str| ui::variable(name));
+        let mut config = ControlConfig::new(site.clone(), env!("CARGO_PKG_VERSION"), environment);
+        if let Some(horizon) = tuning.horizon {
+            config.horizon = horizon;
+        }
+        let control = Control::start(config, admin.router()).await.or_usage()?;
+        let gateway = crossfade_gateway::start(gateway_config(&site, control.address())?).await.or_usage()?;
+        admin.attach(crossfade_gateway::admin_router(&gateway.handle()));
+        Ok(Running { control, gateway })
+    }
+
+    /// Drains the gateway, so that its closing accounts reach the log, then ends the control plane.
+    pub(crate) async fn stop(self) -> ClosingLedger {
+        let closing = self.gateway.shutdown().await;
+        self.control.stop().await;
+        closing
+    }
+}
+
+/// The gateway's own routes on the control plane's address. The control plane listens first, since the gateway asks it for a
+/// schedule; until the gateway is there, they answer that it is not.
+#[derive(Clone, Default)]
+struct LateRouter(Arc<OnceLock<Router>>);
+
+impl LateRouter {
+    fn attach(&self, router: Router) {
+        let _ = self.0.set(router);
+    }
+
+    fn router(&self) -> Router {
+        let late = Arc::clone(&self.0);
+        Router::new().fallback(async move |request: Request| match late.get() {
+            Some(router) => router.clone().oneshot(request).await.into_response(),
+            None => (StatusCode::SERVICE_UNAVAILABLE, "the gateway is starting\n").into_response(),
+        })
+    }
+}
+
+/// The gateway's configuration, as the site has it.
+fn gateway_config(site: &Site, control: SocketAddr) -> Result<GatewayConfig, Failure> {
+    let mut environments = std::collections::BTreeMap::new();
+    for (id, environment) in &site.environments {
+        environments.insert(id.clone(), environment_config(environment)?);
+    }
+    let link = RemoteControl {
+        url: format!("http://{control}"),
+        token: Token::new(read_token(&site.gateway.token_file).or_usage()?),
+        log_key: crossfade_audit::keys::load_verifier(&site.log_pub()).or_usage()?,
+    };
+    let section = &site.gateway;
+    let mut config =
+        GatewayConfig::new(section.id.clone(), environments, section.state_dir.clone(), ControlLink::Remote(link));
+    config.grpc = Some(section.grpc);
+    config.http = Some(section.http);
+    config.forward_headers = headers(&section.forward_headers)?;
+    config.limits.request_bytes = section.max_request_bytes;
+    config.limits.memory_bytes = config.limits.memory_bytes.max(4 * section.max_request_bytes);
+    config.limits.queue_bytes = section.queue_bytes;
+    config.workers = NonZeroUsize::new(section.workers).unwrap_or(NonZeroUsize::MIN);
+    config.grace = section.grace;
+    config.admin_token = Some(Token::new(read_token(&site.token_file).or_usage()?));
+    Ok(config)
+}
+
+fn headers(names: &[String]) -> Result<Vec<HeaderName>, Failure> {
+    names.iter().map(|name| HeaderName::from_str(name).or_usage()).collect()
+}
+
+/// One environment, as the gateway needs it.
+pub(crate) fn environment_config(environment: &site::Environment) -> Result<EnvironmentConfig, Failure> {
+    let mut config = EnvironmentConfig::new(endpoint(&environment.otlp, environment.protocol)?);
+    config.compression = match environment.compression {
+        site::Compression::Preserve => Compression::Preserve,
+        site::Compression::Gzip => Compression::Gzip,
+        site::Compression::None => Compression::None,
+    };
+    config.headers = header_map(environment)?;
+    Ok(config)
+}
+
+fn header_map(environment: &site::Environment) -> Result<HeaderMap, Failure> {
+    let mut map = HeaderMap::new();
+    for (name, value) in &environment.headers {
+        let mut value = HeaderValue::from_str(value).or_usage()?;
+        value.set_sensitive(true);
+        map.insert(HeaderName::from_str(name).or_usage()?, value);
+    }
+    Ok(map)
+}
+
+/// An OTLP endpoint.
+pub(crate) fn endpoint(url: &str, protocol: site::Protocol) -> Result<Endpoint, Failure> {
+    let protocol = match protocol {
+        site::Protocol::Grpc => Protocol::Grpc,
+        site::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
+    };
+    Endpoint::parse(url, protocol).or_usage()
+}

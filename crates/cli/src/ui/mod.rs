@@ -1,0 +1,81 @@
+//! What people see: colours only on a terminal, logs on stderr.
+
+pub(crate) mod live;
+pub(crate) mod story;
+
+use std::io::IsTerminal;
+
+/// Paints words, or leaves them alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paint {
+    colour: bool,
+}
+
+impl Paint {
+    /// For stdout.
+    pub(crate) fn stdout() -> Paint {
+        Paint { colour: std::io::stdout().is_terminal() && colour_wanted() }
+    }
+
+    /// For stderr.
+    pub(crate) fn stderr() -> Paint {
+        Paint { colour: std::io::stderr().is_terminal() && colour_wanted() }
+    }
+
+    /// Never with colours.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Paint {
+        Paint { colour: false }
+    }
+
+    pub(crate) fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+
+    pub(crate) fn warn(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// Whether the terminal may be drawn on: a terminal, and nobody asked for plain lines.
+pub(crate) fn can_draw() -> bool {
+    std::io::stdout().is_terminal() && colour_wanted()
+}
+
+fn colour_wanted() -> bool {
+    variable("NO_COLOR").is_none_or(|value| value.is_empty()) && variable("CI").is_none()
+}
+
+/// Looks up an environment variable: the one place in the program that does.
+#[allow(clippy::disallowed_methods, reason = "the binary reads the environment, and hands it down")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Logs go to stderr; `CROSSFADE_LOG` sets what is logged, as `RUST_LOG` does elsewhere.
+pub(crate) fn logging() {
+    let wanted = variable("CROSSFADE_LOG").unwrap_or_else(|| "warn,crossfade=info".to_owned());
+    let filter = tracing_subscriber::EnvFilter::try_new(wanted).unwrap_or_default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && colour_wanted())
+        .finish();
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}

@@ -1,0 +1,173 @@
+//! The HTTP API: JSON on loopback, a bearer token for each role.
+//!
+//! | route | who | what |
+//! |---|---|---|
+//! | `GET /v1/status` | operator | [`Status`](crate::status::Status) |
+//! | `GET /v1/events?from=N&wait_ms=M` | operator | the log's entries from N on, waiting for news |
+//! | `GET /v1/locate?trace=ID&start=NANOS` | operator | where a trace is whole, and which cut decided |
+//! | `POST /v1/plans` | operator | a spec resolved into a plan, its gates dry-run |
+//! | `POST /v1/rollouts` | operator | start the rollout of a plan |
+//! | `POST /v1/rollouts/{name}/{verb}` | operator | pause, resume, promote, rollback, abort; `current` is the one that runs |
+//! | `DELETE /v1/gateways/{id}` | operator | strike a gateway from the roster |
+//! | `POST /v1/gateways/{id}/sync` | gateway | the protocol of `routing::sync` |
+//!
+//! Every change is a leaf of the log with its actor, made by the engine. Every denied call is one, too. Reads are counted.
+
+mod access;
+mod error;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use crossfade_rollout::{Actor, Command, PlanFile, RolloutId};
+use crossfade_routing::{GatewayId, TraceId, UnixNanos, sync};
+
+use crate::engine::{Engine, Handle};
+use crate::planner::Planner;
+use crate::status::Status;
+
+pub use access::{Access, TokenError, read_token};
+pub use error::{ApiError, ErrorBody, ErrorCode};
+pub use wire::{EventsReply, EventsRequest, LocateRequest, Located, PlanRequest, Started, VerbRequest};
+
+/// The largest body that a call may have: a plan with many declared differences.
+const BODY_BYTES_MAX: usize = 4 << 20;
+/// The longest that a reader may wait for news.
+const EVENTS_WAIT_MAX: Duration = Duration::from_secs(10);
+const EVENTS_MAX: usize = 500;
+
+/// What handlers work with.
+pub(crate) struct Shared {
+    pub(crate) engine: Handle,
+    pub(crate) planner: Arc<Planner>,
+    pub(crate) access: Access,
+}
+
+/// The routes.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let operator = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(events))
+        .route("/v1/locate", get(locate))
+        .route("/v1/plans", post(plan))
+        .route("/v1/rollouts", post(start))
+        .route("/v1/rollouts/{name}/{verb}", post(verb))
+        .route("/v1/gateways/{id}", delete(strike))
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::operator));
+    let gateway = Router::new()
+        .route("/v1/gateways/{id}/sync", post(sync_gateway))
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::gateway));
+    operator
+        .merge(gateway)
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(shared)
+}
+
+type Caller = axum::Extension<Actor>;
+type App = State<Arc<Shared>>;
+
+async fn status(State(app): App, _caller: Caller) -> Json<Status> {
+    Json(Status::clone(&app.engine.status()))
+}
+
+async fn events(
+    State(app): App,
+    _caller: Caller,
+    Query(request): Query<EventsRequest>,
+) -> Result<Json<EventsReply>, ApiError> {
+    let wait = Duration::from_millis(request.wait_ms.unwrap_or(0)).min(EVENTS_WAIT_MAX);
+    let mut news = app.engine.news();
+    let arrived = news.wait_for(|size| *size > request.from);
+    // A reader that waited in vain gets an empty list, and asks again.
+    let _ = tokio::time::timeout(wait, arrived).await;
+    let entries = app.engine.entries(request.from, EVENTS_MAX).await?;
+    let next = request.from + entries.len() as u64;
+    Ok(Json(EventsReply { entries, next }))
+}
+
+async fn locate(
+    State(app): App,
+    _caller: Caller,
+    Query(request): Query<LocateRequest>,
+) -> Result<Json<Located>, ApiError> {
+    let trace: TraceId =
+        request.trace.parse().map_err(|_| ApiError::invalid("trace: 32 hexadecimal digits are expected"))?;
+    let start = request.start.map_or_else(crate::clock::now, UnixNanos);
+    Ok(Json(app.engine.locate(trace, start).await?))
+}
+
+async fn plan(
+    State(app): App,
+    _caller: Caller,
+    Json(request): Json<PlanRequest>,
+) -> Result<Json<PlanFile>, ApiError> {
+    let baseline = app.engine.baseline().await?;
+    let clocks = Engine::clock_histogram(&app.engine.status());
+    Ok(Json(app.planner.plan(&request, baseline, &clocks).await?))
+}
+
+async fn start(
+    State(app): App,
+    axum::Extension(actor): Caller,
+    Json(file): Json<PlanFile>,
+) -> Result<Json<Started>, ApiError> {
+    let rollout = file.plan.outline.rollout.clone();
+    let snapshots = app.planner.snapshots(&file.plan.outline).await;
+    app.engine.start(actor, file, snapshots).await?;
+    Ok(Json(Started { rollout }))
+}
+
+async fn verb(
+    State(app): App,
+    axum::Extension(actor): Caller,
+    Path((name, verb)): Path<(String, String)>,
+    Json(request): Json<VerbRequest>,
+) -> Result<Json<Started>, ApiError> {
+    let rollout: Option<RolloutId> = match name.as_str() {
+        "current" => None,
+        name => Some(name.parse().map_err(|_| ApiError::invalid(&format!("`{name}` names no rollout")))?),
+    };
+    let reason = request.reason.unwrap_or_default();
+    let command = match verb.as_str() {
+        "pause" => Command::Pause { rollout },
+        "resume" => Command::Resume { rollout },
+        "promote" => Command::Promote { rollout, full: request.full },
+        "rollback" => Command::Rollback { rollout, actor: actor.clone(), reason },
+        "abort" => Command::Abort { rollout, reason },
+        other => return Err(ApiError::unknown(&format!("`{other}` is no command of a rollout"))),
+    };
+    app.engine.command(actor, command).await?;
+    let rollout = app.engine.status().rollout.as_ref().map(|rollout| rollout.id.clone());
+    let rollout = rollout.ok_or_else(|| ApiError::unavailable("the rollout is gone"))?;
+    Ok(Json(Started { rollout }))
+}
+
+async fn strike(
+    State(app): App,
+    axum::Extension(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let gateway = gateway_id(&id)?;
+    app.engine.command(actor, Command::Strike { gateway, reason: "by command".to_owned() }).await?;
+    Ok(Json(serde_json::json!({ "struck": id })))
+}
+
+async fn sync_gateway(
+    State(app): App,
+    Path(id): Path<String>,
+    Json(report): Json<sync::Report>,
+) -> Result<Json<sync::Reply>, ApiError> {
+    if gateway_id(&id)? != report.gateway {
+        return Err(ApiError::invalid("the report is of another gateway than the path"));
+    }
+    let wait = Duration::from_millis(u64::from(report.wait_ms.min(sync::WAIT_MS_MAX)));
+    Ok(Json(app.engine.sync(report, wait).await?))
+}
+
+fn gateway_id(text: &str) -> Result<GatewayId, ApiError> {
+    text.parse().map_err(|_| ApiError::invalid("no valid gateway id"))
+}

@@ -1,0 +1,98 @@
+//! Bodies and queries of the API.
+
+use crossfade_rollout::RolloutId;
+use crossfade_routing::{self as routing, Cut, Decided, EnvironmentId, Generation, TraceId, UnixNanos};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/events`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventsRequest {
+    /// The first entry wanted.
+    pub from: u64,
+    /// How long to wait for it, if it is not there yet.
+    pub wait_ms: Option<u64>,
+}
+
+/// Its answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventsReply {
+    /// The entries, as the log holds them.
+    pub entries: Vec<serde_json::Value>,
+    /// Where to go on.
+    pub next: u64,
+}
+
+/// `GET /v1/locate`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LocateRequest {
+    /// The trace id in hexadecimal.
+    pub trace: String,
+    /// The root's start in nanoseconds since 1970; now, if left out.
+    pub start: Option<u64>,
+}
+
+/// Where a trace is whole, and why.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Located {
+    /// The trace id.
+    pub trace: String,
+    /// The root's start that was assumed.
+    pub start: UnixNanos,
+    /// The environment that holds it whole.
+    pub owner: EnvironmentId,
+    /// The other one that may own it: the start is within skew of a cut that changes the owner.
+    pub or: Option<EnvironmentId>,
+    /// The rollout whose schedule decided.
+    pub rollout: Option<String>,
+    /// The newest generation of that rollout.
+    pub generation: Option<Generation>,
+    /// The cut that decided, if one did.
+    pub cut: Option<Cut>,
+    /// In words.
+    pub why: String,
+}
+
+impl Located {
+    pub(crate) fn new(trace: &TraceId, start: UnixNanos, found: routing::Located) -> Located {
+        let (rollout, generation, cut, why) = match found.period.decided_by {
+            Decided::OneEnvironment => (None, None, None, "no cut lies before its start".to_owned()),
+            Decided::Cut { rollout, generation, cut, .. } => {
+                let at = crossfade_rollout::rfc3339::format(cut.at);
+                let why = format!("the cut to {} at {at} is the last before its start", cut.weight);
+                (Some(rollout), Some(generation), Some(cut), why)
+            }
+            Decided::Fence { rollout, generation } => {
+                let why = "the rollout was fenced: every trace belongs to the former active".to_owned();
+                (Some(rollout), Some(generation), None, why)
+            }
+        };
+        let (trace, owner, or) = (trace.to_string(), found.period.owner, found.or.map(|period| period.owner));
+        Located { trace, start, owner, or, rollout, generation, cut, why }
+    }
+}
+
+/// `POST /v1/plans`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// The spec's text.
+    pub spec: String,
+    /// Its name in messages.
+    pub source: String,
+}
+
+/// `POST /v1/rollouts/{name}/{verb}`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct VerbRequest {
+    /// Why, for the record.
+    pub reason: Option<String>,
+    /// With `promote`: skip all that is left to wait for.
+    #[serde(default)]
+    pub full: bool,
+}
+
+/// What a change answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Started {
+    /// The rollout.
+    pub rollout: RolloutId,
+}

@@ -1,0 +1,113 @@
+//! A client of the control API, for the command line: JSON over HTTP/1.1 on loopback.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+
+use crate::api::{ApiError, ErrorBody, ErrorCode, read_token};
+
+/// The largest answer that is read.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How to reach one control plane.
+#[derive(Debug, Clone)]
+pub struct Client {
+    authority: String,
+    token: String,
+}
+
+impl Client {
+    /// A client of the control plane at `url` (`http://host:port`), with the token in `token_file`.
+    ///
+    /// # Errors
+    /// The URL is none, or the token cannot be read.
+    pub fn new(url: &str, token_file: &Path) -> Result<Client, ApiError> {
+        let token = read_token(token_file).map_err(|error| ApiError::new(ErrorCode::Denied, error.to_string()))?;
+        Client::with_token(url, token)
+    }
+
+    /// As [`Client::new`], with the token itself.
+    ///
+    /// # Errors
+    /// The URL is none.
+    pub fn with_token(url: &str, token: String) -> Result<Client, ApiError> {
+        let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
+        if authority.is_empty() || authority.contains('/') {
+            let what = format!("`{url}` is not the address of a control plane; write it like http://127.0.0.1:8400");
+            return Err(ApiError::new(ErrorCode::Invalid, what));
+        }
+        Ok(Client { authority: authority.to_owned(), token })
+    }
+
+    /// `GET`.
+    ///
+    /// # Errors
+    /// What the control plane says, or that it cannot be reached.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.call(Method::GET, path, Vec::new()).await
+    }
+
+    /// `POST` of a JSON body.
+    ///
+    /// # Errors
+    /// What the control plane says, or that it cannot be reached.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
+        let body = serde_json::to_vec(body).map_err(|error| ApiError::new(ErrorCode::Invalid, error.to_string()))?;
+        self.call(Method::POST, path, body).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T, ApiError> {
+        let (success, answer) = self.exchange(method, path, body).await.map_err(|why| self.unreachable(&why))?;
+        if success {
+            return serde_json::from_slice(&answer)
+                .map_err(|error| self.unreachable(&format!("its answer is not understood: {error}")));
+        }
+        match serde_json::from_slice::<ErrorBody>(&answer) {
+            Ok(body) => Err(ApiError(body)),
+            Err(_) => {
+                let text = String::from_utf8_lossy(&answer);
+                let first = text.lines().next().unwrap_or("no reason given");
+                Err(ApiError::new(ErrorCode::Invalid, first))
+            }
+        }
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(bool, Bytes), String> {
+        let connecting = TcpStream::connect(&self.authority);
+        let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+            .await
+            .map_err(|_| "no connection within 5 s".to_owned())?
+            .map_err(|error| error.to_string())?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let driver = tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, &self.authority)
+            .header(AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| error.to_string())?;
+        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let success = response.status().is_success();
+        let collected = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        driver.abort();
+        Ok((success, collected.map_err(|error| error.to_string())?.to_bytes()))
+    }
+
+    fn unreachable(&self, why: &str) -> ApiError {
+        let what = format!("the control plane at http://{} cannot be reached: {why}; is `crossfade serve` running?", self.authority);
+        ApiError::new(ErrorCode::Unreachable, what)
+    }
+}

@@ -1,0 +1,67 @@
+//! Files that people write, as trees: read, parsed, expanded.
+
+use std::path::{Path, PathBuf};
+
+use crossfade_yaml::{self as yaml, Node, Resolution, Resolve};
+
+use crate::site::SiteError;
+
+/// Looks up an environment variable, for as long as the control plane runs.
+pub type Variables = std::sync::Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Looks up an environment variable.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Text to a tree with every `${…}` replaced; one that is not set is an error.
+///
+/// # Errors
+/// Not YAML, or a reference that cannot be replaced.
+pub fn expanded(text: &str, path: &Path, environment: Environment<'_>) -> Result<Node, SiteError> {
+    let mut node = yaml::parse(text, &path.display().to_string())?;
+    yaml::expand(&mut node, &strict(path, environment))?;
+    Ok(node)
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// Names the file.
+pub fn read(path: &Path) -> Result<String, SiteError> {
+    std::fs::read_to_string(path).map_err(|source| SiteError::Read { path: path.to_owned(), source })
+}
+
+/// Answers `${…}` in a file at `path`, where one that is not set is an error.
+pub fn strict<'a>(path: &Path, environment: Environment<'a>) -> Lookup<'a> {
+    let base = path.parent().unwrap_or(Path::new("")).to_owned();
+    Lookup { environment, base, unset: Resolution::Unset }
+}
+
+/// Answers `${…}` in a compared configuration: one that is not set here stays as it is written, since the environment of
+/// the compared process is not at hand.
+pub fn lenient<'a>(path: &Path, environment: Environment<'a>) -> Lookup<'a> {
+    Lookup { unset: Resolution::Keep, ..strict(path, environment) }
+}
+
+/// What `${env:X}` and `${file:P}` stand for.
+pub struct Lookup<'a> {
+    environment: Environment<'a>,
+    base: PathBuf,
+    unset: Resolution,
+}
+
+impl Resolve for Lookup<'_> {
+    fn resolve(&self, scheme: &str, name: &str) -> Resolution {
+        match scheme {
+            "env" => (self.environment)(name).map_or_else(|| self.unset.clone(), Resolution::Text),
+            "file" => match std::fs::read_to_string(self.base.join(name)) {
+                Ok(text) => Resolution::Text(text),
+                Err(error) => match self.unset {
+                    Resolution::Keep => Resolution::Keep,
+                    _ => Resolution::Failed(error.to_string()),
+                },
+            },
+            _ if self.unset == Resolution::Keep => Resolution::Keep,
+            other => Resolution::Failed(format!("unknown scheme `{other}`: use env or file")),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Collects the gates' inputs, and lets the pure gates judge them. One module for each gate.
+
+pub mod drift;
+mod probe;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_rollout::Digest;
+use crossfade_rollout::event::{Gate, Outcome, SeedSource};
+use crossfade_rollout::plan::{Outline, Plan};
+use crossfade_rollout::units::Snapshots;
+use crossfade_routing::EnvironmentId;
+
+use crate::files::Variables;
+use crate::site::{Environment, Site};
+
+/// What a gate found.
+#[derive(Debug, Clone)]
+pub(crate) struct GateReport {
+    pub(crate) outcome: Outcome,
+    /// One line.
+    pub(crate) summary: String,
+    /// More lines, for people.
+    pub(crate) details: Vec<String>,
+    /// The whole report as JSON.
+    pub(crate) evidence: Option<Vec<u8>>,
+}
+
+impl GateReport {
+    pub(crate) fn no_verdict(why: &str) -> GateReport {
+        GateReport { outcome: Outcome::NoVerdict, summary: why.to_owned(), details: Vec::new(), evidence: None }
+    }
+}
+
+/// How far apart the spans of recent traces start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) traces: usize,
+    pub(crate) widest: Duration,
+}
+
+/// Why the gates of a site cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum GatesError {
+    /// The key of redacted digests.
+    #[error("cannot read {path}: run `crossfade init` first, or check the path")]
+    RedactKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The gates of one site.
+pub struct Gates {
+    site: Arc<Site>,
+    environment: Variables,
+    redact_key: Vec<u8>,
+}
+
+impl Gates {
+    /// With the site's key for redacted digests.
+    pub(crate) fn new(
+        site: Arc<Site>,
+        environment: Variables,
+    ) -> Result<Gates, GatesError> {
+        let path = site.redact_key_file();
+        let redact_key = std::fs::read(&path).map_err(|source| GatesError::RedactKey { path, source })?;
+        Ok(Gates { site, environment, redact_key })
+    }
+
+    /// Looks up environment variables.
+    pub(crate) fn environment(&self) -> &dyn Fn(&str) -> Option<String> {
+        &*self.environment
+    }
+
+    /// Runs one gate. `seed`: the checkpoint that sampling derives from; none in a dry run.
+    pub(crate) async fn run(&self, gate: Gate, plan: &Plan, seed: Option<&SeedSource>) -> GateReport {
+        match gate {
+            Gate::Drift => drift::run(&self.site, &plan.outline, &*self.environment, &self.redact_key),
+            Gate::Probe => {
+                let gate = &plan.outline.gates.probe;
+                match self.candidate(&plan.outline) {
+                    Ok(candidate) => probe::run(candidate, gate.traces, gate.deadline.0, probe_seed(plan, seed)).await,
+                    Err(report) => report,
+                }
+            }
+        }
+    }
+
+    /// One round of probe traces within a step: how many were not read back whole, and the report.
+    pub(crate) async fn probe_round(
+        &self,
+        plan: &Plan,
+        traces: u32,
+        seed: Option<&SeedSource>,
+    ) -> (u32, Option<Vec<u8>>) {
+        let Ok(candidate) = self.candidate(&plan.outline) else { return (traces, None) };
+        probe::round(candidate, traces, plan.outline.gates.probe.deadline.0, probe_seed(plan, seed)).await
+    }
+
+    /// How far apart the spans of recent traces of an environment start; `None` if it has none.
+    pub(crate) async fn start_spread(&self, id: &EnvironmentId) -> Result<Option<Spread>, String> {
+        let environment = self.site.environment(id).ok_or_else(|| format!("{id} is not in the site"))?;
+        let query = environment.query.as_ref().ok_or_else(|| format!("{id} has no query endpoint"))?;
+        probe::start_spread(&query.endpoint).await
+    }
+
+    fn candidate(&self, outline: &Outline) -> Result<&Environment, GateReport> {
+        self.site
+            .environment(&outline.to)
+            .ok_or_else(|| GateReport::no_verdict(&format!("{} is not an environment of this site", outline.to)))
+    }
+
+    /// Digests of every file of the compared configurations, as they are now; one that cannot be read is absent.
+    pub(crate) async fn snapshots(&self, outline: &Outline) -> Snapshots {
+        let mut files = Vec::new();
+        for id in [&outline.from, &outline.to] {
+            let Some(environment) = self.site.environment(id) else { continue };
+            for (name, paths) in &environment.configs {
+                for (index, path) in paths.iter().enumerate() {
+                    let file = path.file_name().unwrap_or_default().to_string_lossy();
+                    files.push((format!("{id}/{name}[{index}] {file}"), path.clone()));
+                }
+            }
+        }
+        let read = tokio::task::spawn_blocking(move || digests(files)).await;
+        read.unwrap_or_default()
+    }
+}
+
+fn digests(files: Vec<(String, PathBuf)>) -> Snapshots {
+    let digest = |path: &PathBuf| std::fs::read(path).ok().map(|bytes| Digest::from_bytes(crossfade_tlog::sha256(&bytes)));
+    files.into_iter().filter_map(|(name, path)| Some((name, digest(&path)?))).collect()
+}
+
+/// From the checkpoint that followed the gate's start, so that nobody could choose it; a dry run takes the plan's time.
+fn probe_seed(plan: &Plan, seed: Option<&SeedSource>) -> u64 {
+    let text = match seed {
+        Some(source) => format!("{} {}", source.size, source.root),
+        None => format!("dry run {}", plan.planned_at.0),
+    };
+    let hash = crossfade_tlog::sha256(text.as_bytes());
+    hash.iter().take(8).fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}

@@ -1,0 +1,167 @@
+//! The drift gate's inputs: the configurations of both environments, as their files are now.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crossfade_gates::drift::{
+    Allow, Context, DriftReport, LoadError, OwnEndpoints, Pair, compare, load, render,
+};
+use crossfade_rollout::event::Outcome;
+use crossfade_rollout::plan::Outline;
+use crossfade_rollout::spec;
+use crossfade_yaml::{self as yaml, Node};
+
+use super::GateReport;
+use crate::files::{self, Environment as Variables};
+use crate::site::{Environment, Site, SiteError};
+
+/// The files of one configuration name, on both sides.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The name that paths begin with.
+    pub name: String,
+    /// Blue's, merged left to right; none if it has no configuration of that name.
+    pub blue: Vec<PathBuf>,
+    /// Green's.
+    pub green: Vec<PathBuf>,
+}
+
+/// Why two sets of files cannot be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DriftError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] SiteError),
+    /// Its content.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// Compares configurations as their files are now. `redact_key` keys the digests that stand for secrets.
+///
+/// # Errors
+/// A file that cannot be read or understood.
+pub fn report(
+    sets: &[Files],
+    allow: &[Allow],
+    context: &Context,
+    variables: Variables<'_>,
+    redact_key: &[u8],
+) -> Result<DriftReport, DriftError> {
+    let mut loaded = Vec::new();
+    for set in sets {
+        loaded.push((set.name.as_str(), side(&set.blue, variables)?, side(&set.green, variables)?));
+    }
+    let pairs: Vec<Pair<'_>> = loaded
+        .iter()
+        .map(|(name, blue, green)| Pair { name, blue: blue.as_ref(), green: green.as_ref() })
+        .collect();
+    let digest = |value: &[u8]| keyed_digest(redact_key, value);
+    Ok(compare(&pairs, allow, context, &digest))
+}
+
+fn side(files: &[PathBuf], variables: Variables<'_>) -> Result<Option<Node>, DriftError> {
+    let Some(first) = files.first() else { return Ok(None) };
+    let mut texts = Vec::new();
+    for path in files {
+        texts.push((path.display().to_string(), files::read(path)?));
+    }
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    Ok(Some(load(&texts, &files::lenient(first, variables))?))
+}
+
+/// HMAC-SHA-256 (RFC 2104) for keys of up to one block.
+fn keyed_digest(key: &[u8], value: &[u8]) -> [u8; 32] {
+    const BLOCK: usize = 64;
+    let long = crossfade_tlog::sha256(key);
+    let key = if key.len() > BLOCK { &long[..] } else { key };
+    let pad = |with: u8| -> Vec<u8> { (0..BLOCK).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect() };
+    let inner = crossfade_tlog::sha256(&[pad(0x36), value.to_vec()].concat());
+    crossfade_tlog::sha256(&[pad(0x5c), inner.to_vec()].concat())
+}
+
+/// The declarations of a spec or plan; those of a spec know where they stand.
+pub fn declarations(gates: &spec::Gates) -> Vec<Allow> {
+    gates.drift.allow.iter().map(declaration).collect()
+}
+
+fn declaration(allow: &spec::Allow) -> Allow {
+    // JSON is YAML, and a literal is JSON.
+    let node = |literal: &Option<crossfade_rollout::units::Literal>| {
+        literal.as_ref().and_then(|literal| yaml::parse(&literal.value().to_string(), "declaration").ok())
+    };
+    let mark = &allow.path.mark;
+    Allow {
+        path: allow.path.value.clone(),
+        from: node(&allow.from),
+        to: node(&allow.to),
+        reason: allow.reason.clone(),
+        mark: (!mark.is_nowhere()).then(|| mark.clone()),
+    }
+}
+
+/// Runs the gate on a site's environments.
+pub(super) fn run(site: &Site, outline: &Outline, variables: Variables<'_>, redact_key: &[u8]) -> GateReport {
+    let (Some(blue), Some(green)) = (site.environment(&outline.from), site.environment(&outline.to)) else {
+        return GateReport::no_verdict("an environment of the plan is not in this site");
+    };
+    let sets = sets(blue, green);
+    if sets.is_empty() {
+        return GateReport::no_verdict("no configuration is named: list both sides' files under environments.*.configs");
+    }
+    let context = Context { blue: own_endpoints(blue), green: own_endpoints(green) };
+    match report(&sets, &declarations(&outline.gates), &context, variables, redact_key) {
+        Ok(report) => judged(&report),
+        Err(error) => GateReport::no_verdict(&error.to_string()),
+    }
+}
+
+fn judged(report: &DriftReport) -> GateReport {
+    let (all, declared) = (report.findings.len(), report.declared());
+    let noun = if all == 1 { "difference" } else { "differences" };
+    let details = if report.passed() {
+        Vec::new()
+    } else {
+        render::text(report, render::Detail::Differences).lines().map(str::to_owned).collect()
+    };
+    GateReport {
+        outcome: if report.passed() { Outcome::Pass } else { Outcome::Fail },
+        summary: format!("{all} {noun}, {declared} declared, {} not", report.undeclared()),
+        details,
+        evidence: Some(render::json(report).into_bytes()),
+    }
+}
+
+fn sets(blue: &Environment, green: &Environment) -> Vec<Files> {
+    let names: BTreeSet<&String> = blue.configs.keys().chain(green.configs.keys()).collect();
+    let files = |environment: &Environment, name: &String| environment.configs.get(name).cloned().unwrap_or_default();
+    names.into_iter().map(|name| Files { name: name.clone(), blue: files(blue, name), green: files(green, name) }).collect()
+}
+
+fn own_endpoints(environment: &Environment) -> OwnEndpoints {
+    let query = environment.query.iter().map(|query| query.endpoint.clone());
+    OwnEndpoints::new(std::iter::once(environment.otlp.clone()).chain(query).chain(environment.endpoints.iter().cloned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keyed_digest;
+
+    /// RFC 4231, test cases 1, 2 and 6.
+    #[test]
+    fn known_digests() {
+        let hex = |digest: [u8; 32]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let cases: [(&[u8], &[u8], &str); 3] = [
+            (&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+            (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ];
+        for (key, value, digest) in cases {
+            assert_eq!(hex(keyed_digest(key, value)), digest);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! A spec resolved into a plan: what is approved, and what runs. Looking at it changes nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_audit::canonical;
+use crossfade_rollout::event::{Gate, Outcome};
+use crossfade_rollout::plan::{Advice, Baseline, EnvironmentFacts, Outline, PLAN_VERSION, Plan};
+use crossfade_rollout::spec::Spec;
+use crossfade_rollout::units::Snapshots;
+use crossfade_rollout::{Digest, PlanFile, RolloutId};
+use crossfade_routing::sync::{CLOCK_BOUNDS_MS, ClockHistogram};
+use crossfade_routing::{EnvironmentId, Seed};
+
+use crate::api::{ApiError, ErrorCode, PlanRequest};
+use crate::clock;
+use crate::engine::Baselined;
+use crate::files;
+use crate::gates::Gates;
+use crate::site::{Environment, Site};
+
+/// The share of spans that may go to both environments because their times are not trusted: 0.1 %.
+const UNTRUSTED_PPM_MAX: u64 = 1_000;
+
+/// Makes plans for one site.
+pub struct Planner {
+    site: Arc<Site>,
+    gates: Arc<Gates>,
+}
+
+impl Planner {
+    pub(crate) fn new(site: Arc<Site>, gates: Arc<Gates>) -> Planner {
+        Planner { site, gates }
+    }
+
+    /// Digests of the compared configurations, as they are now.
+    pub(crate) async fn snapshots(&self, outline: &Outline) -> Snapshots {
+        self.gates.snapshots(outline).await
+    }
+
+    /// Resolves a spec against the site and the log, and dry-runs its gates.
+    pub(crate) async fn plan(
+        &self,
+        request: &PlanRequest,
+        baseline: Baselined,
+        clocks: &ClockHistogram,
+    ) -> Result<PlanFile, ApiError> {
+        let spec = self.spec(request)?;
+        let environments = self.facts(&spec, &request.source)?;
+        let attempt = baseline.attempts(&spec.name) + 1;
+        let rollout = RolloutId::attempt(&spec.name, attempt).map_err(|error| ApiError::invalid(&error.to_string()))?;
+        let seed = Seed(crossfade_audit::keys::random_u64().map_err(|error| ApiError::unavailable(&error.to_string()))?);
+        let outline = spec.outline(rollout, seed).map_err(|error| ApiError::invalid(&error.to_string()))?;
+        let snapshots = self.gates.snapshots(&outline).await;
+        let plan = Plan {
+            schema_version: PLAN_VERSION,
+            outline,
+            environments,
+            snapshots,
+            spec: Digest::from_bytes(crossfade_tlog::sha256(request.spec.as_bytes())),
+            baseline: Baseline {
+                generation: baseline.generation,
+                active: baseline.active.clone(),
+                rollouts: baseline.rollouts.len().try_into().unwrap_or(u32::MAX),
+                log_size: baseline.log_size,
+            },
+            planned_at: clock::now(),
+        };
+        let advice = self.advice(&plan, &baseline, clocks).await;
+        let digest = canonical::digest(&plan).map_err(|error| ApiError::invalid(&error.to_string()))?;
+        Ok(PlanFile { schema_version: PLAN_VERSION, digest, plan, advice })
+    }
+
+    fn spec(&self, request: &PlanRequest) -> Result<Spec, ApiError> {
+        let lookup = files::strict(&self.site.path, self.gates.environment());
+        Spec::parse(&request.spec, &request.source, &lookup).map_err(|error| ApiError::invalid(&error.to_string()))
+    }
+
+    fn facts(
+        &self,
+        spec: &Spec,
+        source: &str,
+    ) -> Result<std::collections::BTreeMap<EnvironmentId, EnvironmentFacts>, ApiError> {
+        let mut facts = std::collections::BTreeMap::new();
+        for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
+            let Some(environment) = self.site.environment(id) else {
+                let known: Vec<&str> = self.site.environments.keys().map(EnvironmentId::as_str).collect();
+                let site = self.site.path.display();
+                let what = format!("{source}: {field}: `{id}` is not an environment of {site}; use one of: {}", known.join(", "));
+                return Err(ApiError::invalid(&what));
+            };
+            facts.insert(id.clone(), facts_of(environment));
+        }
+        Ok(facts)
+    }
+
+    /// What there is to say before anybody starts it. None of this is part of the plan.
+    async fn advice(&self, plan: &Plan, baseline: &Baselined, clocks: &ClockHistogram) -> Vec<Advice> {
+        let mut advice = self.reach(plan).await;
+        advice.extend(baseline_advice(plan, baseline));
+        for gate in [Gate::Drift, Gate::Probe] {
+            let report = self.gates.run(gate, plan, None).await;
+            advice.push(Advice {
+                gate: format!("{gate:?}").to_lowercase(),
+                outcome: report.outcome,
+                summary: report.summary,
+                details: report.details,
+            });
+        }
+        advice.push(self.overlap(plan).await);
+        advice.push(skew_advice(plan.outline.window.skew(), plan.outline.window.gamma(), clocks));
+        advice
+    }
+
+    async fn reach(&self, plan: &Plan) -> Vec<Advice> {
+        let mut advice = Vec::new();
+        for (id, facts) in &plan.environments {
+            let endpoints = [Some(&facts.otlp_endpoint), facts.query_endpoint.as_ref()];
+            for endpoint in endpoints.into_iter().flatten() {
+                if let Err(why) = reach(endpoint).await {
+                    advice.push(Advice {
+                        gate: "reach".to_owned(),
+                        outcome: Outcome::NoVerdict,
+                        summary: format!("{id}: {endpoint} cannot be reached: {why}"),
+                        details: Vec::new(),
+                    });
+                }
+            }
+        }
+        advice
+    }
+
+    /// Whether the overlap holds the traces that the active environment has seen.
+    async fn overlap(&self, plan: &Plan) -> Advice {
+        let overlap = plan.outline.window.overlap();
+        let (outcome, summary) = match self.gates.start_spread(&plan.outline.from).await {
+            Ok(Some(spread)) if spread.widest <= overlap => {
+                (Outcome::Pass, format!("{overlap:?}; widest start spread of {} recent traces: {:?}", spread.traces, spread.widest))
+            }
+            Ok(Some(spread)) => {
+                let proposed = Duration::from_secs(spread.widest.as_secs() * 5 / 4 + 1);
+                let what = format!(
+                    "{overlap:?} is less than the widest start spread of {} recent traces, {:?}: set routing.overlap to {}s",
+                    spread.traces,
+                    spread.widest,
+                    proposed.as_secs()
+                );
+                (Outcome::Fail, what)
+            }
+            Ok(None) => (Outcome::Pass, format!("{overlap:?}; the active environment has no recent traces to measure")),
+            Err(why) => (Outcome::NoVerdict, format!("{overlap:?}; not measured: {why}")),
+        };
+        Advice { gate: "overlap".to_owned(), outcome, summary, details: Vec::new() }
+    }
+}
+
+fn facts_of(environment: &Environment) -> EnvironmentFacts {
+    let protocol = match environment.protocol {
+        crate::site::Protocol::Grpc => "grpc",
+        crate::site::Protocol::HttpProtobuf => "http/protobuf",
+    };
+    EnvironmentFacts {
+        otlp_endpoint: environment.otlp.clone(),
+        otlp_protocol: protocol.to_owned(),
+        query_kind: environment.query.as_ref().map(|_| "jaeger".to_owned()),
+        query_endpoint: environment.query.as_ref().map(|query| query.endpoint.clone()),
+    }
+}
+
+fn baseline_advice(plan: &Plan, baseline: &Baselined) -> Option<Advice> {
+    let summary = if let Some(running) = &baseline.running {
+        format!("rollout {running} is under way: this plan cannot start before it has ended, and will be stale then")
+    } else if baseline.active != plan.outline.from {
+        format!("{} is active, not {}: nothing would move", baseline.active, plan.outline.from)
+    } else {
+        return None;
+    };
+    Some(Advice { gate: "baseline".to_owned(), outcome: Outcome::Fail, summary, details: Vec::new() })
+}
+
+/// Whether the gateway's clocks are trusted often enough, by the histogram of arrival less end.
+fn skew_advice(skew: Duration, gamma: Duration, clocks: &ClockHistogram) -> Advice {
+    let all: u64 = clocks.counts.iter().sum();
+    let limit = i64::try_from(skew.saturating_sub(gamma).as_millis()).unwrap_or(i64::MAX);
+    let trusted: u64 = CLOCK_BOUNDS_MS
+        .iter()
+        .zip(&clocks.counts)
+        .filter(|(bound, _)| (0..=limit).contains(*bound))
+        .map(|(_, count)| count)
+        .sum();
+    let (outcome, summary) = match (all, (all - trusted).saturating_mul(1_000_000).checked_div(all)) {
+        (0, _) | (_, None) => (Outcome::Pass, format!("{skew:?}; no span has come in yet to measure")),
+        (_, Some(ppm)) if ppm <= UNTRUSTED_PPM_MAX => {
+            (Outcome::Pass, format!("{skew:?}; of {all} spans at most {} are not trusted", percent(ppm)))
+        }
+        (_, Some(ppm)) => (
+            // Copies, not losses: it costs, and is not wrong.
+            Outcome::Pass,
+            format!("{skew:?}; of {all} spans up to {} are not trusted and will be copied: consider a larger routing.skew", percent(ppm)),
+        ),
+    };
+    Advice { gate: "skew".to_owned(), outcome, summary, details: Vec::new() }
+}
+
+fn percent(ppm: u64) -> String {
+    format!("{}.{:02} %", ppm / 10_000, ppm % 10_000 / 100)
+}
+
+/// Whether something listens at a URL.
+///
+/// # Errors
+/// Why not.
+pub async fn reach(url: &str) -> Result<(), String> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let authority = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+    let connecting = tokio::net::TcpStream::connect(&authority);
+    match tokio::time::timeout(Duration::from_secs(3), connecting).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer within 3 s".to_owned()),
+    }
+}
+
+impl From<crate::gates::GatesError> for ApiError {
+    fn from(error: crate::gates::GatesError) -> ApiError {
+        ApiError::new(ErrorCode::Unavailable, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clocks(at: &[(i64, u64)]) -> ClockHistogram {
+        let mut clocks = ClockHistogram::default();
+        for (bound, count) in at {
+            let index = CLOCK_BOUNDS_MS.iter().position(|known| known == bound).unwrap();
+            clocks.counts[index] = *count;
+        }
+        clocks
+    }
+
+    #[test]
+    fn skew_is_judged_by_the_spans_it_would_not_trust() {
+        let skew = Duration::from_secs(30);
+        let say = |clocks: &ClockHistogram| skew_advice(skew, Duration::ZERO, clocks).summary;
+        assert!(say(&clocks(&[])).contains("no span has come in"));
+        assert!(say(&clocks(&[(5_000, 9_999), (60_000, 1)])).contains("at most 0.01 %"));
+        assert!(say(&clocks(&[(5_000, 900), (-1, 100)])).contains("10.00 %"), "a clock that leads");
+    }
+}

@@ -1,0 +1,405 @@
+//! The site: `crossfade.yaml`, read, expanded and checked.
+//!
+//! Relative paths are taken from the folder that the file is in. [`SiteFile`] is the file as written, and the source of its
+//! JSON Schema; [`Site`] is what it means, with every address parsed and every default filled in.
+
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crossfade_routing::{EnvironmentId, GatewayId};
+use crossfade_yaml::{self as yaml, Mark, Node};
+
+pub use file::{Compression, Protocol, QueryKind, SiteFile};
+
+/// A checked site configuration.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// The environments by name.
+    pub environments: BTreeMap<EnvironmentId, Environment>,
+    /// The gateway.
+    pub gateway: GatewaySite,
+    /// The control API's address; loopback.
+    pub control: SocketAddr,
+    /// The operator's bearer token.
+    pub token_file: PathBuf,
+    /// The log's name in its checkpoints.
+    pub origin: String,
+    /// Everything that Crossfade keeps.
+    pub data: PathBuf,
+    /// The log folder.
+    pub log_dir: PathBuf,
+    /// The log's signing key.
+    pub key_file: PathBuf,
+}
+
+/// One complete tracing stack.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Its OTLP endpoint, a URL.
+    pub otlp: String,
+    /// How to speak to it.
+    pub protocol: Protocol,
+    /// How requests to it are compressed.
+    pub compression: Compression,
+    /// Headers added to each request to it.
+    pub headers: BTreeMap<String, String>,
+    /// Where its traces are read back.
+    pub query: Option<Query>,
+    /// Its configurations by name: the files that are merged left to right.
+    pub configs: BTreeMap<String, Vec<PathBuf>>,
+    /// Further addresses of its own.
+    pub endpoints: Vec<String>,
+}
+
+/// Where traces are read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// What answers there.
+    pub kind: QueryKind,
+    /// Its address, a URL.
+    pub endpoint: String,
+}
+
+/// The gateway's part of the site.
+#[derive(Debug, Clone)]
+pub struct GatewaySite {
+    /// Its name in the roster.
+    pub id: GatewayId,
+    /// The OTLP/gRPC listener.
+    pub grpc: SocketAddr,
+    /// The OTLP/HTTP listener.
+    pub http: SocketAddr,
+    /// Request headers that are passed on.
+    pub forward_headers: Vec<String>,
+    /// The largest request after decompression, in bytes.
+    pub max_request_bytes: usize,
+    /// The candidate's queue, in bytes.
+    pub queue_bytes: usize,
+    /// How long a drain may take.
+    pub grace: std::time::Duration,
+    /// Receiving threads.
+    pub workers: usize,
+    /// Where it keeps its schedule and its fence.
+    pub state_dir: PathBuf,
+    /// The gateway's bearer token.
+    pub token_file: PathBuf,
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The place.
+    pub mark: Mark,
+    /// The field, as a dotted path.
+    pub field: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}; {}", self.mark, self.field, self.what, self.remedy)
+    }
+}
+
+/// Why a site configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SiteError {
+    /// The file, or one it names, cannot be read.
+    #[error("cannot read {path}: check the path and its permissions")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not YAML.
+    #[error(transparent)]
+    Yaml(#[from] yaml::YamlError),
+    /// A `${…}` that cannot be expanded.
+    #[error(transparent)]
+    Expand(#[from] yaml::ExpandError),
+    /// A key, type or unit is wrong.
+    #[error(transparent)]
+    Typed(#[from] yaml::TypedError),
+    /// The values do not fit together.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+}
+
+impl Site {
+    /// Reads, expands and checks the file at `path`. `environment` looks up an environment variable.
+    ///
+    /// # Errors
+    /// Names file, line, column, field and remedy.
+    pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Site, SiteError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| SiteError::Read { path: path.to_owned(), source })?;
+        Site::parse(&text, path, environment)
+    }
+
+    /// As [`Site::load`], from text.
+    ///
+    /// # Errors
+    /// Names file, line, column, field and remedy.
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Site, SiteError> {
+        let node = crate::files::expanded(text, path, environment)?;
+        let file: SiteFile = yaml::from_node(&node)?;
+        Checker { node: &node, base: path.parent().unwrap_or(Path::new("")), problems: Vec::new() }
+            .site(file, path)
+    }
+
+    /// The environment's configuration, or `None` if the site does not know it.
+    pub fn environment(&self, id: &EnvironmentId) -> Option<&Environment> {
+        self.environments.get(id)
+    }
+
+    /// The log's verifier key, beside the log folder.
+    pub fn log_pub(&self) -> PathBuf {
+        self.data.join("log.pub")
+    }
+
+    /// The file that keeps entries of rollbacks while the disk is full.
+    pub fn emergency_file(&self) -> PathBuf {
+        self.data.join("emergency")
+    }
+
+    /// The key of redacted digests.
+    pub fn redact_key_file(&self) -> PathBuf {
+        self.data.join("keys").join("redact.key")
+    }
+}
+
+/// Collects every problem, so that a person mends a file once.
+struct Checker<'a> {
+    node: &'a Node,
+    base: &'a Path,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    fn site(mut self, file: SiteFile, path: &Path) -> Result<Site, SiteError> {
+        let data = self.base.join(file.data_directory.as_deref().unwrap_or("crossfade-data"));
+        let environments = self.environments(&file);
+        let gateway = self.gateway(&file, &data);
+        let control_text = file.control.endpoint.as_deref().unwrap_or("127.0.0.1:8400");
+        let control = self.address("control.endpoint", control_text);
+        if let Some(control) = control.filter(|address| !address.ip().is_loopback()) {
+            self.problem(
+                "control.endpoint",
+                format!("{control} is not a loopback address"),
+                "the control API has no TLS: use 127.0.0.1 or [::1]",
+            );
+        }
+        self.distinct_ports(&gateway, control);
+        let origin = file.audit.origin.clone().unwrap_or_else(|| "crossfade.local/default".to_owned());
+        if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control()) {
+            self.problem("audit.origin", "spaces, '+' and empty names cannot be signed", "use a name like bank.example/prod");
+        }
+        let join = |path: Option<&String>, default: PathBuf| path.map_or(default, |path| self.base.join(path));
+        let log_dir = join(file.audit.directory.as_ref(), data.join("audit"));
+        let key_file = join(file.audit.key_file.as_ref(), data.join("keys").join("log.key"));
+        let token_file = join(file.control.token_file.as_ref(), data.join("token"));
+        match (gateway, control) {
+            (Some(gateway), Some(control)) if self.problems.is_empty() => Ok(Site {
+                path: path.to_owned(),
+                environments,
+                gateway,
+                control,
+                token_file,
+                origin,
+                data,
+                log_dir,
+                key_file,
+            }),
+            _ => Err(SiteError::Problems(self.problems)),
+        }
+    }
+
+    fn environments(&mut self, file: &SiteFile) -> BTreeMap<EnvironmentId, Environment> {
+        if file.environments.len() < 2 {
+            self.problem(
+                "environments",
+                format!("{} environment is not enough for a rollout", file.environments.len()),
+                "name two, such as blue and green",
+            );
+        }
+        let mut found = BTreeMap::new();
+        for (name, environment) in &file.environments {
+            let field = format!("environments.{name}");
+            let Ok(id) = name.parse::<EnvironmentId>() else {
+                self.problem(&field, "not a valid name", "use 1 to 63 of a-z, 0-9 and '-'");
+                continue;
+            };
+            self.url(&format!("{field}.otlp.endpoint"), &environment.otlp.endpoint);
+            if let Some(query) = &environment.query {
+                self.url(&format!("{field}.query.endpoint"), &query.endpoint);
+            }
+            let configs = self.configs(&field, &environment.configs);
+            found.insert(
+                id,
+                Environment {
+                    otlp: environment.otlp.endpoint.clone(),
+                    protocol: environment.otlp.protocol,
+                    compression: environment.otlp.compression,
+                    headers: environment.otlp.headers.clone(),
+                    query: environment
+                        .query
+                        .as_ref()
+                        .map(|query| Query { kind: query.kind, endpoint: query.endpoint.clone() }),
+                    configs,
+                    endpoints: environment.endpoints.clone(),
+                },
+            );
+        }
+        found
+    }
+
+    fn configs(
+        &mut self,
+        field: &str,
+        configs: &BTreeMap<String, Vec<String>>,
+    ) -> BTreeMap<String, Vec<PathBuf>> {
+        let mut found = BTreeMap::new();
+        for (name, files) in configs {
+            let place = format!("{field}.configs.{name}");
+            if files.is_empty() {
+                self.problem(&place, "no file is named", "list the files that make up this configuration");
+            }
+            let files: Vec<PathBuf> = files.iter().map(|file| self.base.join(file)).collect();
+            for (index, file) in files.iter().enumerate() {
+                if !file.is_file() {
+                    let what = format!("{} does not exist or is not a file", file.display());
+                    self.problem(&format!("{place}[{index}]"), what, "check the path; it is taken from this file's folder");
+                }
+            }
+            found.insert(name.clone(), files);
+        }
+        found
+    }
+
+    fn gateway(&mut self, file: &SiteFile, data: &Path) -> Option<GatewaySite> {
+        let section = &file.gateway;
+        let id = section.id.as_deref().unwrap_or("gateway-1");
+        let id = match id.parse::<GatewayId>() {
+            Ok(id) => Some(id),
+            Err(_) => {
+                self.problem("gateway.id", "not a valid name", "use 1 to 63 of a-z, 0-9 and '-'");
+                None
+            }
+        };
+        let grpc = self.address("gateway.grpc.endpoint", section.grpc.endpoint.as_deref().unwrap_or("127.0.0.1:4317"));
+        let http = self.address("gateway.http.endpoint", section.http.endpoint.as_deref().unwrap_or("127.0.0.1:4318"));
+        for (index, header) in section.forward_headers.iter().enumerate() {
+            let valid = !header.is_empty()
+                && header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+            if !valid {
+                self.problem(&format!("gateway.forward_headers[{index}]"), "not a header name", "use letters, digits and '-'");
+            }
+        }
+        let workers = section.workers.unwrap_or(2);
+        if !(1..=64).contains(&workers) {
+            self.problem("gateway.workers", format!("{workers} is out of range"), "use 1 to 64");
+        }
+        let max_request_bytes = self.bytes("gateway.max_request_size", section.max_request_size, 64 << 20);
+        let queue_bytes = self.bytes("gateway.queue_size", section.queue_size, 256 << 20);
+        if queue_bytes < max_request_bytes {
+            self.problem("gateway.queue_size", "smaller than one request may be", "make it at least gateway.max_request_size");
+        }
+        Some(GatewaySite {
+            id: id?,
+            grpc: grpc?,
+            http: http?,
+            forward_headers: section.forward_headers.clone(),
+            max_request_bytes,
+            queue_bytes,
+            grace: section.grace.map_or(std::time::Duration::from_secs(30), |grace| grace.0),
+            workers,
+            state_dir: data.join("gateway"),
+            token_file: data.join("gateway.token"),
+        })
+    }
+
+    fn bytes(&mut self, field: &str, size: Option<yaml::Size>, default: usize) -> usize {
+        let Some(size) = size else { return default };
+        let bytes = usize::try_from(size.0).unwrap_or(usize::MAX);
+        if !(4096..=(4 << 30)).contains(&bytes) {
+            self.problem(field, "out of range", "use 4KiB to 4GiB");
+        }
+        bytes
+    }
+
+    fn distinct_ports(&mut self, gateway: &Option<GatewaySite>, control: Option<SocketAddr>) {
+        let mut named = vec![("control.endpoint", control)];
+        if let Some(gateway) = gateway {
+            named.push(("gateway.grpc.endpoint", Some(gateway.grpc)));
+            named.push(("gateway.http.endpoint", Some(gateway.http)));
+        }
+        let mut taken = BTreeSet::new();
+        for (field, address) in named {
+            let Some(port) = address.map(|address| address.port()).filter(|port| *port != 0) else { continue };
+            if !taken.insert(port) {
+                self.problem(field, format!("port {port} is used twice"), "give each listener a port of its own");
+            }
+        }
+    }
+
+    fn address(&mut self, field: &str, text: &str) -> Option<SocketAddr> {
+        let named = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+        match named.as_deref().unwrap_or(text).parse() {
+            Ok(address) => Some(address),
+            Err(_) => {
+                self.problem(field, format!("`{text}` is not an address"), "write it like 127.0.0.1:4317");
+                None
+            }
+        }
+    }
+
+    fn url(&mut self, field: &str, text: &str) {
+        if text.starts_with("https://") {
+            self.problem(field, "TLS is not supported yet", "use http:// inside a protected network");
+            return;
+        }
+        let valid = text.strip_prefix("http://").is_some_and(|rest| {
+            let host = rest.split('/').next().unwrap_or_default();
+            !host.is_empty() && text.parse::<axum::http::Uri>().is_ok()
+        });
+        if !valid {
+            self.problem(field, format!("`{text}` is not a URL"), "write it like http://blue-collector:4317");
+        }
+    }
+
+    fn problem(&mut self, field: &str, what: impl Into<String>, remedy: &str) {
+        let mark = mark_of(self.node, field);
+        self.problems.push(Problem { mark, field: field.to_owned(), what: what.into(), remedy: remedy.to_owned() });
+    }
+}
+
+/// The mark of the deepest part of a dotted path that the file has.
+fn mark_of(node: &Node, field: &str) -> Mark {
+    let mut here = node;
+    for part in field.split('.') {
+        let (name, index) = part.split_once('[').map_or((part, None), |(name, rest)| {
+            (name, rest.trim_end_matches(']').parse::<usize>().ok())
+        });
+        let Some(next) = here.get(name) else { break };
+        here = next;
+        if let Some(item) = index.and_then(|index| here.as_list().and_then(|list| list.get(index))) {
+            here = item;
+        }
+    }
+    here.mark.clone()
+}

@@ -1,0 +1,170 @@
+//! `crossfade.yaml` as written: the types that serde reads and the JSON Schema shows.
+
+use std::collections::BTreeMap;
+
+use crossfade_yaml::{Duration, Size};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The site's configuration.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "crossfade.yaml")]
+pub struct SiteFile {
+    /// The tracing stacks by name: two or more, such as blue and green.
+    pub environments: BTreeMap<String, EnvironmentFile>,
+    /// Where spans come in.
+    #[serde(default)]
+    pub gateway: GatewayFile,
+    /// The control API.
+    #[serde(default)]
+    pub control: ControlFile,
+    /// The audit log.
+    #[serde(default)]
+    pub audit: AuditFile,
+    /// Where everything is kept; `crossfade-data` beside this file, if left out.
+    pub data_directory: Option<String>,
+}
+
+/// One complete tracing stack.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentFile {
+    /// Where spans are sent.
+    pub otlp: OtlpFile,
+    /// Where traces are read back.
+    pub query: Option<QueryFile>,
+    /// Configurations by name, such as `collector`: the files, merged left to right. The same name in two environments is compared.
+    #[serde(default)]
+    pub configs: BTreeMap<String, Vec<String>>,
+    /// Further addresses of its own, such as its storage: pointing at them is no difference.
+    #[serde(default)]
+    pub endpoints: Vec<String>,
+}
+
+/// An OTLP endpoint, with the Collector's keys.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpFile {
+    /// A URL, such as `http://blue-collector:4317`.
+    pub endpoint: String,
+    /// `grpc`, or `http/protobuf`.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// `preserve` sends what the client compressed as it is.
+    #[serde(default)]
+    pub compression: Compression,
+    /// Headers added to each request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// The protocol of an OTLP endpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    /// OTLP/gRPC.
+    #[default]
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// OTLP/HTTP with protobuf bodies.
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+}
+
+/// How requests are compressed on their way on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As they came in.
+    #[default]
+    Preserve,
+    /// Always gzip.
+    Gzip,
+    /// Never.
+    None,
+}
+
+/// Where traces are read back.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueryFile {
+    /// What answers there.
+    pub kind: QueryKind,
+    /// A URL, such as `http://blue-jaeger:16686`.
+    pub endpoint: String,
+}
+
+/// What answers a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum QueryKind {
+    /// Jaeger's v3 query API.
+    Jaeger,
+}
+
+/// The gateway.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayFile {
+    /// Its name in the roster; `gateway-1`, if left out.
+    pub id: Option<String>,
+    /// The OTLP/gRPC listener; 127.0.0.1:4317, if left out.
+    #[serde(default)]
+    pub grpc: ListenFile,
+    /// The OTLP/HTTP listener; 127.0.0.1:4318, if left out.
+    #[serde(default)]
+    pub http: ListenFile,
+    /// Request headers that are passed on, such as `x-scope-orgid`; none, if left out.
+    #[serde(default)]
+    pub forward_headers: Vec<String>,
+    /// When a client hears success: `delivered` is the only choice as yet.
+    #[serde(default)]
+    pub acknowledge: Acknowledge,
+    /// The largest request after decompression; 64MiB, if left out.
+    pub max_request_size: Option<Size>,
+    /// The candidate's queue in memory; 256MiB, if left out.
+    pub queue_size: Option<Size>,
+    /// How long a drain may take; 30s, if left out.
+    pub grace: Option<Duration>,
+    /// Receiving threads; 2, if left out.
+    pub workers: Option<usize>,
+}
+
+/// When a client hears success.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Acknowledge {
+    /// The answering environment has accepted the request.
+    #[default]
+    Delivered,
+}
+
+/// A listener.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenFile {
+    /// An address, such as 127.0.0.1:4317.
+    pub endpoint: Option<String>,
+}
+
+/// The control API.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ControlFile {
+    /// A loopback address; 127.0.0.1:8400, if left out.
+    pub endpoint: Option<String>,
+    /// The operator's bearer token, in a file of mode 0600.
+    pub token_file: Option<String>,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditFile {
+    /// The log's name in its checkpoints, such as `crossfade.bank.example/prod`.
+    pub origin: Option<String>,
+    /// The log folder; `audit` in the data directory, if left out.
+    pub directory: Option<String>,
+    /// The log's signing key; `keys/log.key` in the data directory, if left out.
+    pub key_file: Option<String>,
+}
