@@ -1,13 +1,19 @@
 //! Clients of the environments: OTLP export, Jaeger query.
 //!
 //! An environment is somebody else's program at the other end of a socket. This crate speaks its protocols, and turns
-//! every way it can answer, or not answer, into a value. It is *not* a place for policy: nothing here retries, judges
-//! or decides.
+//! every way it can answer, or not answer, into a value. It is *not* a place for policy: nothing here judges or decides, and
+//! the OTLP client does not retry.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`otlp`] | the OTLP export client, gRPC and HTTP/protobuf: raw bytes in, one outcome out |
+//! | [`jaeger`] | reading traces back: Jaeger's query API |
+//! | [`probe`] | synthetic traces, written and read back |
+//! | [`spread`] | how far the spans of an environment's traces lie apart |
 //! | `clock` | the one place where the wall clock is read |
 
 mod clock;
+pub mod jaeger;
 pub mod otlp;
+pub mod probe;
+pub mod spread;

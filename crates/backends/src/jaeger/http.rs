@@ -1,0 +1,161 @@
+//! One request, one bounded answer.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::{Buf, Bytes};
+use http::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{JaegerConfig, QueryEndpoint, QueryError};
+
+/// Idle connections that are kept.
+const IDLE_MAX: usize = 16;
+/// How much of a refusal's text is kept.
+const MESSAGE_CHARS_MAX: usize = 300;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: JaegerConfig,
+    idle: Mutex<Vec<SendRequest<Empty<Bytes>>>>,
+}
+
+/// An answer that is no error.
+pub(crate) enum Answer {
+    /// 404: there is no such thing.
+    NotFound,
+    Body(Vec<u8>),
+}
+
+impl Http {
+    pub(crate) fn new(config: JaegerConfig) -> Self {
+        Self { inner: Arc::new(Inner { config, idle: Mutex::default() }) }
+    }
+
+    pub(crate) fn endpoint(&self) -> &QueryEndpoint {
+        &self.inner.config.endpoint
+    }
+
+    /// `GET` below the base path.
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, QueryError> {
+        let after = self.inner.config.timeout;
+        match timeout(after, self.exchange(path)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(QueryError::TimedOut { endpoint: self.name(), after }),
+        }
+    }
+
+    pub(crate) fn malformed(&self, detail: impl ToString) -> QueryError {
+        QueryError::Malformed { endpoint: self.name(), detail: detail.to_string() }
+    }
+
+    async fn exchange(&self, path: &str) -> Result<Answer, QueryError> {
+        let mut request = self.request(path)?;
+        loop {
+            let mut sender = self.connection().await?;
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    let answer = self.read(response).await?;
+                    self.put_back(sender);
+                    return Ok(answer);
+                }
+                Err(mut error) => match error.take_message() {
+                    // The server closed an idle connection at that very moment: not a byte was sent.
+                    Some(unsent) => request = unsent,
+                    None => return Err(self.unreachable(error.error())),
+                },
+            }
+        }
+    }
+
+    fn request(&self, path: &str) -> Result<Request<Empty<Bytes>>, QueryError> {
+        let endpoint = self.endpoint();
+        let uri = format!("{}{path}", endpoint.base());
+        let request = Request::builder().method(Method::GET).uri(uri).body(Empty::new());
+        let mut request = request.map_err(|e| self.malformed(e))?;
+        let headers = request.headers_mut();
+        headers.extend(self.inner.config.headers.clone());
+        let host = HeaderValue::from_str(endpoint.authority()).map_err(|e| self.malformed(e))?;
+        headers.insert(HOST, host);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers
+            .insert(USER_AGENT, HeaderValue::from_static(concat!("crossfade/", env!("CARGO_PKG_VERSION"))));
+        Ok(request)
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<Answer, QueryError> {
+        let (head, mut body) = response.into_parts();
+        let limit = self.inner.config.response_bytes_max;
+        let mut bytes = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(mut data) = frame.map_err(|e| self.unreachable(&e))?.into_data() else { continue };
+            if data.remaining() > limit.saturating_sub(bytes.len()) {
+                return Err(QueryError::TooLarge { endpoint: self.name(), limit });
+            }
+            bytes.extend_from_slice(&data.copy_to_bytes(data.remaining()));
+        }
+        match head.status.as_u16() {
+            200..=299 => Ok(Answer::Body(bytes)),
+            404 => Ok(Answer::NotFound),
+            status => {
+                let text = String::from_utf8_lossy(&bytes);
+                let message = text.trim().chars().take(MESSAGE_CHARS_MAX).collect();
+                Err(QueryError::Refused { endpoint: self.name(), status, message })
+            }
+        }
+    }
+
+    async fn connection(&self) -> Result<SendRequest<Empty<Bytes>>, QueryError> {
+        loop {
+            // A statement of its own, so that the lock is not held while we wait.
+            let idle = self.lock().pop();
+            let Some(mut sender) = idle else { break };
+            if sender.ready().await.is_ok() {
+                return Ok(sender);
+            }
+        }
+        let endpoint = self.endpoint();
+        let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await;
+        let stream = stream.map_err(|e| self.unreachable(&e))?;
+        stream.set_nodelay(true).map_err(|e| self.unreachable(&e))?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| self.unreachable(&e))?;
+        // Its error is told to the request that was on it.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    fn put_back(&self, sender: SendRequest<Empty<Bytes>>) {
+        let mut idle = self.lock();
+        if idle.len() < IDLE_MAX && !sender.is_closed() {
+            idle.push(sender);
+        }
+    }
+
+    fn unreachable(&self, error: &dyn std::error::Error) -> QueryError {
+        let mut detail = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            detail.push_str(&format!(": {inner}"));
+            source = inner.source();
+        }
+        QueryError::Unreachable { endpoint: self.name(), detail }
+    }
+
+    fn name(&self) -> String {
+        self.endpoint().to_string()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<SendRequest<Empty<Bytes>>>> {
+        self.inner.idle.lock().expect("nothing panics while it holds this lock")
+    }
+}

@@ -1,0 +1,136 @@
+//! The probe gate's hands: writes the expected traces through OTLP, reads them back from Jaeger.
+//!
+//! What to write and how to judge what comes back is `crossfade_gates::probe`; this module only moves bytes and keeps time. It
+//! retries, within the deadline, what OTLP says may be retried: a prober is a client like any other.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `encode` | expected spans to an OTLP request |
+
+mod encode;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use crossfade_gates::probe::{Failure, Finding, ProbeReport, Repeats, Trace, TraceResult, compare, generate};
+use http::HeaderMap;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+pub use self::encode::request;
+use crate::clock;
+use crate::jaeger::Jaeger;
+use crate::otlp::{Client, Message, Outcome, Silence};
+
+/// What a run does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeConfig {
+    /// Makes the traces, together with the time of the run.
+    pub seed: u64,
+    /// How many traces.
+    pub traces: u32,
+    /// How long a trace may take, from its export's answer until it reads back whole; and how long its export may take.
+    pub deadline: Duration,
+    /// How many traces are under way at once.
+    pub concurrency: usize,
+}
+
+impl ProbeConfig {
+    /// With 32 traces under way at once.
+    pub const fn new(seed: u64, traces: u32, deadline: Duration) -> Self {
+        Self { seed, traces, deadline, concurrency: 32 }
+    }
+}
+
+/// The pause before a refused export is tried again, unless the server names one.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// One export's patience.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
+/// When a trace came back whole, how long to look for a second copy of its spans: a duplicate arrives behind the first.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// Writes `config.traces` traces and reads them back. The report's `json()` is the evidence.
+///
+/// Takes at most about twice the deadline for each `concurrency` traces; in a healthy environment a fraction of it.
+pub async fn run(otlp: &Client, jaeger: &Jaeger, config: &ProbeConfig) -> ProbeReport {
+    let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let at = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    let permits = std::sync::Arc::new(Semaphore::new(config.concurrency.max(1)));
+    let mut running = JoinSet::new();
+    for (index, trace) in generate(config.seed, at, config.traces).into_iter().enumerate() {
+        let (otlp, jaeger, deadline) = (otlp.clone(), jaeger.clone(), config.deadline);
+        let permits = permits.clone();
+        running.spawn(async move {
+            let _permit = permits.acquire_owned().await;
+            (index, one(&otlp, &jaeger, &trace, deadline).await)
+        });
+    }
+    let mut results = running.join_all().await;
+    results.sort_by_key(|(index, _)| *index);
+    let results: Vec<TraceResult> = results.into_iter().map(|(_, result)| result).collect();
+    ProbeReport::new(config.seed, at, &results)
+}
+
+async fn one(otlp: &Client, jaeger: &Jaeger, trace: &Trace, deadline: Duration) -> TraceResult {
+    let failed = |finding| TraceResult { trace_id: trace.id, read_back: None, findings: vec![finding] };
+    let repeats = match write(otlp, trace, deadline).await {
+        Ok(repeats) => repeats,
+        Err(finding) => return failed(finding),
+    };
+    let written = Instant::now();
+    let whole = |spans: &[_]| is_whole(&compare(trace, spans, Repeats::Possible));
+    let read = jaeger.trace_when(trace.id, written + deadline, whole).await;
+    let took = written.elapsed();
+    let read = match read {
+        Ok(spans) if whole(&spans) && repeats == Repeats::Unexpected => {
+            sleep(LINGER).await;
+            // What came back whole stays whole: an error now takes nothing back.
+            Ok(jaeger.trace(trace.id).await.ok().flatten().unwrap_or(spans))
+        }
+        read => read,
+    };
+    match read {
+        Ok(spans) => {
+            let findings = compare(trace, &spans, repeats);
+            let read_back = findings.is_empty().then_some(took);
+            TraceResult { trace_id: trace.id, read_back, findings }
+        }
+        Err(error) => failed(Finding::request_failed(trace.id, error.to_string(), error.answered())),
+    }
+}
+
+/// Whether no span is missing any more; waiting mends nothing else.
+fn is_whole(findings: &[Finding]) -> bool {
+    !findings.iter().any(|f| matches!(f.failure, Failure::NotFound | Failure::MissingSpans))
+}
+
+/// Exports one trace, again and again if it may be, until `deadline` from now.
+async fn write(otlp: &Client, trace: &Trace, deadline: Duration) -> Result<Repeats, Finding> {
+    let message = Message::identity(request(trace));
+    let until = Instant::now() + deadline;
+    let mut repeats = Repeats::Unexpected;
+    loop {
+        let left = until.saturating_duration_since(Instant::now()).min(EXPORT_TIMEOUT);
+        let outcome = otlp.export(message.clone(), &HeaderMap::new(), left).await.outcome;
+        let pause = match &outcome {
+            Outcome::Accepted { rejected_spans: 0, .. } => return Ok(repeats),
+            Outcome::Retryable { retry_after, .. } => retry_after.unwrap_or(RETRY_PAUSE),
+            Outcome::Unanswered { silence, .. } => {
+                if *silence != Silence::Unreachable {
+                    repeats = Repeats::Possible;
+                }
+                RETRY_PAUSE
+            }
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } => {
+                return Err(Finding::request_failed(trace.id, outcome.describe(), true));
+            }
+        };
+        if Instant::now() + pause >= until {
+            let answered = !matches!(outcome, Outcome::Unanswered { .. });
+            return Err(Finding::request_failed(trace.id, outcome.describe(), answered));
+        }
+        sleep(pause).await;
+    }
+}
