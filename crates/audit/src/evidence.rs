@@ -37,7 +37,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    pub(crate) fn from_stored(stored: BTreeSet<Digest>) -> Self {
+    pub(crate) fn new(stored: BTreeSet<Digest>) -> Self {
         Self { stored, waiting: BTreeMap::new() }
     }
 
@@ -59,6 +59,12 @@ impl Evidence {
 
     pub(crate) fn waiting(&self, digest: &Digest) -> Option<&[u8]> {
         self.waiting.get(digest).map(Vec::as_slice)
+    }
+
+    /// What is stored, as it was found; what waits goes on waiting.
+    pub(crate) fn reopened(&mut self, stored: BTreeSet<Digest>) {
+        self.waiting.retain(|digest, _| !stored.contains(digest));
+        self.stored = stored;
     }
 
     pub(crate) fn committed(&mut self, digests: impl IntoIterator<Item = Digest>) {

@@ -17,7 +17,7 @@ use crate::entry::{self, EntryError};
 use crate::evidence::{Evidence, EvidenceError};
 use crate::layout::{Place, evidence_path};
 use crate::reader::{Inclusion, Leaf, ReadError, Reader};
-use crate::recovery::{self, OpenError, Recovery};
+use crate::recovery::{self, OpenError, Opened, Recovery};
 use crate::storage::{Disk, Lock, Storage, is_no_space};
 
 /// Why entries were not appended.
@@ -114,6 +114,8 @@ pub struct Log {
     pub(crate) evidence: Evidence,
     pub(crate) emergency: Emergency,
     pub(crate) poisoned: Option<String>,
+    pub(crate) place: Place,
+    pub(crate) storage: Arc<dyn Storage>,
     /// Dropped last.
     pub(crate) _lock: Lock,
 }
@@ -142,6 +144,19 @@ impl Log {
         key: SignerKey,
     ) -> Result<(Self, Recovery), OpenError> {
         recovery::open(storage, place, key)
+    }
+
+    /// Opens the log again where it stands, without letting the lock go: after an append has failed.
+    /// Readers stay valid, and evidence that waits goes on waiting. After an error the log is as it
+    /// was before, poisoned, and its emergency file can still be used.
+    pub fn reopen(&mut self) -> Result<Recovery, OpenError> {
+        let (opened, recovery) = recovery::put_in_order(&self.storage, &self.place, &self.key)?;
+        let Opened { writer, committed, stored, emergency } = opened;
+        self.tree = committed.tree.clone();
+        self.reader.update(|current| *current = committed);
+        self.evidence.reopened(stored);
+        (self.writer, self.emergency, self.poisoned) = (writer, emergency, None);
+        Ok(recovery)
     }
 
     /// Appends entries, all or none. Durable on return: covered by a checkpoint that is.

@@ -213,32 +213,81 @@ pub(crate) fn open(
     place: &Place,
     key: SignerKey,
 ) -> Result<(Log, Recovery), OpenError> {
+    let lock = lock(&*storage, &place.folder)?;
+    let (opened, recovery) = put_in_order(&storage, place, &key)?;
+    let Opened { writer, committed, stored, emergency } = opened;
+    let log = Log {
+        tree: committed.tree.clone(),
+        reader: Reader::new(Arc::clone(&storage), place.folder.clone(), committed),
+        writer,
+        evidence: Evidence::new(stored),
+        emergency,
+        poisoned: None,
+        key,
+        place: place.clone(),
+        storage,
+        _lock: lock,
+    };
+    Ok((log, recovery))
+}
+
+/// What a log is made of when it is in order.
+pub(crate) struct Opened {
+    pub(crate) writer: Writer,
+    pub(crate) committed: Committed,
+    /// Blobs that entries name.
+    pub(crate) stored: BTreeSet<Digest>,
+    pub(crate) emergency: Emergency,
+}
+
+/// The caller holds the folder's lock.
+pub(crate) fn put_in_order(
+    storage: &Arc<dyn Storage>,
+    place: &Place,
+    key: &SignerKey,
+) -> Result<(Opened, Recovery), OpenError> {
     let folder = &place.folder;
-    let lock = lock(&*storage, folder)?;
-    let note = read_checkpoint(&*storage, folder)?;
+    let note = read_checkpoint(&**storage, folder)?;
     let checkpoint = Checkpoint::open(note.as_bytes(), key.verifier())
         .map_err(|source| OpenError::Checkpoint { folder: folder.clone(), source })?;
     let mut found = Found::default();
-    read_entries(&*storage, folder, &checkpoint, &mut found)?;
-    check_tiles(&*storage, folder, &found.tree)?;
+    read_entries(&**storage, folder, &checkpoint, &mut found)?;
+    check_tiles(&**storage, folder, &found.tree)?;
 
     let temporary = folder.join(TEMPORARY);
     let interrupted = optional(storage.read(&temporary)).map_err(io_at(&temporary))?.is_some();
-    // What was read may stand in the page cache only, if the process before this one failed while
-    // making it durable. Nothing is built on it, and nothing older removed, before it is.
-    confirm(&*storage, folder, &note)?;
+    // What was read may stand in the page cache only, if whoever wrote it failed while making it
+    // durable. Nothing is built on it, and nothing older removed, before it is.
+    confirm(&**storage, folder, &note)?;
     if let Some((file, bytes)) = &found.surplus {
-        replace(&*storage, folder, file, bytes).map_err(io_at(folder))?;
+        replace(&**storage, folder, file, bytes).map_err(io_at(folder))?;
     }
 
     let mut recovery = Recovery { size: checkpoint.size, cut: found.cut, ..Recovery::default() };
     recovery.removed.extend(interrupted.then(|| TEMPORARY.to_owned()));
-    let (durable, stored) = tidy(&*storage, folder, checkpoint.size, &found.named, &mut recovery)?;
-    Emergency::create(&*storage, &place.emergency, place.emergency_size).map_err(io_at(&place.emergency))?;
-    let (mut emergency, torn) = Emergency::open(Arc::clone(&storage), &place.emergency)?;
+    let (durable, stored) = tidy(&**storage, folder, checkpoint.size, &found.named, &mut recovery)?;
+    let emergency = emergency(storage, place, &found.tree, &mut recovery)?;
+    let opened = Opened {
+        writer: Writer::new(Arc::clone(storage), folder.clone(), durable),
+        committed: Committed { tree: found.tree, checkpoint: note, tail: found.tail },
+        stored,
+        emergency,
+    };
+    Ok((opened, recovery))
+}
+
+fn emergency(
+    storage: &Arc<dyn Storage>,
+    place: &Place,
+    tree: &Tree,
+    recovery: &mut Recovery,
+) -> Result<Emergency, OpenError> {
+    let file = &place.emergency;
+    Emergency::create(&**storage, file, place.emergency_size).map_err(io_at(file))?;
+    let (mut emergency, torn) = Emergency::open(Arc::clone(storage), file)?;
     let before = emergency.entries().len();
     if before > 0 {
-        let leaves: BTreeSet<_> = (0..checkpoint.size).filter_map(|index| found.tree.leaf(index)).collect();
+        let leaves: BTreeSet<_> = (0..tree.size()).filter_map(|index| tree.leaf(index)).collect();
         emergency.retain(|entry| leaves.contains(&leaf_hash(entry)));
     }
     recovery.emergency_waiting = emergency.entries().len();
@@ -248,19 +297,7 @@ pub(crate) fn open(
         // Costs only room if it fails.
         let _ = emergency.clear();
     }
-
-    let committed = Committed { tree: found.tree.clone(), checkpoint: note, tail: found.tail };
-    let log = Log {
-        key,
-        writer: Writer::new(Arc::clone(&storage), folder.clone(), durable),
-        tree: found.tree,
-        reader: Reader::new(storage, folder.clone(), committed),
-        evidence: Evidence::from_stored(stored),
-        emergency,
-        poisoned: None,
-        _lock: lock,
-    };
-    Ok((log, recovery))
+    Ok(emergency)
 }
 
 fn read_checkpoint(storage: &dyn Storage, folder: &Path) -> Result<String, OpenError> {

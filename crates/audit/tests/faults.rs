@@ -17,7 +17,7 @@ use crossfade_tlog::{Checkpoint, Hash};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use support::disk::{Fault, MemoryDisk};
-use support::{bytes, entries, entry, gate, key, time};
+use support::{PLAN, bytes, entries, entry, gate_run, key, preflight, time};
 
 /// In one run.
 const FAULTS_MAX: usize = 4;
@@ -91,6 +91,8 @@ impl Promises {
 struct Run {
     disk: Arc<MemoryDisk>,
     log: Option<Log>,
+    /// Opens a poisoned log in place; else drops it, as a new process would find it.
+    in_place: bool,
     promises: Promises,
 }
 
@@ -105,6 +107,13 @@ impl Run {
                 self.log = Some(log);
                 return;
             }
+        }
+    }
+
+    fn reopen(&mut self) {
+        match self.log.as_mut().filter(|_| self.in_place).map(Log::reopen) {
+            Some(Ok(_)) => self.promises.settle(self.log.as_ref().expect("opened")),
+            _ => self.open(),
         }
     }
 
@@ -173,7 +182,7 @@ impl Run {
                     sent.extend(waiting.iter().map(|one| crossfade_audit::entry::decode(one).unwrap()));
                     self.promises.failed(&error, &sent);
                     if error.needs_reopening() {
-                        self.open();
+                        self.reopen();
                     }
                 }
             }
@@ -196,10 +205,10 @@ fn script(run: &mut Run) {
     let blob = b"a gate's report".as_slice();
     let digest = crossfade_rollout::Digest::from_bytes(crossfade_tlog::sha256(blob));
     run.append(&[entry(1000)], &[]);
-    run.append(&[entry(1001), gate(1002, digest), entry(1003)], &[blob]);
+    run.append(&[preflight(1001), gate_run(1001, 1, digest)].concat(), &[PLAN, blob]);
     run.append_emergency(&entry(1004));
     run.append_emergency(&entry(1005));
-    run.append(&[gate(1006, digest)], &[blob]);
+    run.append(&gate_run(1006, 2, digest), &[blob]);
     run.open();
     run.append(&[entry(1007)], &[]);
 }
@@ -227,7 +236,7 @@ fn start(disk: MemoryDisk, acknowledged: u64) -> Run {
         acknowledged: entries(0..acknowledged).iter().map(bytes).collect(),
         ..Promises::default()
     };
-    Run { disk: Arc::new(disk), log: None, promises }
+    Run { disk: Arc::new(disk), log: None, in_place: false, promises }
 }
 
 /// *Scenario.* At each disk operation of a script in turn, each kind of fault. The process goes on as
@@ -282,6 +291,7 @@ fn several_operations_fail() {
             })
             .collect();
         let mut run = start(base.with_faults(seed, &faults), 3);
+        run.in_place = seed % 2 == 0;
         script(&mut run);
         after_a_crash(run, &format!("seed {seed}, {faults:?}"));
     }

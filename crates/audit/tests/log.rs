@@ -19,7 +19,7 @@ use crossfade_tlog::tile::tiles;
 use crossfade_tlog::{Checkpoint, leaf_hash, verify_entry};
 use tempfile::TempDir;
 
-use support::{bytes, entries, entry, gate, key, time};
+use support::{PLAN, bytes, entries, entry, gate_finished, gate_run, key, preflight, time};
 
 struct Fixture {
     _folder: TempDir,
@@ -43,6 +43,15 @@ impl Fixture {
     fn with(entries_before: u64) -> Self {
         let fixture = fixture();
         fixture.open().0.append(&entries(0..entries_before)).unwrap();
+        fixture
+    }
+
+    /// A closed log with a rollout at its gates: three entries, one blob.
+    fn preflight() -> Self {
+        let fixture = Self::with(1);
+        let (mut log, _) = fixture.open();
+        log.put_evidence(PLAN).unwrap();
+        log.append(&preflight(1)).unwrap();
         fixture
     }
 
@@ -179,14 +188,14 @@ fn readers_see_whole_appends_only_and_never_wait() {
 
 #[test]
 fn a_live_log_verifies_all_the_time() {
-    let fixture = Fixture::with(250);
+    let fixture = Fixture::preflight();
     let (mut log, _) = fixture.open();
+    log.append(&entries(3..230)).unwrap();
     thread::scope(|scope| {
         let appending = scope.spawn(move || {
-            for number in (250..350).step_by(2) {
-                let blob = format!("report {number}");
-                let digest = log.put_evidence(blob.as_bytes()).unwrap();
-                log.append(&[entry(number), gate(number, digest)]).unwrap();
+            for run in 1..60 {
+                let digest = log.put_evidence(format!("report {run}").as_bytes()).unwrap();
+                log.append(&gate_run(300, run, digest)).unwrap();
             }
         });
         let mut looks = 0;
@@ -284,7 +293,8 @@ fn leftovers_are_removed_and_strangers_are_not() {
 /// *Guarantee.* The log is not opened, nothing is touched, and the message names the file.
 #[test]
 fn damage_is_not_repaired() {
-    let damages: [(&str, fn(&mut Vec<u8>)); 6] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 6] = [
         ("tile/entries/001.p/44", |bytes| bytes.truncate(bytes.len() - 1)),
         ("tile/entries/001.p/44", Vec::clear),
         ("tile/entries/000", |bytes| bytes[1000] ^= 1),
@@ -350,32 +360,32 @@ fn an_interrupted_creation_can_be_repeated() {
 
 #[test]
 fn evidence_is_stored_with_the_first_entry_that_names_it() {
-    let fixture = Fixture::with(2);
+    let fixture = Fixture::preflight();
     let (mut log, _) = fixture.open();
     let unknown = Digest::from_bytes([1; 32]);
-    assert!(
-        matches!(log.append(&[entry(2), gate(3, unknown)]), Err(AppendError::NoEvidence(digest)) if digest == unknown)
-    );
-    assert_eq!(log.size(), 2, "all or none");
+    let error = log.append(&gate_run(3, 1, unknown)).unwrap_err();
+    assert!(matches!(error, AppendError::NoEvidence(digest) if digest == unknown));
+    assert_eq!(log.size(), 3, "all or none");
     assert!(fixture.verify().intact);
 
     let digest = log.put_evidence(b"a report").unwrap();
+    let hex = digest.to_string().trim_start_matches("sha256:").to_owned();
+    let blob = format!("evidence/{}/{hex}", &hex[..2]);
     assert_eq!(log.evidence(&digest).unwrap(), b"a report");
-    assert!(!fixture.file("evidence").exists(), "no entry names it yet");
-    log.append(&[gate(3, digest)]).unwrap();
+    assert!(!fixture.file(&blob).exists(), "no entry names it yet");
+    log.append(&gate_run(3, 1, digest)).unwrap();
     assert_eq!(log.reader().evidence(&digest).unwrap(), b"a report");
     drop(log);
 
     let (mut log, recovery) = fixture.open();
     assert!(recovery.is_clean(), "{recovery}");
-    log.append(&[gate(4, digest)]).unwrap();
+    log.append(&gate_run(4, 2, digest)).unwrap();
     assert_eq!(log.put_evidence(b"a report").unwrap(), digest);
     assert!(fixture.verify().intact);
 
-    let hex = digest.to_string().trim_start_matches("sha256:").to_owned();
-    fixture.write(&format!("evidence/{}/{hex}", &hex[..2]), "a forged report");
+    fixture.write(&blob, "a forged report");
     assert!(matches!(log.evidence(&digest), Err(ReadError::Evidence(_))));
-    fs::remove_file(fixture.file(&format!("evidence/{}/{hex}", &hex[..2]))).unwrap();
+    fs::remove_file(fixture.file(&blob)).unwrap();
     drop(log);
     let (_, recovery) = fixture.open();
     assert_eq!(recovery.missing_evidence, [digest]);
@@ -485,7 +495,7 @@ fn an_emergency_entry_names_no_waiting_evidence() {
     let fixture = Fixture::with(2);
     let (mut log, _) = fixture.open();
     let digest = log.put_evidence(b"in memory only").unwrap();
-    assert!(matches!(log.append_emergency(&gate(1, digest)), Err(EmergencyError::Evidence(_))));
+    assert!(matches!(log.append_emergency(&gate_finished(1, 1, digest)), Err(EmergencyError::Evidence(_))));
 }
 
 #[test]

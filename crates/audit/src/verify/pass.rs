@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crossfade_rollout::rules::{self, RULES};
 use crossfade_rollout::{Digest, Entry, Event, State, evolve};
 use crossfade_tlog::tile::{self, Tile, TileKind};
 use crossfade_tlog::{Hash, Tree, bundle, leaf_hash};
@@ -24,6 +25,7 @@ pub(crate) struct Pass {
     state: State,
     recorded: u64,
     replay: Findings,
+    rules: Findings,
 }
 
 impl Pass {
@@ -38,6 +40,7 @@ impl Pass {
             state: State::default(),
             recorded: 0,
             replay: Findings::default(),
+            rules: Findings::default(),
         };
         for tile in tile::tiles(size).filter(|tile| tile.kind() == TileKind::Entries) {
             pass.bundle(snapshot, &tile);
@@ -83,7 +86,7 @@ impl Pass {
                     self.named.entry(digest).or_insert(index);
                 }
                 if self.gap.is_none() {
-                    self.fold(Finding::new(file, "").entry(index).offset(offset), &entry);
+                    self.fold(index, &Finding::new(file, "").entry(index).offset(offset), &entry);
                 }
             }
             Err(error) => {
@@ -93,42 +96,45 @@ impl Pass {
         }
     }
 
-    fn fold(&mut self, place: Finding, entry: &Entry) {
+    fn fold(&mut self, index: u64, place: &Finding, entry: &Entry) {
+        let found = |what: String| Finding { what, ..place.clone() };
         if let Event::StateRecorded { state, .. } = &entry.event {
             self.recorded += 1;
             match canonical::digest(&self.state) {
-                Ok(computed) if computed == *state => {}
-                Ok(computed) => {
-                    let what =
-                        format!("recorded the state {state}; the entries before it fold to {computed}");
-                    self.replay.add(Finding { what, ..place });
+                Ok(folded) if folded == *state => {}
+                Ok(folded) => {
+                    self.replay.add(found(format!("recorded {state}; the entries fold to {folded}")))
                 }
-                Err(error) => self.replay.add(Finding { what: error.to_string(), ..place }),
+                Err(error) => self.replay.add(found(error.to_string())),
             }
+        }
+        for broken in rules::check(&self.state, &entry.event, index) {
+            self.rules.add(found(format!("{}: {}", broken.rule, broken.what)));
         }
         self.state = evolve(std::mem::take(&mut self.state), &entry.event);
     }
 
     /// The checks on what the entries say.
     pub(crate) fn checks(self, snapshot: &Snapshot) -> Vec<Check> {
-        let Self { size, entries, named, gap, recorded, replay, .. } = self;
+        let Self { size, entries, named, gap, recorded, replay, rules, .. } = self;
         let mut checks = vec![
             entries.check("entries", || format!("{} entries in canonical form", grouped(size))),
             evidence::check(snapshot, named, gap.is_none()),
         ];
-        match gap {
-            Some(index) => {
-                let why = format!("entry {index} cannot be read");
-                checks.extend(["replay", "rules"].map(|name| Check::not_run(name, why.clone())));
-            }
-            None if recorded == 0 => {
-                checks
-                    .push(Check::noted("replay", "recomputed; the log recorded no state to compare it with"));
-            }
-            None => checks.push(replay.check("replay", || {
-                format!("recomputed state = recorded state, {} times", grouped(recorded))
-            })),
+        if let Some(index) = gap {
+            let why = format!("entry {index} cannot be read");
+            checks.extend(["replay", "rules"].map(|name| Check::not_run(name, why.clone())));
+            return checks;
         }
+        checks.push(if recorded == 0 {
+            Check::noted("replay", "recomputed; the log recorded no state to compare it with")
+        } else {
+            replay
+                .check("replay", || format!("recomputed state = recorded state, {} times", grouped(recorded)))
+        });
+        checks.push(rules.check("rules", || {
+            format!("{} rules: every shift: gates passed, entry durable before effect", RULES.len())
+        }));
         checks
     }
 }
