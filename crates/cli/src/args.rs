@@ -53,9 +53,6 @@ pub(crate) enum Command {
     Schema(Schema),
     /// Print a completion script for a shell
     Completions(Completions),
-    /// Run a gateway with a fixed schedule, for measurements
-    #[command(hide = true)]
-    BenchGateway(BenchGateway),
 }
 
 /// Where the site's configuration is.
@@ -102,7 +99,9 @@ pub(crate) enum DriftFormat {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  crossfade demo\n  crossfade demo bad --json\n  crossfade demo good --seed 7 --dir /tmp/demo")]
+#[command(
+    after_help = "Examples:\n  crossfade demo\n  crossfade demo bad --json\n  crossfade demo good --seed 7 --dir /tmp/demo"
+)]
 pub(crate) struct Demo {
     /// The story to tell; both, if none is named
     #[arg(value_name = "NAME")]
@@ -132,14 +131,18 @@ pub(crate) struct Init {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  crossfade serve -c crossfade.yaml\n\nSIGTERM drains: no accepted span is dropped.")]
+#[command(
+    after_help = "Example:\n  crossfade serve -c crossfade.yaml\n\nSIGTERM drains: no accepted span is dropped."
+)]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) site: Site,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  crossfade check -c crossfade.yaml\n  crossfade check --rollout rollout.yaml -o json")]
+#[command(
+    after_help = "Examples:\n  crossfade check -c crossfade.yaml\n  crossfade check --rollout rollout.yaml -o json"
+)]
 pub(crate) struct Check {
     #[command(flatten)]
     pub(crate) site: Site,
@@ -278,7 +281,9 @@ pub(crate) struct Drift {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  crossfade probe --otlp http://127.0.0.1:4317 --query http://127.0.0.1:16686 --traces 20")]
+#[command(
+    after_help = "Example:\n  crossfade probe --otlp http://127.0.0.1:4317 --query http://127.0.0.1:16686 --traces 20"
+)]
 pub(crate) struct Probe {
     /// The OTLP endpoint to write to
     #[arg(long, value_name = "URL")]
@@ -345,7 +350,9 @@ pub(crate) struct Fence {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
     /// Check every byte: checkpoint, inclusion, evidence, replay, rules
-    #[command(after_help = "Example:\n  crossfade audit verify crossfade-data/audit --key crossfade-data/log.pub")]
+    #[command(
+        after_help = "Example:\n  crossfade audit verify crossfade-data/audit --key crossfade-data/log.pub"
+    )]
     Verify(Verify),
     /// Print the entries
     Show(Show),
@@ -421,29 +428,4 @@ pub(crate) enum SchemaKind {
 pub(crate) struct Completions {
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchGateway {
-    /// Receive OTLP/gRPC here
-    #[arg(long, default_value = "127.0.0.1:0")]
-    pub(crate) grpc: String,
-    /// Receive OTLP/HTTP here
-    #[arg(long)]
-    pub(crate) http: Option<String>,
-    /// The first destination
-    #[arg(long, value_name = "URL")]
-    pub(crate) from: String,
-    /// The second destination
-    #[arg(long, value_name = "URL")]
-    pub(crate) to: Option<String>,
-    /// The second destination's share of traces, in percent
-    #[arg(long, default_value = "50")]
-    pub(crate) percent: String,
-    /// `copy`, or `split`: each span only where the rule wants it
-    #[arg(long, default_value = "copy", value_parser = ["copy", "split"])]
-    pub(crate) protection: String,
-    /// Worker threads
-    #[arg(long, default_value_t = 1)]
-    pub(crate) workers: usize,
 }

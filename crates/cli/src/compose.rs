@@ -90,8 +90,12 @@ fn gateway_config(site: &Site, control: SocketAddr) -> Result<GatewayConfig, Fai
         log_key: crossfade_audit::keys::load_verifier(&site.log_pub()).or_usage()?,
     };
     let section = &site.gateway;
-    let mut config =
-        GatewayConfig::new(section.id.clone(), environments, section.state_dir.clone(), ControlLink::Remote(link));
+    let mut config = GatewayConfig::new(
+        section.id.clone(),
+        environments,
+        section.state_dir.clone(),
+        ControlLink::Remote(link),
+    );
     config.grpc = Some(section.grpc);
     config.http = Some(section.http);
     config.forward_headers = headers(&section.forward_headers)?;

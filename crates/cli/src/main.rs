@@ -23,7 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     let cli = args::Cli::parse();
-    ui::logging();
+    ui::logging(if matches!(cli.command, args::Command::Demo(_)) { ui::QUIET } else { ui::USUAL });
     match commands::run(cli.command) {
         Ok(exit) => exit.into(),
         Err(failure) => report(&failure).into(),

@@ -192,7 +192,7 @@ struct Checker<'a> {
 
 impl Checker<'_> {
     fn site(mut self, file: SiteFile, path: &Path) -> Result<Site, SiteError> {
-        let data = self.base.join(file.data_directory.as_deref().unwrap_or("crossfade-data"));
+        let data = self.path(file.data_directory.as_deref().unwrap_or("crossfade-data"));
         let environments = self.environments(&file);
         let gateway = self.gateway(&file, &data);
         let control_text = file.control.endpoint.as_deref().unwrap_or("127.0.0.1:8400");
@@ -207,9 +207,13 @@ impl Checker<'_> {
         self.distinct_ports(&gateway, control);
         let origin = file.audit.origin.clone().unwrap_or_else(|| "crossfade.local/default".to_owned());
         if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control()) {
-            self.problem("audit.origin", "spaces, '+' and empty names cannot be signed", "use a name like bank.example/prod");
+            self.problem(
+                "audit.origin",
+                "spaces, '+' and empty names cannot be signed",
+                "use a name like bank.example/prod",
+            );
         }
-        let join = |path: Option<&String>, default: PathBuf| path.map_or(default, |path| self.base.join(path));
+        let join = |path: Option<&String>, default: PathBuf| path.map_or(default, |path| self.path(path));
         let log_dir = join(file.audit.directory.as_ref(), data.join("audit"));
         let key_file = join(file.audit.key_file.as_ref(), data.join("keys").join("log.key"));
         let token_file = join(file.control.token_file.as_ref(), data.join("token"));
@@ -227,6 +231,11 @@ impl Checker<'_> {
             }),
             _ => Err(SiteError::Problems(self.problems)),
         }
+    }
+
+    /// A path of the file, from the folder that the file is in; `.` adds nothing.
+    fn path(&self, path: &str) -> PathBuf {
+        self.base.join(path).components().collect()
     }
 
     fn environments(&mut self, file: &SiteFile) -> BTreeMap<EnvironmentId, Environment> {
@@ -279,11 +288,15 @@ impl Checker<'_> {
             if files.is_empty() {
                 self.problem(&place, "no file is named", "list the files that make up this configuration");
             }
-            let files: Vec<PathBuf> = files.iter().map(|file| self.base.join(file)).collect();
+            let files: Vec<PathBuf> = files.iter().map(|file| self.path(file)).collect();
             for (index, file) in files.iter().enumerate() {
                 if !file.is_file() {
                     let what = format!("{} does not exist or is not a file", file.display());
-                    self.problem(&format!("{place}[{index}]"), what, "check the path; it is taken from this file's folder");
+                    self.problem(
+                        &format!("{place}[{index}]"),
+                        what,
+                        "check the path; it is taken from this file's folder",
+                    );
                 }
             }
             found.insert(name.clone(), files);
@@ -301,13 +314,19 @@ impl Checker<'_> {
                 None
             }
         };
-        let grpc = self.address("gateway.grpc.endpoint", section.grpc.endpoint.as_deref().unwrap_or("127.0.0.1:4317"));
-        let http = self.address("gateway.http.endpoint", section.http.endpoint.as_deref().unwrap_or("127.0.0.1:4318"));
+        let grpc = self
+            .address("gateway.grpc.endpoint", section.grpc.endpoint.as_deref().unwrap_or("127.0.0.1:4317"));
+        let http = self
+            .address("gateway.http.endpoint", section.http.endpoint.as_deref().unwrap_or("127.0.0.1:4318"));
         for (index, header) in section.forward_headers.iter().enumerate() {
             let valid = !header.is_empty()
                 && header.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
             if !valid {
-                self.problem(&format!("gateway.forward_headers[{index}]"), "not a header name", "use letters, digits and '-'");
+                self.problem(
+                    &format!("gateway.forward_headers[{index}]"),
+                    "not a header name",
+                    "use letters, digits and '-'",
+                );
             }
         }
         let workers = section.workers.unwrap_or(2);
@@ -317,7 +336,11 @@ impl Checker<'_> {
         let max_request_bytes = self.bytes("gateway.max_request_size", section.max_request_size, 64 << 20);
         let queue_bytes = self.bytes("gateway.queue_size", section.queue_size, 256 << 20);
         if queue_bytes < max_request_bytes {
-            self.problem("gateway.queue_size", "smaller than one request may be", "make it at least gateway.max_request_size");
+            self.problem(
+                "gateway.queue_size",
+                "smaller than one request may be",
+                "make it at least gateway.max_request_size",
+            );
         }
         Some(GatewaySite {
             id: id?,
@@ -350,9 +373,15 @@ impl Checker<'_> {
         }
         let mut taken = BTreeSet::new();
         for (field, address) in named {
-            let Some(port) = address.map(|address| address.port()).filter(|port| *port != 0) else { continue };
+            let Some(port) = address.map(|address| address.port()).filter(|port| *port != 0) else {
+                continue;
+            };
             if !taken.insert(port) {
-                self.problem(field, format!("port {port} is used twice"), "give each listener a port of its own");
+                self.problem(
+                    field,
+                    format!("port {port} is used twice"),
+                    "give each listener a port of its own",
+                );
             }
         }
     }
@@ -384,7 +413,12 @@ impl Checker<'_> {
 
     fn problem(&mut self, field: &str, what: impl Into<String>, remedy: &str) {
         let mark = mark_of(self.node, field);
-        self.problems.push(Problem { mark, field: field.to_owned(), what: what.into(), remedy: remedy.to_owned() });
+        self.problems.push(Problem {
+            mark,
+            field: field.to_owned(),
+            what: what.into(),
+            remedy: remedy.to_owned(),
+        });
     }
 }
 
@@ -392,9 +426,9 @@ impl Checker<'_> {
 fn mark_of(node: &Node, field: &str) -> Mark {
     let mut here = node;
     for part in field.split('.') {
-        let (name, index) = part.split_once('[').map_or((part, None), |(name, rest)| {
-            (name, rest.trim_end_matches(']').parse::<usize>().ok())
-        });
+        let (name, index) = part
+            .split_once('[')
+            .map_or((part, None), |(name, rest)| (name, rest.trim_end_matches(']').parse::<usize>().ok()));
         let Some(next) = here.get(name) else { break };
         here = next;
         if let Some(item) = index.and_then(|index| here.as_list().and_then(|list| list.get(index))) {

@@ -39,7 +39,10 @@ fn show_report(report: &Report, output: Format, trusted: Option<&Path>) -> Outco
         }
         Format::Text => {
             if let Some(path) = trusted {
-                println!("! key          {} lies beside the log and was trusted; give --key to check against your own copy", path.display());
+                println!(
+                    "! key          {} lies beside the log and was trusted; give --key to check against your own copy",
+                    path.display()
+                );
             }
             println!("{report}");
         }
@@ -91,22 +94,35 @@ fn show_log(args: &args::Show) -> Outcome {
 fn line(index: u64, entry: &Entry) -> String {
     let value = serde_json::to_value(&entry.event).unwrap_or_default();
     let kind = value.get("type").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
-    let fields = value.as_object().into_iter().flatten().filter(|(name, _)| !matches!(name.as_str(), "type" | "at"));
+    let fields =
+        value.as_object().into_iter().flatten().filter(|(name, _)| !matches!(name.as_str(), "type" | "at"));
     let text: Vec<String> = fields.map(|(name, value)| format!("{name}={}", short(value))).collect();
-    format!("{index:>5} {} {:<18} {kind:<22} {}", rfc3339::format(entry.time), entry.actor.as_str(), text.join(" "))
+    format!(
+        "{index:>5} {} {:<18} {kind:<22} {}",
+        rfc3339::format(entry.time),
+        entry.actor.as_str(),
+        text.join(" ")
+    )
 }
 
 /// Long values are cut: `-o json` has them whole.
 fn short(value: &serde_json::Value) -> String {
     const LONGEST: usize = 60;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    if text.chars().count() <= LONGEST { text } else { text.chars().take(LONGEST).collect::<String>() + "…" }
+    if text.chars().count() <= LONGEST {
+        text
+    } else {
+        text.chars().take(LONGEST).collect::<String>() + "…"
+    }
 }
 
 fn export_log(args: &args::Export) -> Outcome {
     let (key, trusted) = key(args.key.as_deref(), &args.dir)?;
     let report = export::export(&args.dir, &key, &args.out).or_usage()?;
     let exit = show_report(&report, Format::Text, trusted.as_deref())?;
-    println!("Copy in {0}. Check it anywhere: crossfade audit verify {0}/audit --key {0}/log.pub", args.out.display());
+    println!(
+        "Copy in {0}. Check it anywhere: crossfade audit verify {0}/audit --key {0}/log.pub",
+        args.out.display()
+    );
     Ok(exit)
 }

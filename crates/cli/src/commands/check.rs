@@ -40,7 +40,8 @@ pub(crate) fn run(args: &Check) -> Outcome {
             }
         }
     }
-    let worst = all.iter().filter(|looked| !looked.ok).map(|looked| looked.exit).max_by_key(|exit| *exit as u8);
+    let worst =
+        all.iter().filter(|looked| !looked.ok).map(|looked| looked.exit).max_by_key(|exit| *exit as u8);
     Ok(worst.unwrap_or(Exit::Passed))
 }
 
@@ -63,17 +64,25 @@ fn spec(site: &Site, path: &std::path::Path) -> Result<Looked, Failure> {
     for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
         if site.environment(id).is_none() {
             let known: Vec<&str> = site.environments.keys().map(|id| id.as_str()).collect();
-            let what = format!("{source}: {field}: `{id}` is not an environment of {}; use one of: {}", site.path.display(), known.join(", "));
+            let what = format!(
+                "{source}: {field}: `{id}` is not an environment of {}; use one of: {}",
+                site.path.display(),
+                known.join(", ")
+            );
             return Err(Failure::usage(anyhow::anyhow!(what)));
         }
     }
-    Ok(Looked::good("rollout", format!("{source} is valid: {} -> {}, {} steps", spec.from, spec.to, spec.steps.len())))
+    Ok(Looked::good(
+        "rollout",
+        format!("{source} is valid: {} -> {}, {} steps", spec.from, spec.to, spec.steps.len()),
+    ))
 }
 
 /// Keys, token and log: there, and readable by their owner alone.
 fn initialised(site: &Site) -> Vec<Looked> {
     if !site.key_file.exists() && !site.log_dir.exists() {
-        let next = format!("not initialised; run: crossfade init -c {} --active <environment>", site.path.display());
+        let next =
+            format!("not initialised; run: crossfade init -c {} --active <environment>", site.path.display());
         return vec![Looked::bad("log", next, Exit::Usage)];
     }
     let key = match crossfade_audit::keys::load(&site.key_file) {
@@ -107,6 +116,10 @@ async fn endpoints(site: &Site) -> Vec<Looked> {
 async fn endpoint(check: String, url: &str) -> Looked {
     match reach(url).await {
         Ok(()) => Looked::good(check, format!("{url} answers")),
-        Err(why) => Looked::bad(check, format!("{url} cannot be reached: {why}; start it, or correct the endpoint"), Exit::Unreachable),
+        Err(why) => Looked::bad(
+            check,
+            format!("{url} cannot be reached: {why}; start it, or correct the endpoint"),
+            Exit::Unreachable,
+        ),
     }
 }

@@ -16,7 +16,8 @@ pub(crate) fn run(args: &Drift) -> Outcome {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
                 .or_usage()?;
-            let spec = Spec::parse(&text, &path.display().to_string(), &lenient(path, &ui::variable)).or_usage()?;
+            let spec =
+                Spec::parse(&text, &path.display().to_string(), &lenient(path, &ui::variable)).or_usage()?;
             declarations(&spec.gates)
         }
     };

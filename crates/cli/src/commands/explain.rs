@@ -17,6 +17,8 @@ pub(crate) fn run(args: &Explain) -> Outcome {
             println!("{}", text.trim_end());
             Ok(Exit::Passed)
         }
-        None => Err(Failure::usage(anyhow::anyhow!("`{id}` is no finding's id; `crossfade explain` lists them"))),
+        None => {
+            Err(Failure::usage(anyhow::anyhow!("`{id}` is no finding's id; `crossfade explain` lists them")))
+        }
     }
 }

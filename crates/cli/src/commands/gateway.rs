@@ -30,10 +30,14 @@ fn status(args: &Status) -> Outcome {
     if let Some(horizon) = status.horizon {
         println!("horizon     {}", rfc3339::format(horizon));
     }
-    let control = status.control.trouble.as_deref().map_or_else(|| paint.good("in touch"), |why| paint.bad(why));
+    let control =
+        status.control.trouble.as_deref().map_or_else(|| paint.good("in touch"), |why| paint.bad(why));
     println!("control     {control}");
     if status.fenced {
-        println!("fence       {}", paint.bad("down: nothing goes to the candidate for the rest of this rollout"));
+        println!(
+            "fence       {}",
+            paint.bad("down: nothing goes to the candidate for the rest of this rollout")
+        );
     }
     for environment in &status.environments {
         let mark = if environment.reachable { paint.good("✔") } else { paint.bad("✘") };
@@ -42,7 +46,15 @@ fn status(args: &Status) -> Outcome {
     for row in &status.ledger {
         println!(
             "ledger      {} generation {}: received {} = delivered {} + rejected {} + returned {} + shed {} + indeterminate {} + queued {}",
-            row.environment, row.generation, row.received, row.delivered, row.rejected, row.returned, row.shed, row.indeterminate, row.queued
+            row.environment,
+            row.generation,
+            row.received,
+            row.delivered,
+            row.rejected,
+            row.returned,
+            row.shed,
+            row.indeterminate,
+            row.queued
         );
     }
     println!("balanced    {}", if status.balanced { paint.good("yes") } else { paint.bad("no") });
@@ -51,11 +63,16 @@ fn status(args: &Status) -> Outcome {
 
 fn fence(args: &Fence) -> Outcome {
     let client = client(&args.control)?;
-    let actor = if args.reason.is_empty() { "operator".to_owned() } else { format!("operator: {}", args.reason) };
+    let actor =
+        if args.reason.is_empty() { "operator".to_owned() } else { format!("operator: {}", args.reason) };
     let request = FenceRequest { actor, rollout: None };
     let fenced: Fenced = block_on(async { Ok(client.post("/v1/gateway/fence", &request).await?) })?;
     let paint = Paint::stdout();
     let when = if fenced.already { "was down already" } else { "is down" };
-    println!("{} the fence of {} {when}: nothing goes to the candidate for the rest of this rollout", paint.good("✔"), fenced.fence.rollout);
+    println!(
+        "{} the fence of {} {when}: nothing goes to the candidate for the rest of this rollout",
+        paint.good("✔"),
+        fenced.fence.rollout
+    );
     Ok(Exit::Passed)
 }

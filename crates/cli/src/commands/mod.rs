@@ -1,7 +1,6 @@
 //! One module for each command.
 
 mod audit;
-mod bench_gateway;
 mod check;
 mod demo;
 mod drift;
@@ -41,7 +40,6 @@ pub(crate) fn run(command: Command) -> Outcome {
             clap_complete::generate(args.shell, &mut Cli::command(), "crossfade", &mut std::io::stdout());
             Ok(Exit::Passed)
         }
-        Command::BenchGateway(args) => bench_gateway::run(&args),
     }
 }
 
@@ -65,7 +63,11 @@ fn client(args: &Control) -> Result<Client, Failure> {
 
 /// Runs a command's asynchronous part.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().or_unreachable()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .or_unreachable()?;
     runtime.block_on(work)
 }
 

@@ -1,2 +1,4 @@
 use crate::exit::Outcome;
-pub(crate) fn run(_: &crate::args::Probe) -> Outcome { Ok(crate::exit::Exit::NoVerdict) }
+pub(crate) fn run(_: &crate::args::Probe) -> Outcome {
+    Ok(crate::exit::Exit::NoVerdict)
+}

@@ -19,7 +19,9 @@ pub(crate) fn run(command: Rollout) -> Outcome {
         Rollout::Status(args) => status(&args),
         Rollout::Watch(args) => watch::run(&args),
         Rollout::List(args) => list(&args),
-        Rollout::Pause(named) => verb(&named, "pause", VerbRequest::default(), "paused: it stays in this step"),
+        Rollout::Pause(named) => {
+            verb(&named, "pause", VerbRequest::default(), "paused: it stays in this step")
+        }
         Rollout::Resume(named) => verb(&named, "resume", VerbRequest::default(), "goes on"),
         Rollout::Promote(args) => {
             let request = VerbRequest { reason: None, full: args.full };
@@ -63,7 +65,11 @@ fn start(args: &args::Start) -> Outcome {
     let file: PlanFile = serde_json::from_str(&text)
         .map_err(|error| {
             let path = args.plan.display();
-            anyhow::anyhow!("{path}:{}:{}: no plan: {error}; write one with `crossfade rollout plan SPEC --out {path}`", error.line(), error.column())
+            anyhow::anyhow!(
+                "{path}:{}:{}: no plan: {error}; write one with `crossfade rollout plan SPEC --out {path}`",
+                error.line(),
+                error.column()
+            )
         })
         .or_usage()?;
     let client = client(&args.control)?;
@@ -86,7 +92,9 @@ fn list(args: &args::Status) -> Outcome {
     let client = client(&args.control)?;
     let status: Status = block_on(async { Ok(client.get("/v1/status").await?) })?;
     match args.output {
-        Format::Json => print_json(&serde_json::json!({ "schema_version": 1, "running": status.rollout, "past": status.past }))?,
+        Format::Json => print_json(
+            &serde_json::json!({ "schema_version": 1, "running": status.rollout, "past": status.past }),
+        )?,
         Format::Text => print!("{}", show::list(&status)),
     }
     Ok(Exit::Passed)
@@ -95,7 +103,8 @@ fn list(args: &args::Status) -> Outcome {
 fn verb(named: &Named, verb: &str, request: VerbRequest, done: &str) -> Outcome {
     let client = client(&named.control)?;
     let name = named.name.as_deref().unwrap_or("current");
-    let valid = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    let valid =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
     if !valid {
         return Err(Failure::usage(anyhow::anyhow!("`{name}` names no rollout")));
     }

@@ -13,7 +13,9 @@ pub(crate) fn run(args: &Serve) -> Outcome {
     let site = site(&args.site)?;
     if !site.key_file.exists() {
         let config = args.site.config.display();
-        let what = format!("{config}: this site has no keys yet; run: crossfade init -c {config} --active <environment>");
+        let what = format!(
+            "{config}: this site has no keys yet; run: crossfade init -c {config} --active <environment>"
+        );
         return Err(Failure::usage(anyhow::anyhow!(what)));
     }
     block_on(serve(site))
@@ -49,7 +51,9 @@ async fn serve(site: Site) -> Outcome {
 }
 
 fn cut_short() -> Failure {
-    Failure::refused(anyhow::anyhow!("ended by a second signal: what was queued is not delivered, and the log will say so"))
+    Failure::refused(anyhow::anyhow!(
+        "ended by a second signal: what was queued is not delivered, and the log will say so"
+    ))
 }
 
 fn announce(running: &Running) {
@@ -65,5 +69,9 @@ fn announce(running: &Running) {
     if let Some(address) = status.http {
         eprintln!("{} OTLP/HTTP on http://{address}", paint.good("✔"));
     }
-    eprintln!("{} control, /healthz, /readyz and /metrics on http://{}", paint.good("✔"), running.control.address());
+    eprintln!(
+        "{} control, /healthz, /readyz and /metrics on http://{}",
+        paint.good("✔"),
+        running.control.address()
+    );
 }

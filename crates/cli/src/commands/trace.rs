@@ -16,9 +16,9 @@ pub(crate) fn run(command: &Trace) -> Outcome {
 fn locate(args: &Locate) -> Outcome {
     let mut path = format!("/v1/locate?trace={}", args.trace_id);
     if let Some(start) = &args.start {
-        let start: jiff::Timestamp = start
-            .parse()
-            .map_err(|error| Failure::usage(anyhow::anyhow!("--start: {error}; write it like 2026-11-21T10:00:00Z")))?;
+        let start: jiff::Timestamp = start.parse().map_err(|error| {
+            Failure::usage(anyhow::anyhow!("--start: {error}; write it like 2026-11-21T10:00:00Z"))
+        })?;
         let nanos = u64::try_from(start.as_nanosecond())
             .map_err(|_| Failure::usage(anyhow::anyhow!("--start: lies before 1970")))?;
         path.push_str(&format!("&start={nanos}"));
@@ -30,7 +30,11 @@ fn locate(args: &Locate) -> Outcome {
         return Ok(Exit::Passed);
     }
     println!("trace    {}", found.trace);
-    println!("start    {}{}", rfc3339::format(found.start), if args.start.is_none() { "  (now, since --start is left out)" } else { "" });
+    println!(
+        "start    {}{}",
+        rfc3339::format(found.start),
+        if args.start.is_none() { "  (now, since --start is left out)" } else { "" }
+    );
     println!("owner    {}  {}", found.owner, found.why);
     if let Some(or) = &found.or {
         println!("or       {or}  its recorded start is within skew of that cut");

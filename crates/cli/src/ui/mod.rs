@@ -68,9 +68,14 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Logs go to stderr; `CROSSFADE_LOG` sets what is logged, as `RUST_LOG` does elsewhere.
-pub(crate) fn logging() {
-    let wanted = variable("CROSSFADE_LOG").unwrap_or_else(|| "warn,crossfade=info".to_owned());
+/// What a command logs by itself.
+pub(crate) const USUAL: &str = "warn";
+/// A command that makes things fail on purpose says itself what happens.
+pub(crate) const QUIET: &str = "off";
+
+/// Logs go to stderr; `CROSSFADE_LOG` sets what is logged instead of `usual`, as `RUST_LOG` does elsewhere.
+pub(crate) fn logging(usual: &str) {
+    let wanted = variable("CROSSFADE_LOG").unwrap_or_else(|| usual.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(wanted).unwrap_or_default();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)

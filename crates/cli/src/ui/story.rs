@@ -54,8 +54,12 @@ impl Narrator {
     fn words(&self, event: &Event) -> Option<(UnixNanos, Tone, String, String)> {
         use Tone::{Bad, Good, Note};
         let line = |at: &UnixNanos, tone, head: &str, text: String| Some((*at, tone, head.to_owned(), text));
-        let to = || self.outline.as_ref().map_or_else(|| "the candidate".to_owned(), |outline| outline.to.to_string());
-        let from = || self.outline.as_ref().map_or_else(|| "the active".to_owned(), |outline| outline.from.to_string());
+        let to = || {
+            self.outline.as_ref().map_or_else(|| "the candidate".to_owned(), |outline| outline.to.to_string())
+        };
+        let from = || {
+            self.outline.as_ref().map_or_else(|| "the active".to_owned(), |outline| outline.from.to_string())
+        };
         match event {
             Event::RolloutDrafted { rollout, outline, at, .. } => {
                 line(at, Note, "planned", format!("{rollout}  {} -> {}", outline.from, outline.to))
@@ -77,15 +81,23 @@ impl Narrator {
             Event::VerdictReached { outcome: Outcome::Fail, why, at, .. } => {
                 line(at, Bad, &format!("{} fails", to()), why.clone())
             }
-            Event::VerdictReached { outcome: Outcome::NoVerdict, why, at, .. } => line(at, Bad, "no verdict", why.clone()),
+            Event::VerdictReached { outcome: Outcome::NoVerdict, why, at, .. } => {
+                line(at, Bad, "no verdict", why.clone())
+            }
             Event::Paused { at, .. } => line(at, Note, "paused", "it stays in this step".to_owned()),
             Event::Resumed { at, .. } => line(at, Note, "resumed", String::new()),
             Event::Fenced { gateway, at, .. } => line(at, Bad, "fenced", format!("by {gateway}")),
-            Event::RollbackStarted { at, .. } => line(at, Bad, "rolling back", format!("everything goes to {}", from())),
+            Event::RollbackStarted { at, .. } => {
+                line(at, Bad, "rolling back", format!("everything goes to {}", from()))
+            }
             Event::RolledBack { at, .. } => line(at, Good, "rolled back", format!("{} is whole", from())),
-            Event::Promoted { at, .. } => line(at, Good, "promoted", format!("{} answers, {} gets a copy", to(), from())),
+            Event::Promoted { at, .. } => {
+                line(at, Good, "promoted", format!("{} answers, {} gets a copy", to(), from()))
+            }
             Event::Finalized { active, at, .. } => line(at, Good, "finalized", format!("{active} is active")),
-            Event::AbortStarted { at, .. } => line(at, Bad, "aborting", "before anything was shifted".to_owned()),
+            Event::AbortStarted { at, .. } => {
+                line(at, Bad, "aborting", "before anything was shifted".to_owned())
+            }
             Event::Aborted { at, .. } => line(at, Bad, "aborted", "no traffic had moved".to_owned()),
             Event::AlertRaised { alert, detail, at } => line(at, Bad, &format!("{alert:?}"), detail.clone()),
             Event::AlertCleared { alert, at } => line(at, Good, &format!("{alert:?}"), "is over".to_owned()),
@@ -95,7 +107,12 @@ impl Narrator {
             }
             Event::LedgerGapDeclared { gateway, from, until, at, .. } => {
                 let gap = until.since(*from).unwrap_or_default();
-                line(at, Note, "gap declared", format!("{gateway} ended without closing accounts: {} are unknown", seconds(gap)))
+                line(
+                    at,
+                    Note,
+                    "gap declared",
+                    format!("{gateway} ended without closing accounts: {} are unknown", seconds(gap)),
+                )
             }
             _ => None,
         }
@@ -104,10 +121,16 @@ impl Narrator {
     fn step(&self, index: u32, to: &str, from: &str) -> Option<(String, String)> {
         let step = self.outline.as_ref()?.steps.get(index as usize)?;
         Some(match step {
-            Step::Mirror { percent, .. } => (format!("mirror {percent}"), format!("{to} is watched, owns nothing")),
-            Step::Weight { percent, .. } => (format!("weight {percent}"), format!("{to} owns its share of whole traces")),
+            Step::Mirror { percent, .. } => {
+                (format!("mirror {percent}"), format!("{to} is watched, owns nothing"))
+            }
+            Step::Weight { percent, .. } => {
+                (format!("weight {percent}"), format!("{to} owns its share of whole traces"))
+            }
             Step::Pause { .. } => ("pause".to_owned(), "traffic stays as it is".to_owned()),
-            Step::Bake { mirror_back: true, .. } => ("bake".to_owned(), format!("{from} still receives everything")),
+            Step::Bake { mirror_back: true, .. } => {
+                ("bake".to_owned(), format!("{from} still receives everything"))
+            }
             Step::Bake { .. } => ("bake".to_owned(), format!("{from} receives nothing new")),
             Step::Promote {} | Step::Finalize {} => return None,
         })
@@ -123,7 +146,9 @@ impl Line {
             Tone::Bad => paint.bad("✘"),
             Tone::Note => paint.dim("·"),
         };
-        format!("{:>2}:{:02} {mark} {:<13} {}", since / 60, since % 60, self.head, self.text).trim_end().to_owned()
+        format!("{:>2}:{:02} {mark} {:<13} {}", since / 60, since % 60, self.head, self.text)
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -142,7 +167,9 @@ pub(crate) fn step_name(step: &Step) -> String {
 /// A step's time, if it has one.
 pub(crate) fn step_time(step: &Step) -> Option<Duration> {
     match step {
-        Step::Mirror { duration, .. } | Step::Weight { duration, .. } | Step::Bake { duration, .. } => Some(duration.0),
+        Step::Mirror { duration, .. } | Step::Weight { duration, .. } | Step::Bake { duration, .. } => {
+            Some(duration.0)
+        }
         Step::Pause { duration } => duration.map(|duration| duration.0),
         Step::Promote {} | Step::Finalize {} => None,
     }
@@ -165,14 +192,21 @@ mod tests {
 
     #[test]
     fn times_are_short() {
-        for (millis, text) in [(0, "0 ms"), (850, "850 ms"), (12_400, "12 s"), (200_000, "3m20s"), (3_720_000, "1h02m")] {
+        for (millis, text) in
+            [(0, "0 ms"), (850, "850 ms"), (12_400, "12 s"), (200_000, "3m20s"), (3_720_000, "1h02m")]
+        {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
     }
 
     #[test]
     fn a_line_counts_from_the_beginning() {
-        let line = Line { at: UnixNanos(75_000_000_000), tone: Tone::Good, head: "weight 5 %".into(), text: "x".into() };
+        let line = Line {
+            at: UnixNanos(75_000_000_000),
+            tone: Tone::Good,
+            head: "weight 5 %".into(),
+            text: "x".into(),
+        };
         assert_eq!(line.text(UnixNanos(5_000_000_000), Paint::plain()), " 1:10 ✔ weight 5 %    x");
     }
 }

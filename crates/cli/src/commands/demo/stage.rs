@@ -38,7 +38,8 @@ pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -
     let traffic = start_traffic(scenario, &running)?;
 
     let told = tokio::time::timeout(STORY_MAX, follow(scenario, dir, &client, &green, teller)).await;
-    let rollout = told.map_err(|_| Failure::refused(anyhow::anyhow!("the story did not end within 90 s")))??;
+    let rollout =
+        told.map_err(|_| Failure::refused(anyhow::anyhow!("the story did not end within 90 s")))??;
     teller.settling();
     let record = traffic.stop().await;
     running.stop().await;
@@ -47,7 +48,11 @@ pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -
     let facts = RolloutFacts::from_log(&rollout, &entries)
         .ok_or_else(|| Failure::refused(anyhow::anyhow!("the rollout never named a candidate")))?;
     let found = measure(&record, &facts, &blue.store(), &green.store());
-    let log = LogFacts { entries: entries.len() as u64, verified: verified(&log_dir)?, dir: log_dir.display().to_string() };
+    let log = LogFacts {
+        entries: entries.len() as u64,
+        verified: verified(&log_dir)?,
+        dir: log_dir.display().to_string(),
+    };
     Ok(Summary::new(scenario.name, &found, &facts, &green.observed(), log))
 }
 
@@ -72,7 +77,8 @@ fn replace(dir: &Path) -> Result<(), Failure> {
     if dir.exists() {
         let is_empty = std::fs::read_dir(dir).or_usage()?.next().is_none();
         if !is_empty && !dir.join(ROLLOUT_PATH).is_file() {
-            let what = format!("{} is not an earlier demo's folder; choose another with --dir", dir.display());
+            let what =
+                format!("{} is not an earlier demo's folder; choose another with --dir", dir.display());
             return Err(Failure::usage(anyhow::anyhow!(what)));
         }
         std::fs::remove_dir_all(dir).or_usage()?;
@@ -105,7 +111,9 @@ async fn follow(
             let entry = entry_of(value)?;
             teller.event(scenario, &entry);
             if let (Event::CutCommitted { schedule, .. }, Some(fault)) = (&entry.event, &scenario.fault) {
-                cut = cut.or_else(|| schedule.cuts().last().filter(|cut| fault.follows(cut)).map(|cut| (*cut, fault)));
+                cut = cut.or_else(|| {
+                    schedule.cuts().last().filter(|cut| fault.follows(cut)).map(|cut| (*cut, fault))
+                });
             }
         }
         from = asking.next;
@@ -117,7 +125,8 @@ async fn follow(
         }
         let status: Status = client.get("/v1/status").await?;
         teller.status(&status);
-        if status.rollout.as_ref().is_some_and(|rollout| rollout.phase.is_final()) && from >= status.log.size {
+        if status.rollout.as_ref().is_some_and(|rollout| rollout.phase.is_final()) && from >= status.log.size
+        {
             return Ok(rollout);
         }
     }

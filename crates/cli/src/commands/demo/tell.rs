@@ -62,17 +62,29 @@ impl Teller {
         }
         let waiting = status.waiting.first().map_or("", String::as_str);
         let (mut blue, mut green) = (0, 0);
-        for row in status.gateways.iter().filter_map(|gateway| gateway.report.as_ref()).flat_map(|report| &report.ledger) {
+        for row in status
+            .gateways
+            .iter()
+            .filter_map(|gateway| gateway.report.as_ref())
+            .flat_map(|report| &report.ledger)
+        {
             let sum = if row.environment.as_str() == "blue" { &mut blue } else { &mut green };
             *sum += row.delivered;
         }
-        let text = format!("        spans delivered: blue {blue}, green {green}\n        {}", self.paint.dim(waiting));
+        let text = format!(
+            "        spans delivered: blue {blue}, green {green}\n        {}",
+            self.paint.dim(waiting)
+        );
         self.block.draw(&text);
     }
 
     pub(super) fn settling(&mut self) {
         if self.draw {
-            self.block.draw(&self.paint.dim("        the last traces come in, then both stores are compared with what was sent"));
+            self.block.draw(
+                &self
+                    .paint
+                    .dim("        the last traces come in, then both stores are compared with what was sent"),
+            );
         }
     }
 
@@ -82,7 +94,10 @@ impl Teller {
             println!("{}", serde_json::to_string(summary).expect("a summary holds nothing that JSON cannot"));
         } else {
             print!("{}", self.words(summary));
-            println!("Try to cheat: change a byte below {0}, then\n  crossfade audit verify {0}", summary.log_dir);
+            println!(
+                "Try to cheat: change a byte below {0}, then\n  crossfade audit verify {0}",
+                summary.log_dir
+            );
         }
         for flaw in flaws {
             eprintln!("{} {}: {flaw}", self.paint.bad("✘"), scenario.name);
@@ -93,22 +108,38 @@ impl Teller {
         use std::fmt::Write as _;
         let mut text = String::new();
         let whole = |torn: u64| {
-            let share = 100.0 * (summary.traces - torn.min(summary.traces)) as f64 / summary.traces.max(1) as f64;
+            let share =
+                100.0 * (summary.traces - torn.min(summary.traces)) as f64 / summary.traces.max(1) as f64;
             format!("{share:.1} %")
         };
         let _ = writeln!(text, "\n The same traffic        per-request split   crossfade");
-        let _ = writeln!(text, " torn traces             {:>17}   {:>9}", summary.torn_by_request_split, summary.torn);
-        let _ = writeln!(text, " traces whole            {:>17}   {:>9}", whole(summary.torn_by_request_split), whole(summary.torn));
+        let _ = writeln!(
+            text,
+            " torn traces             {:>17}   {:>9}",
+            summary.torn_by_request_split, summary.torn
+        );
+        let _ = writeln!(
+            text,
+            " traces whole            {:>17}   {:>9}",
+            whole(summary.torn_by_request_split),
+            whole(summary.torn)
+        );
         let _ = writeln!(text, " spans lost              {:>17}   {:>9}", "", summary.spans_lost);
         let _ = writeln!(
             text,
             "\n {} traces, {} spans; {} traces were under way at a cut; green owned {}",
             summary.traces, summary.spans_sent, summary.straddling, summary.green_owned
         );
-        if let (Some(Outcome::RolledBack), Some(detect), Some(fence)) = (summary.outcome, summary.detect_ms, summary.fence_ms) {
-            let _ = writeln!(text, " found {detect} ms after the first refusal; last byte to green {fence} ms after the verdict");
+        if let (Some(Outcome::RolledBack), Some(detect), Some(fence)) =
+            (summary.outcome, summary.detect_ms, summary.fence_ms)
+        {
+            let _ = writeln!(
+                text,
+                " found {detect} ms after the first refusal; last byte to green {fence} ms after the verdict"
+            );
         }
-        let verified = if summary.log_verified { self.paint.good("verified") } else { self.paint.bad("NOT VERIFIED") };
+        let verified =
+            if summary.log_verified { self.paint.good("verified") } else { self.paint.bad("NOT VERIFIED") };
         let _ = writeln!(text, "\nRecord: {} entries, {verified}.", summary.log_entries);
         text
     }

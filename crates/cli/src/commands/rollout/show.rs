@@ -18,7 +18,14 @@ use crate::ui::story::{seconds, step_name, step_time};
 pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String {
     let outline = &file.plan.outline;
     let mut text = String::new();
-    let _ = writeln!(text, "{}  {} -> {}   plan {}", paint.bold(&outline.rollout.to_string()), outline.from, outline.to, short(&file.digest.to_string()));
+    let _ = writeln!(
+        text,
+        "{}  {} -> {}   plan {}",
+        paint.bold(&outline.rollout.to_string()),
+        outline.from,
+        outline.to,
+        short(&file.digest.to_string())
+    );
     let _ = writeln!(text, "Gates, tried as advice");
     for advice in &file.advice {
         let _ = writeln!(text, "  {} {:<13} {}", mark(advice.outcome, paint), advice.gate, advice.summary);
@@ -46,7 +53,9 @@ pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String 
     let _ = writeln!(text, "Touches   gateway routing only");
     let next = match (readiness(file), out) {
         (Exit::Passed, Some(out)) => format!("Ready. Next: crossfade rollout start {}", out.display()),
-        (Exit::Passed, None) => "Ready. Write it down with --out plan.json, then: crossfade rollout start plan.json".to_owned(),
+        (Exit::Passed, None) => {
+            "Ready. Write it down with --out plan.json, then: crossfade rollout start plan.json".to_owned()
+        }
         _ => "Not ready: mend what is marked, and plan again.".to_owned(),
     };
     let _ = writeln!(text, "{next}");
@@ -95,13 +104,28 @@ fn rollout(text: &mut String, status: &Status, rollout: &Rollout, paint: Paint) 
     let age = seconds(until.since(rollout.began).unwrap_or_default());
     let phase = rollout.phase.to_string().to_uppercase();
     let generation = status.generation.map(|generation| generation.to_string()).unwrap_or_default();
-    let _ = writeln!(text, "{}  {} -> {}   {phase}  generation {generation}  {age}", paint.bold(rollout.id.as_str()), outline.from, outline.to);
-    let marks: Vec<String> = outline.steps.iter().enumerate().map(|(index, step)| step_mark(rollout, index, &step_name(step), paint)).collect();
+    let _ = writeln!(
+        text,
+        "{}  {} -> {}   {phase}  generation {generation}  {age}",
+        paint.bold(rollout.id.as_str()),
+        outline.from,
+        outline.to
+    );
+    let marks: Vec<String> = outline
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| step_mark(rollout, index, &step_name(step), paint))
+        .collect();
     let _ = writeln!(text, "{}", marks.join("  "));
     let _ = writeln!(text, "             {:>10} {:>10}", outline.from.as_str(), outline.to.as_str());
     let from = Totals::of(&status.gateways, &outline.from);
     let to = Totals::of(&status.gateways, &outline.to);
-    let _ = writeln!(text, "spans        {:>10} {:>10}   delivered since each gateway's boot", from.delivered, to.delivered);
+    let _ = writeln!(
+        text,
+        "spans        {:>10} {:>10}   delivered since each gateway's boot",
+        from.delivered, to.delivered
+    );
     let _ = writeln!(text, "queued       {:>10} {:>10}", from.queued, to.queued);
     let _ = writeln!(text, "shed         {:>10} {:>10}", from.shed, to.shed);
     let _ = writeln!(text, "ledger       {:>10} {:>10}", from.balance(), to.balance());
@@ -128,11 +152,25 @@ fn step_mark(rollout: &Rollout, index: usize, name: &str, paint: Paint) -> Strin
 pub(super) fn list(status: &Status) -> String {
     let mut text = String::new();
     if let Some(rollout) = status.rollout.as_ref().filter(|rollout| !rollout.phase.is_final()) {
-        let _ = writeln!(text, "{:<24} {:<14} {} -> {}", rollout.id, rollout.phase.to_string(), rollout.outline.from, rollout.outline.to);
+        let _ = writeln!(
+            text,
+            "{:<24} {:<14} {} -> {}",
+            rollout.id,
+            rollout.phase.to_string(),
+            rollout.outline.from,
+            rollout.outline.to
+        );
     }
     for past in status.past.iter().rev() {
         let took = seconds(past.ended.since(past.began).unwrap_or_default());
-        let _ = writeln!(text, "{:<24} {:<14} {} -> {}   took {took}", past.rollout, past.phase.to_string(), past.from, past.to);
+        let _ = writeln!(
+            text,
+            "{:<24} {:<14} {} -> {}   took {took}",
+            past.rollout,
+            past.phase.to_string(),
+            past.from,
+            past.to
+        );
     }
     if text.is_empty() {
         text.push_str("no rollout is on record\n");
@@ -164,7 +202,8 @@ struct Totals {
 impl Totals {
     fn of(gateways: &[GatewayStatus], environment: &EnvironmentId) -> Totals {
         let mut totals = Totals::default();
-        let rows = gateways.iter().filter_map(|gateway| gateway.report.as_ref()).flat_map(|report| &report.ledger);
+        let rows =
+            gateways.iter().filter_map(|gateway| gateway.report.as_ref()).flat_map(|report| &report.ledger);
         for row in rows.filter(|row: &&LedgerRow| row.environment == *environment) {
             totals.delivered += row.delivered;
             totals.queued += row.queued;

@@ -49,7 +49,14 @@ struct Watcher {
 impl Watcher {
     fn new(client: Client, json: bool) -> Watcher {
         let draw = !json && ui::can_draw();
-        Watcher { client, json, draw, block: Block::default(), narrator: Narrator::default(), paint: Paint::stdout() }
+        Watcher {
+            client,
+            json,
+            draw,
+            block: Block::default(),
+            narrator: Narrator::default(),
+            paint: Paint::stdout(),
+        }
     }
 
     async fn follow(mut self) -> Outcome {
@@ -105,7 +112,8 @@ impl Watcher {
 /// An entry and its number, as the API gives them.
 fn entry_of(value: &serde_json::Value) -> Result<(u64, Entry), Failure> {
     let mut value = value.clone();
-    let index = value.as_object_mut().and_then(|object| object.remove("index")).and_then(|index| index.as_u64());
+    let index =
+        value.as_object_mut().and_then(|object| object.remove("index")).and_then(|index| index.as_u64());
     let entry = serde_json::from_value(value).or_unreachable()?;
     Ok((index.unwrap_or_default(), entry))
 }
