@@ -6,6 +6,7 @@
 
 use crate::peers::{self, CARGO_FUZZ};
 use crate::shell::{capture, cargo, root, run as run_command, say, stage, target, variable};
+use crate::suite::Tally;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::process::Command;
@@ -20,31 +21,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let tally = run_targets(&args.targets, args.seconds)?;
-    println!("{} passed, {} failed", tally.0, tally.1);
-    if tally.1 > 0 {
-        bail!("fuzzing found something");
-    }
-    Ok(())
+    run_targets(&args.targets, args.seconds)?.close()
 }
 
-/// Runs the named targets, or all, each for so long, whatever the others find: how many passed, how many failed.
-pub(crate) fn run_targets(names: &[String], seconds: u32) -> Result<(usize, usize)> {
+/// Runs the named targets, or all, each for so long, whatever the others find.
+pub(crate) fn run_targets(names: &[String], seconds: u32) -> Result<Tally> {
     peers::ensure(&[&CARGO_FUZZ])?;
     let targets = capture(cargo_fuzz()?.arg("list"))?;
     let targets: Vec<&str> = targets.lines().collect();
     if let Some(unknown) = names.iter().find(|name| !targets.contains(&name.as_str())) {
         bail!("there is no fuzz target `{unknown}`; there are {}", targets.join(", "));
     }
-    let mut tally = (0, 0);
+    let mut tally = Tally::default();
     for name in targets.iter().filter(|name| names.is_empty() || names.iter().any(|wanted| wanted == *name)) {
         let outcome = stage(&format!("fuzz {name} for {seconds} s"), || run_target(name, seconds));
-        match outcome {
-            Ok(()) => tally.0 += 1,
-            Err(error) => {
-                println!("test fuzz::{name} ... FAILED\n{error:#}\nthe input lies in fuzz/artifacts/{name}/");
-                tally.1 += 1;
-            }
+        tally.count(outcome.is_ok());
+        if let Err(error) = outcome {
+            println!("test fuzz::{name} ... FAILED\n{error:#}\nthe input lies in fuzz/artifacts/{name}/");
         }
     }
     Ok(tally)

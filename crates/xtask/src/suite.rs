@@ -1,17 +1,20 @@
 //! `cargo xtask test`: everything, and a closing summary. A failing part does not keep the others from running, so that
 //! one run tells all that is wrong.
 
-use crate::e2e;
 use crate::peers::{self, TESTS};
 use crate::shell::{cargo, say, seconds, stage};
+use crate::{e2e, fuzz};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+/// For each target: enough to see that it builds, runs and finds nothing at once.
+const FUZZ_SECONDS: u32 = 5;
+
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out the end-to-end part, and what only it needs
+    /// Leave out the end-to-end and fuzzing parts, and what only they need
     #[arg(long)]
     fast: bool,
 }
@@ -24,24 +27,61 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let tests = stage("cargo test --workspace", || {
         cargo_test(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]))
     })?;
-    let cases =
-        if args.fast { e2e::Tally::default() } else { stage("end to end", || e2e::run_cases(&[], 1))? };
+    let (mut passed, mut failed) = (tests.passed, tests.failed);
+    let mut rest = Vec::new();
+    if !args.fast {
+        let cases = stage("end to end", || e2e::run_cases(&[], 1))?;
+        let targets = stage("fuzz, a smoke run", || fuzz::run_targets(&[], FUZZ_SECONDS))?;
+        rest = vec![("end to end", cases), ("fuzz", targets)];
+    }
     say("");
     for name in &tests.failed_names {
         println!("failed: {name}");
     }
-    println!("tests       {} passed, {} failed, {} ignored", tests.passed, tests.failed, tests.ignored);
-    match args.fast {
-        true => println!("end to end  left out by --fast"),
-        false => println!("end to end  {} passed, {} failed", cases.passed, cases.failed),
+    println!("{:<12}{passed} passed, {failed} failed, {} ignored", "tests", tests.ignored);
+    for (name, tally) in rest {
+        println!("{name:<12}{tally}");
+        passed += tally.passed;
+        failed += tally.failed;
     }
-    println!("time        {}", seconds(start.elapsed()));
-    let failed = tests.failed + cases.failed;
-    println!("{} passed, {failed} failed", tests.passed + cases.passed);
+    if args.fast {
+        println!("end to end and fuzz were left out by --fast");
+    }
+    println!("{:<12}{}", "time", seconds(start.elapsed()));
+    println!("{}", Tally { passed, failed });
     if failed > 0 || tests.broken {
         bail!("the tests failed");
     }
     Ok(())
+}
+
+/// What a part of the tests came to. Shown as other test runners close.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: usize,
+    pub(crate) failed: usize,
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, passed: bool) {
+        self.passed += usize::from(passed);
+        self.failed += usize::from(!passed);
+    }
+
+    /// Closes a chore of its own: says the counts, and any failure is its failure.
+    pub(crate) fn close(self) -> Result<()> {
+        println!("{self}");
+        match self.failed {
+            0 => Ok(()),
+            failed => bail!("{failed} of {} failed", failed + self.passed),
+        }
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} passed, {} failed", self.passed, self.failed)
+    }
 }
 
 /// What `cargo test` came to, over all its programs.

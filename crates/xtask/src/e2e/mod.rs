@@ -20,7 +20,8 @@ mod whole;
 use crate::peers::{self, TESTS};
 use crate::rig::process;
 use crate::shell::{say, seconds, target};
-use anyhow::{Context, Result, bail};
+use crate::suite::Tally;
+use anyhow::{Context, Result};
 use cases::CASES;
 use std::fs;
 use std::path::Path;
@@ -36,13 +37,6 @@ pub(crate) struct Args {
     times: u32,
 }
 
-/// What a whole run came to.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Tally {
-    pub(crate) passed: usize,
-    pub(crate) failed: usize,
-}
-
 /// One case: its name, what it shows, and how.
 pub(crate) struct Case {
     name: &'static str,
@@ -51,12 +45,7 @@ pub(crate) struct Case {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let tally = run_cases(&args.cases, args.times)?;
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    if tally.failed > 0 {
-        bail!("{} of {} end-to-end runs failed", tally.failed, tally.failed + tally.passed);
-    }
-    Ok(())
+    run_cases(&args.cases, args.times)?.close()
 }
 
 /// Runs the named cases, or all, each so many times, whatever the others do.
@@ -67,10 +56,8 @@ pub(crate) fn run_cases(names: &[String], times: u32) -> Result<Tally> {
     for round in 1..=times {
         for case in CASES.iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name))
         {
-            match run_case(case, &work.join(format!("{}-{round}", case.name))) {
-                Ok(()) => tally.passed += 1,
-                Err(_) => tally.failed += 1,
-            }
+            let outcome = run_case(case, &work.join(format!("{}-{round}", case.name)));
+            tally.count(outcome.is_ok());
         }
     }
     Ok(tally)

@@ -8,7 +8,7 @@
 mod recipes;
 
 pub(crate) use recipes::{
-    BENCH, CARGO_FUZZ, COLLECTOR, ENVOY, JAEGER, NGINX, NODE, PYTHON, TELEMETRYGEN, TESTS,
+    CARGO_FUZZ, COLLECTOR, ENVOY, JAEGER, NGINX, NODE, OTHERS, PYTHON, TELEMETRYGEN, TESTS,
 };
 
 use crate::shell;
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.names.is_empty() {
         return ensure(&TESTS);
     }
-    let known: Vec<&Peer> = TESTS.iter().chain(&BENCH).copied().collect();
+    let known: Vec<&Peer> = TESTS.iter().chain(&OTHERS).copied().collect();
     for name in &args.names {
         let Some(peer) = known.iter().find(|peer| peer.name == name) else {
             let names: Vec<_> = known.iter().map(|peer| peer.name).collect();
@@ -106,7 +106,7 @@ pub(crate) fn ensure(peers: &[&Peer]) -> Result<()> {
 
 fn list() -> Result<()> {
     println!("cache {}", cache()?.display());
-    for peer in TESTS.iter().chain(&BENCH) {
+    for peer in TESTS.iter().chain(&OTHERS) {
         let state = if peer.dir()?.exists() { "installed" } else { "missing" };
         println!("{:<14} {:<12} {state:<10} {}", peer.name, peer.version, peer.purpose);
     }
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn every_peer_shapes_its_entry_by_files_that_exist() {
-        for peer in TESTS.iter().chain(&BENCH) {
+        for peer in TESTS.iter().chain(&OTHERS) {
             peer.dir().unwrap();
         }
     }

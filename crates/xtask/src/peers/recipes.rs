@@ -9,8 +9,8 @@ use std::process::Command;
 
 /// What `cargo xtask e2e` needs.
 pub(crate) const TESTS: [&Peer; 5] = [&COLLECTOR, &JAEGER, &TELEMETRYGEN, &PYTHON, &NODE];
-/// What only `cargo xtask bench` and `cargo xtask fuzz` need, besides the Collector.
-pub(crate) const BENCH: [&Peer; 3] = [&NGINX, &ENVOY, &CARGO_FUZZ];
+/// What only `cargo xtask bench` needs, and fuzzing.
+pub(crate) const OTHERS: [&Peer; 3] = [&NGINX, &ENVOY, &CARGO_FUZZ];
 
 pub(crate) static COLLECTOR: Peer = Peer {
     name: "collector",

@@ -5,7 +5,7 @@
 //! found that way (a local module called like an imported one), too little may not.
 
 use super::modules::only_for_tests;
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use std::collections::BTreeMap;
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
@@ -67,8 +67,8 @@ impl<'ast> Visit<'ast> for Imports {
     }
 
     fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
-        let name = item.ident.to_string();
-        let local = item.rename.as_ref().map_or_else(|| name.clone(), |(_, rename)| rename.to_string());
+        let name = word(&item.ident);
+        let local = item.rename.as_ref().map_or_else(|| name.clone(), |(_, rename)| word(rename));
         self.add(local, name, item.span().start().line, How::Imported);
     }
 }
@@ -78,15 +78,15 @@ impl Imports {
         let line = tree.span().start().line;
         match tree {
             UseTree::Path(path) => {
-                prefix.push(path.ident.to_string());
+                prefix.push(word(&path.ident));
                 self.tree(&path.tree, prefix, how);
                 prefix.pop();
             }
             UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(tree, prefix, how)),
             UseTree::Glob(_) => self.found.push(Named { path: prefix.join("::"), line, how: How::Glob }),
-            UseTree::Name(name) => self.leaf(&name.ident.to_string(), None, prefix, line, how),
+            UseTree::Name(name) => self.leaf(&word(&name.ident), None, prefix, line, how),
             UseTree::Rename(both) => {
-                self.leaf(&both.ident.to_string(), Some(both.rename.to_string()), prefix, line, how);
+                self.leaf(&word(&both.ident), Some(word(&both.rename)), prefix, line, how);
             }
         }
     }
@@ -122,14 +122,14 @@ impl<'ast> Visit<'ast> for Names<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast Path) {
-        let segments: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        let segments: Vec<_> = path.segments.iter().map(|segment| word(&segment.ident)).collect();
         self.name(&segments.join("::"), path.span().start().line, How::Used);
         visit::visit_path(self, path);
     }
 
     fn visit_macro(&mut self, call: &'ast Macro) {
         if let Some(last) = call.path.segments.last() {
-            self.name(&last.ident.to_string(), call.span().start().line, How::Called);
+            self.name(&word(&last.ident), call.span().start().line, How::Called);
         }
         self.tokens(call.tokens.clone());
         visit::visit_macro(self, call);
@@ -154,7 +154,7 @@ impl Names<'_> {
                         self.flush(&mut path, line);
                         line = ident.span().start().line;
                     }
-                    path.push(ident.to_string());
+                    path.push(word(&ident));
                     colons = 0;
                 }
                 TokenTree::Punct(mark) if mark.as_char() == ':' => colons += 1,
@@ -187,6 +187,12 @@ impl Names<'_> {
             path.clear();
         }
     }
+}
+
+/// `r#std` is `std`.
+fn word(ident: &Ident) -> String {
+    let text = ident.to_string();
+    text.strip_prefix("r#").map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// A path with its first word replaced by what was imported under that name, and so on, and `std` for its parts.
@@ -243,7 +249,7 @@ mod tests {
     #[test]
     fn imports_in_every_shape() {
         check(
-            "use std::{fs, time::{self, Duration as D}};\npub(crate) use std::net;\nuse std::env::*;\nextern crate rand as r;",
+            "use std::{fs, time::{self, Duration as D}};\npub(crate) use std::net;\nuse std::env::*;\nextern crate rand as r;\nuse r#std::os;",
             &[
                 "1 std::fs Imported",
                 "1 std::time Imported",
@@ -251,6 +257,7 @@ mod tests {
                 "2 std::net Exported",
                 "3 std::env Glob",
                 "4 rand Imported",
+                "5 std::os Imported",
             ],
         );
     }
