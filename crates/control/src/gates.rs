@@ -1,12 +1,12 @@
 //! Collects the gates' inputs, and lets the pure gates judge them. One module for each gate.
 
 pub mod drift;
-mod probe;
+pub mod probe;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use crossfade_backends::spread::StartSpread;
 use crossfade_rollout::Digest;
 use crossfade_rollout::event::{Gate, Outcome, SeedSource};
 use crossfade_rollout::plan::{Outline, Plan};
@@ -30,15 +30,13 @@ pub(crate) struct GateReport {
 
 impl GateReport {
     pub(crate) fn no_verdict(why: &str) -> GateReport {
-        GateReport { outcome: Outcome::NoVerdict, summary: why.to_owned(), details: Vec::new(), evidence: None }
+        GateReport {
+            outcome: Outcome::NoVerdict,
+            summary: why.to_owned(),
+            details: Vec::new(),
+            evidence: None,
+        }
     }
-}
-
-/// How far apart the spans of recent traces start.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Spread {
-    pub(crate) traces: usize,
-    pub(crate) widest: Duration,
 }
 
 /// Why the gates of a site cannot be set up.
@@ -64,10 +62,7 @@ pub struct Gates {
 
 impl Gates {
     /// With the site's key for redacted digests.
-    pub(crate) fn new(
-        site: Arc<Site>,
-        environment: Variables,
-    ) -> Result<Gates, GatesError> {
+    pub(crate) fn new(site: Arc<Site>, environment: Variables) -> Result<Gates, GatesError> {
         let path = site.redact_key_file();
         let redact_key = std::fs::read(&path).map_err(|source| GatesError::RedactKey { path, source })?;
         Ok(Gates { site, environment, redact_key })
@@ -85,7 +80,9 @@ impl Gates {
             Gate::Probe => {
                 let gate = &plan.outline.gates.probe;
                 match self.candidate(&plan.outline) {
-                    Ok(candidate) => probe::run(candidate, gate.traces, gate.deadline.0, probe_seed(plan, seed)).await,
+                    Ok(candidate) => {
+                        probe::run(candidate, gate.traces, gate.deadline.0, probe_seed(plan, seed)).await
+                    }
                     Err(report) => report,
                 }
             }
@@ -103,17 +100,17 @@ impl Gates {
         probe::round(candidate, traces, plan.outline.gates.probe.deadline.0, probe_seed(plan, seed)).await
     }
 
-    /// How far apart the spans of recent traces of an environment start; `None` if it has none.
-    pub(crate) async fn start_spread(&self, id: &EnvironmentId) -> Result<Option<Spread>, String> {
+    /// How far apart the spans of recent traces of an environment start.
+    pub(crate) async fn start_spread(&self, id: &EnvironmentId) -> Result<StartSpread, String> {
         let environment = self.site.environment(id).ok_or_else(|| format!("{id} is not in the site"))?;
         let query = environment.query.as_ref().ok_or_else(|| format!("{id} has no query endpoint"))?;
         probe::start_spread(&query.endpoint).await
     }
 
     fn candidate(&self, outline: &Outline) -> Result<&Environment, GateReport> {
-        self.site
-            .environment(&outline.to)
-            .ok_or_else(|| GateReport::no_verdict(&format!("{} is not an environment of this site", outline.to)))
+        self.site.environment(&outline.to).ok_or_else(|| {
+            GateReport::no_verdict(&format!("{} is not an environment of this site", outline.to))
+        })
     }
 
     /// Digests of every file of the compared configurations, as they are now; one that cannot be read is absent.
@@ -134,7 +131,9 @@ impl Gates {
 }
 
 fn digests(files: Vec<(String, PathBuf)>) -> Snapshots {
-    let digest = |path: &PathBuf| std::fs::read(path).ok().map(|bytes| Digest::from_bytes(crossfade_tlog::sha256(&bytes)));
+    let digest = |path: &PathBuf| {
+        std::fs::read(path).ok().map(|bytes| Digest::from_bytes(crossfade_tlog::sha256(&bytes)))
+    };
     files.into_iter().filter_map(|(name, path)| Some((name, digest(&path)?))).collect()
 }
 

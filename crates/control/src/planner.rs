@@ -48,8 +48,11 @@ impl Planner {
         let spec = self.spec(request)?;
         let environments = self.facts(&spec, &request.source)?;
         let attempt = baseline.attempts(&spec.name) + 1;
-        let rollout = RolloutId::attempt(&spec.name, attempt).map_err(|error| ApiError::invalid(&error.to_string()))?;
-        let seed = Seed(crossfade_audit::keys::random_u64().map_err(|error| ApiError::unavailable(&error.to_string()))?);
+        let rollout =
+            RolloutId::attempt(&spec.name, attempt).map_err(|error| ApiError::invalid(&error.to_string()))?;
+        let seed = Seed(
+            crossfade_audit::keys::random_u64().map_err(|error| ApiError::unavailable(&error.to_string()))?,
+        );
         let outline = spec.outline(rollout, seed).map_err(|error| ApiError::invalid(&error.to_string()))?;
         let snapshots = self.gates.snapshots(&outline).await;
         let plan = Plan {
@@ -73,7 +76,8 @@ impl Planner {
 
     fn spec(&self, request: &PlanRequest) -> Result<Spec, ApiError> {
         let lookup = files::strict(&self.site.path, self.gates.environment());
-        Spec::parse(&request.spec, &request.source, &lookup).map_err(|error| ApiError::invalid(&error.to_string()))
+        Spec::parse(&request.spec, &request.source, &lookup)
+            .map_err(|error| ApiError::invalid(&error.to_string()))
     }
 
     fn facts(
@@ -86,7 +90,10 @@ impl Planner {
             let Some(environment) = self.site.environment(id) else {
                 let known: Vec<&str> = self.site.environments.keys().map(EnvironmentId::as_str).collect();
                 let site = self.site.path.display();
-                let what = format!("{source}: {field}: `{id}` is not an environment of {site}; use one of: {}", known.join(", "));
+                let what = format!(
+                    "{source}: {field}: `{id}` is not an environment of {site}; use one of: {}",
+                    known.join(", ")
+                );
                 return Err(ApiError::invalid(&what));
             };
             facts.insert(id.clone(), facts_of(environment));
@@ -134,10 +141,18 @@ impl Planner {
     async fn overlap(&self, plan: &Plan) -> Advice {
         let overlap = plan.outline.window.overlap();
         let (outcome, summary) = match self.gates.start_spread(&plan.outline.from).await {
-            Ok(Some(spread)) if spread.widest <= overlap => {
-                (Outcome::Pass, format!("{overlap:?}; widest start spread of {} recent traces: {:?}", spread.traces, spread.widest))
-            }
-            Ok(Some(spread)) => {
+            Ok(spread) if spread.traces == 0 => (
+                Outcome::Pass,
+                format!("{overlap:?}; the active environment has no recent traces to measure"),
+            ),
+            Ok(spread) if spread.widest <= overlap => (
+                Outcome::Pass,
+                format!(
+                    "{overlap:?}; widest start spread of {} recent traces: {:?}",
+                    spread.traces, spread.widest
+                ),
+            ),
+            Ok(spread) => {
                 let proposed = Duration::from_secs(spread.widest.as_secs() * 5 / 4 + 1);
                 let what = format!(
                     "{overlap:?} is less than the widest start spread of {} recent traces, {:?}: set routing.overlap to {}s",
@@ -147,7 +162,6 @@ impl Planner {
                 );
                 (Outcome::Fail, what)
             }
-            Ok(None) => (Outcome::Pass, format!("{overlap:?}; the active environment has no recent traces to measure")),
             Err(why) => (Outcome::NoVerdict, format!("{overlap:?}; not measured: {why}")),
         };
         Advice { gate: "overlap".to_owned(), outcome, summary, details: Vec::new() }
@@ -169,7 +183,9 @@ fn facts_of(environment: &Environment) -> EnvironmentFacts {
 
 fn baseline_advice(plan: &Plan, baseline: &Baselined) -> Option<Advice> {
     let summary = if let Some(running) = &baseline.running {
-        format!("rollout {running} is under way: this plan cannot start before it has ended, and will be stale then")
+        format!(
+            "rollout {running} is under way: this plan cannot start before it has ended, and will be stale then"
+        )
     } else if baseline.active != plan.outline.from {
         format!("{} is active, not {}: nothing would move", baseline.active, plan.outline.from)
     } else {
@@ -196,7 +212,10 @@ fn skew_advice(skew: Duration, gamma: Duration, clocks: &ClockHistogram) -> Advi
         (_, Some(ppm)) => (
             // Copies, not losses: it costs, and is not wrong.
             Outcome::Pass,
-            format!("{skew:?}; of {all} spans up to {} are not trusted and will be copied: consider a larger routing.skew", percent(ppm)),
+            format!(
+                "{skew:?}; of {all} spans up to {} are not trusted and will be copied: consider a larger routing.skew",
+                percent(ppm)
+            ),
         ),
     };
     Advice { gate: "skew".to_owned(), outcome, summary, details: Vec::new() }

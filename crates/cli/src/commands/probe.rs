@@ -1,4 +1,37 @@
-use crate::exit::Outcome;
-pub(crate) fn run(_: &crate::args::Probe) -> Outcome {
-    Ok(crate::exit::Exit::NoVerdict)
+//! `crossfade probe`: the probe gate by itself, for any OTLP endpoint with a Jaeger behind it.
+
+use crossfade_backends::otlp::Protocol;
+use crossfade_control::gates::probe::probe_endpoints;
+use crossfade_gates::probe::Verdict;
+
+use super::block_on;
+use crate::args::{Format, Probe};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
+
+pub(crate) fn run(args: &Probe) -> Outcome {
+    let deadline: crossfade_yaml::Duration =
+        args.deadline.parse().map_err(|error| anyhow::anyhow!("--deadline: {error}")).or_usage()?;
+    if args.traces == 0 {
+        return Err(Failure::usage(anyhow::anyhow!("--traces: nothing to write; use 1 or more")));
+    }
+    let protocol = if args.protocol == "grpc" { Protocol::Grpc } else { Protocol::HttpProtobuf };
+    let seed = crossfade_audit::keys::random_u64().or_usage()?;
+    let headers = http::HeaderMap::new();
+    let report = block_on(async {
+        let probing =
+            probe_endpoints(&args.otlp, protocol, headers, &args.query, args.traces, deadline.0, seed);
+        tokio::select! {
+            report = probing => report.map_err(|why| Failure::usage(anyhow::anyhow!(why))),
+            _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before every trace was read back"))),
+        }
+    })?;
+    match args.output {
+        Format::Json => println!("{}", report.json()),
+        Format::Text => print!("{}", report.text()),
+    }
+    Ok(match report.verdict {
+        Verdict::Pass => Exit::Passed,
+        Verdict::Fail => Exit::Refused,
+        Verdict::NoVerdict => Exit::Unreachable,
+    })
 }

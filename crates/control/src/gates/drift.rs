@@ -75,7 +75,8 @@ fn keyed_digest(key: &[u8], value: &[u8]) -> [u8; 32] {
     const BLOCK: usize = 64;
     let long = crossfade_tlog::sha256(key);
     let key = if key.len() > BLOCK { &long[..] } else { key };
-    let pad = |with: u8| -> Vec<u8> { (0..BLOCK).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect() };
+    let pad =
+        |with: u8| -> Vec<u8> { (0..BLOCK).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect() };
     let inner = crossfade_tlog::sha256(&[pad(0x36), value.to_vec()].concat());
     crossfade_tlog::sha256(&[pad(0x5c), inner.to_vec()].concat())
 }
@@ -107,7 +108,9 @@ pub(super) fn run(site: &Site, outline: &Outline, variables: Variables<'_>, reda
     };
     let sets = sets(blue, green);
     if sets.is_empty() {
-        return GateReport::no_verdict("no configuration is named: list both sides' files under environments.*.configs");
+        return GateReport::no_verdict(
+            "no configuration is named: list both sides' files under environments.*.configs",
+        );
     }
     let context = Context { blue: own_endpoints(blue), green: own_endpoints(green) };
     match report(&sets, &declarations(&outline.gates), &context, variables, redact_key) {
@@ -134,13 +137,19 @@ fn judged(report: &DriftReport) -> GateReport {
 
 fn sets(blue: &Environment, green: &Environment) -> Vec<Files> {
     let names: BTreeSet<&String> = blue.configs.keys().chain(green.configs.keys()).collect();
-    let files = |environment: &Environment, name: &String| environment.configs.get(name).cloned().unwrap_or_default();
-    names.into_iter().map(|name| Files { name: name.clone(), blue: files(blue, name), green: files(green, name) }).collect()
+    let files =
+        |environment: &Environment, name: &String| environment.configs.get(name).cloned().unwrap_or_default();
+    names
+        .into_iter()
+        .map(|name| Files { name: name.clone(), blue: files(blue, name), green: files(green, name) })
+        .collect()
 }
 
 fn own_endpoints(environment: &Environment) -> OwnEndpoints {
     let query = environment.query.iter().map(|query| query.endpoint.clone());
-    OwnEndpoints::new(std::iter::once(environment.otlp.clone()).chain(query).chain(environment.endpoints.iter().cloned()))
+    OwnEndpoints::new(
+        std::iter::once(environment.otlp.clone()).chain(query).chain(environment.endpoints.iter().cloned()),
+    )
 }
 
 #[cfg(test)]
@@ -153,7 +162,11 @@ mod tests {
         let hex = |digest: [u8; 32]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let cases: [(&[u8], &[u8], &str); 3] = [
             (&[0x0b; 20], b"Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
-            (b"Jefe", b"what do ya want for nothing?", "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
             (
                 &[0xaa; 131],
                 b"Test Using Larger Than Block-Size Key - Hash Key First",

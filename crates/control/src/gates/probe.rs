@@ -1,4 +1,120 @@
-use super::*;
-pub(super) async fn run(_: &Environment, _: u32, _: Duration, _: u64) -> GateReport { GateReport { outcome: Outcome::Pass, summary: "temporary".into(), details: vec![], evidence: Some(b"{}".to_vec()) } }
-pub(super) async fn round(_: &Environment, t: u32, _: Duration, _: u64) -> (u32, Option<Vec<u8>>) { (t, None) }
-pub(super) async fn start_spread(_: &str) -> Result<Option<Spread>, String> { Ok(None) }
+//! The probe gate: synthetic traces through the candidate's own endpoints.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use crossfade_backends::jaeger::{Jaeger, JaegerConfig, QueryEndpoint};
+use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
+use crossfade_backends::probe::{ProbeConfig, run as run_probe};
+use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
+use crossfade_gates::probe::{ProbeReport, Verdict};
+use crossfade_rollout::event::Outcome;
+
+use super::GateReport;
+use crate::clock;
+use crate::site::{self, Environment};
+
+/// How far back traces are looked at for their spread.
+const SPREAD_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const SPREAD_TRACES_PER_SERVICE: u32 = 100;
+const SPREAD_SERVICES_MAX: usize = 50;
+
+/// Runs the gate.
+pub(super) async fn run(candidate: &Environment, traces: u32, deadline: Duration, seed: u64) -> GateReport {
+    match probe(candidate, traces, deadline, seed).await {
+        Ok(report) => judged(&report),
+        Err(why) => GateReport::no_verdict(&why),
+    }
+}
+
+fn judged(report: &ProbeReport) -> GateReport {
+    let outcome = match report.verdict {
+        Verdict::Pass => Outcome::Pass,
+        Verdict::Fail => Outcome::Fail,
+        Verdict::NoVerdict => Outcome::NoVerdict,
+    };
+    let details = if outcome == Outcome::Pass {
+        Vec::new()
+    } else {
+        report.text().lines().map(str::to_owned).collect()
+    };
+    GateReport { outcome, summary: report.line(), details, evidence: Some(report.json().into_bytes()) }
+}
+
+/// One round within a step: how many traces were not read back whole, and the report.
+pub(super) async fn round(
+    candidate: &Environment,
+    traces: u32,
+    deadline: Duration,
+    seed: u64,
+) -> (u32, Option<Vec<u8>>) {
+    match probe(candidate, traces, deadline, seed).await {
+        Ok(report) => (report.summary.failed, Some(report.json().into_bytes())),
+        Err(_) => (traces, None),
+    }
+}
+
+/// Writes traces to an environment's OTLP endpoint and reads them back from its query endpoint.
+async fn probe(
+    candidate: &Environment,
+    traces: u32,
+    deadline: Duration,
+    seed: u64,
+) -> Result<ProbeReport, String> {
+    let query =
+        candidate.query.as_ref().ok_or("the candidate has no query endpoint: set environments.*.query")?;
+    let protocol = match candidate.protocol {
+        site::Protocol::Grpc => Protocol::Grpc,
+        site::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
+    };
+    probe_endpoints(&candidate.otlp, protocol, headers(candidate)?, &query.endpoint, traces, deadline, seed)
+        .await
+}
+
+/// As the gate does it, for endpoints of one's own: `crossfade probe`.
+///
+/// # Errors
+/// An address that is none.
+pub async fn probe_endpoints(
+    otlp: &str,
+    protocol: Protocol,
+    headers: HeaderMap,
+    query: &str,
+    traces: u32,
+    deadline: Duration,
+    seed: u64,
+) -> Result<ProbeReport, String> {
+    let endpoint = Endpoint::parse(otlp, protocol).map_err(|error| error.to_string())?;
+    let client = Client::new(ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT });
+    Ok(run_probe(&client, &jaeger(query)?, &ProbeConfig::new(seed, traces, deadline)).await)
+}
+
+fn jaeger(query: &str) -> Result<Jaeger, String> {
+    let endpoint = QueryEndpoint::parse(query).map_err(|error| error.to_string())?;
+    Ok(Jaeger::new(JaegerConfig::new(endpoint)))
+}
+
+fn headers(environment: &Environment) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::new();
+    for (name, value) in &environment.headers {
+        let name = HeaderName::from_str(name).map_err(|error| format!("header {name}: {error}"))?;
+        let mut value = HeaderValue::from_str(value).map_err(|error| format!("header {name}: {error}"))?;
+        value.set_sensitive(true);
+        map.insert(name, value);
+    }
+    Ok(map)
+}
+
+/// How far the starts of recent traces' spans lie apart.
+pub(super) async fn start_spread(query: &str) -> Result<StartSpread, String> {
+    let now = clock::now();
+    let config = SpreadConfig {
+        from: now.minus(SPREAD_LOOK_BACK).0,
+        until: now.0,
+        traces_per_service: SPREAD_TRACES_PER_SERVICE,
+        services_max: SPREAD_SERVICES_MAX,
+    };
+    measure(&jaeger(query)?, &config).await.map_err(|error| error.to_string())
+}
