@@ -14,8 +14,6 @@
 mod endpoint;
 mod http;
 mod json;
-#[cfg(test)]
-mod tests;
 mod time;
 
 use std::collections::BTreeMap;

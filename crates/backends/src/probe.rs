@@ -8,8 +8,6 @@
 //! | `encode` | expected spans to an OTLP request |
 
 mod encode;
-#[cfg(test)]
-mod tests;
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,0 +1,149 @@
+//! The probe against environments that keep, lose, change and refuse.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crossfade_backends::jaeger::{Jaeger, JaegerConfig, QueryEndpoint};
+use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
+use crossfade_backends::probe::{ProbeConfig, run};
+use crossfade_gates::probe::{Failure, ProbeReport, Verdict};
+use http::HeaderMap;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message;
+
+use super::support::{Change, Environment, Reply, serve};
+
+const PATIENT: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(300);
+
+fn otlp(address: &str) -> Client {
+    Client::new(ClientConfig {
+        endpoint: Endpoint::parse(address, Protocol::HttpProtobuf).unwrap(),
+        headers: HeaderMap::new(),
+        connect_timeout: Duration::from_secs(5),
+    })
+}
+
+fn jaeger(address: &str) -> Jaeger {
+    Jaeger::new(JaegerConfig::new(QueryEndpoint::parse(address).unwrap()))
+}
+
+async fn probe(change: Change, readable_after: u32, deadline: Duration) -> ProbeReport {
+    let address = Environment::start(change, readable_after).await;
+    run(&otlp(&address), &jaeger(&address), &ProbeConfig::new(7, 40, deadline)).await
+}
+
+#[tokio::test]
+async fn a_whole_environment_passes() {
+    let report = probe(Some, 0, PATIENT).await;
+    assert_eq!((report.verdict, report.findings.len()), (Verdict::Pass, 0), "{}", report.text());
+    assert_eq!((report.summary.traces, report.summary.whole), (40, 40));
+    assert!(report.summary.read_back_p99_ms.is_some());
+}
+
+#[tokio::test]
+async fn a_slow_store_is_waited_for() {
+    let report = probe(Some, 100, PATIENT).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.text());
+}
+
+/// Scenario: green drops every span of kind CLIENT. Guarantee: the probe fails, and says which kind is missing.
+#[tokio::test]
+async fn a_filter_of_client_spans_is_found() {
+    let report = probe(|span| (span.kind != 3).then_some(span), 0, SHORT).await;
+    assert_eq!(report.verdict, Verdict::Fail);
+    assert_eq!(report.summary.failures, [(Failure::MissingSpans, 40)].into());
+    assert_eq!(report.summary.missing_kinds, [("CLIENT", 40)].into());
+}
+
+#[tokio::test]
+async fn lost_traces_and_changed_spans_are_found() {
+    let report = probe(|_| None, 0, SHORT).await;
+    assert_eq!(report.summary.failures, [(Failure::NotFound, 40)].into(), "{}", report.text());
+    let cut = probe(
+        |mut span| {
+            span.attributes.retain(|a| a.key != "probe.text");
+            Some(span)
+        },
+        0,
+        SHORT,
+    )
+    .await;
+    assert_eq!(cut.summary.failures, [(Failure::IncorrectSpan, 40)].into(), "{}", cut.text());
+    assert_eq!(cut.summary.incorrect_fields.keys().collect::<Vec<_>>(), ["attributes[probe.text]"]);
+}
+
+/// Scenario: two pipelines lead to one store. Guarantee: the copies are found although the trace is whole without them.
+#[tokio::test]
+async fn duplicates_are_found() {
+    let environment = Environment::default();
+    let address = serve(move |seen| {
+        if seen.path == "/v1/traces" {
+            environment.answer(seen, Some, 0);
+        }
+        environment.answer(seen, Some, 0)
+    })
+    .await;
+    let report = run(&otlp(&address), &jaeger(&address), &ProbeConfig::new(7, 5, PATIENT)).await;
+    assert_eq!(report.summary.failures, [(Failure::ExtraSpans, 5)].into(), "{}", report.text());
+}
+
+/// Scenario: the OTLP endpoint is refusing for a while, or breaks off an answer after it has stored the spans.
+/// Guarantee: the probe sends again, as any client does, and does not take its own copies for a fault.
+#[tokio::test]
+async fn what_may_be_sent_again_is() {
+    for reply in [Reply::Full(503, Vec::new()), Reply::Raw(Vec::new())] {
+        let (environment, refusals) = (Environment::default(), AtomicU32::new(0));
+        let address = serve(move |seen| {
+            let stored = environment.answer(seen, Some, 0);
+            let refuse = seen.path == "/v1/traces" && refusals.fetch_add(1, Ordering::SeqCst) < 3;
+            // Only a broken-off answer leaves its spans behind.
+            if refuse && matches!(reply, Reply::Full(..)) {
+                environment.forget();
+            }
+            if refuse { reply.clone() } else { stored }
+        })
+        .await;
+        let config = ProbeConfig { concurrency: 1, ..ProbeConfig::new(7, 3, PATIENT) };
+        let report = run(&otlp(&address), &jaeger(&address), &config).await;
+        assert_eq!(report.verdict, Verdict::Pass, "{}", report.text());
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_failures_and_silence_is_no_verdict() {
+    let config = ProbeConfig::new(7, 4, SHORT);
+    let partial = ExportTracePartialSuccess { rejected_spans: 2, error_message: "too long".to_owned() };
+    let partial = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
+        partial.len()
+    );
+    let partial = Reply::Raw([head.into_bytes(), partial].concat());
+    for (reply, words) in [
+        (Reply::Full(400, b"no".to_vec()), "no"),
+        (Reply::Full(503, Vec::new()), "refused for now"),
+        (partial, "2 spans rejected"),
+    ] {
+        let address = serve(move |_| reply.clone()).await;
+        let report = run(&otlp(&address), &jaeger(&address), &config).await;
+        assert_eq!(report.verdict, Verdict::Fail, "{}", report.text());
+        assert_eq!(report.summary.failures, [(Failure::RequestFailed, 4)].into());
+        assert!(report.findings[0].detail.contains(words), "{}", report.findings[0].detail);
+    }
+    let address = Environment::start(Some, 0).await;
+    let (away, here) = ("127.0.0.1:1", address.as_str());
+    for (write, read) in [(away, here), (here, away)] {
+        let report = run(&otlp(write), &jaeger(read), &config).await;
+        assert_eq!(report.verdict, Verdict::NoVerdict, "{}", report.text());
+    }
+}
+
+#[tokio::test]
+async fn nothing_tried_is_no_verdict() {
+    let address = Environment::start(Some, 0).await;
+    let report = run(&otlp(&address), &jaeger(&address), &ProbeConfig::new(7, 0, SHORT)).await;
+    assert_eq!(report.verdict, Verdict::NoVerdict);
+}

@@ -1,0 +1,140 @@
+//! A server that answers as a test says, and an environment made of it: OTLP/HTTP in, Jaeger's query API out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, TracesData};
+use prost::Message;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What to do with a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// A whole answer.
+    Full(u16, Vec<u8>),
+    /// These bytes, then the end of the connection.
+    Raw(Vec<u8>),
+    /// Nothing, for ever.
+    Hang,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    /// Path and query.
+    pub(crate) path: String,
+    /// The head, as it came.
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+type Handler = dyn Fn(&Seen) -> Reply + Send + Sync;
+
+/// Starts a server and returns its address.
+pub(crate) async fn serve(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let handler: Arc<Handler> = Arc::new(handler);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(connection(stream, handler.clone()));
+        }
+    });
+    address
+}
+
+async fn connection(stream: TcpStream, handler: Arc<Handler>) {
+    let mut stream = BufReader::new(stream);
+    while let Some(seen) = read(&mut stream).await {
+        match handler(&seen) {
+            Reply::Full(status, body) => {
+                let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", body.len());
+                if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {
+                    return;
+                }
+            }
+            Reply::Raw(bytes) => {
+                let _ = stream.write_all(&bytes).await;
+                return;
+            }
+            Reply::Hang => std::future::pending().await,
+        }
+    }
+}
+
+async fn read(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let length =
+        head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).await.ok()?;
+    let path = head.split(' ').nth(1)?.to_owned();
+    Some(Seen { path, head, body })
+}
+
+/// What an environment does to the spans it takes; `None` drops one.
+pub(crate) type Change = fn(Span) -> Option<Span>;
+
+/// A whole environment at one address.
+#[derive(Clone, Default)]
+pub(crate) struct Environment {
+    stored: Arc<Mutex<BTreeMap<Vec<u8>, Vec<ResourceSpans>>>>,
+    asked: Arc<Mutex<u32>>,
+}
+
+impl Environment {
+    /// Takes spans, changes them, and answers queries about a trace from the `readable_after`th on.
+    pub(crate) async fn start(change: Change, readable_after: u32) -> String {
+        let environment = Environment::default();
+        serve(move |seen| environment.answer(seen, change, readable_after)).await
+    }
+
+    /// Loses everything.
+    pub(crate) fn forget(&self) {
+        self.stored.lock().unwrap().clear();
+    }
+
+    /// One request, answered.
+    pub(crate) fn answer(&self, seen: &Seen, change: Change, readable_after: u32) -> Reply {
+        if seen.path == "/v1/traces" {
+            self.store(&seen.body, change);
+            return Reply::Full(200, Vec::new());
+        }
+        let mut asked = self.asked.lock().unwrap();
+        *asked += 1;
+        let id =
+            seen.path.strip_prefix("/api/v3/traces/").and_then(|p| p.split('?').next()).unwrap_or_default();
+        let id: Vec<u8> =
+            (0..id.len() / 2).map(|i| u8::from_str_radix(&id[2 * i..2 * i + 2], 16).unwrap()).collect();
+        let stored = self.stored.lock().unwrap();
+        match stored.get(&id).filter(|_| *asked >= readable_after) {
+            Some(resource_spans) => traces(resource_spans.clone()),
+            None => Reply::Full(404, br#"{"error":{"httpCode":404,"message":"No traces found"}}"#.to_vec()),
+        }
+    }
+
+    fn store(&self, body: &[u8], change: Change) {
+        let request = ExportTraceServiceRequest::decode(body).unwrap();
+        let mut stored = self.stored.lock().unwrap();
+        for mut resource_spans in request.resource_spans {
+            let id = resource_spans.scope_spans[0].spans[0].trace_id.clone();
+            for scope in &mut resource_spans.scope_spans {
+                scope.spans = std::mem::take(&mut scope.spans).into_iter().filter_map(change).collect();
+            }
+            stored.entry(id).or_default().push(resource_spans);
+        }
+    }
+}
+
+/// Jaeger's answer with these spans.
+pub(crate) fn traces(resource_spans: Vec<ResourceSpans>) -> Reply {
+    let body = serde_json::json!({ "result": TracesData { resource_spans } });
+    Reply::Full(200, body.to_string().into_bytes())
+}
