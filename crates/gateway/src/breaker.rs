@@ -104,6 +104,9 @@ impl Breaker {
             Side::To => &mut self.to,
         };
         record.add(evidence, now, slice);
+        if (side, evidence) == (Side::To, Evidence::Worked) && self.to_fails(now).is_some() {
+            return None; // nobody is condemned for a success
+        }
         self.judge(now, from_reachable)
     }
 
@@ -115,7 +118,7 @@ impl Breaker {
             self.state = State::Closed;
             return None;
         };
-        if !self.from_is_healthy(now, from_reachable) {
+        if !self.is_from_healthy(now, from_reachable) {
             self.state = State::Holding;
             return None;
         }
@@ -134,7 +137,7 @@ impl Breaker {
         is_many.then(|| format!("{failed} of {total} requests in {window:?} refused or unanswered"))
     }
 
-    fn from_is_healthy(&self, now: Instant, reachable: bool) -> bool {
+    fn is_from_healthy(&self, now: Instant, reachable: bool) -> bool {
         if self.from.in_a_row >= self.config.consecutive_min {
             return false;
         }
@@ -225,8 +228,8 @@ mod tests {
 
     #[test]
     fn a_share_of_refusals_is_left_to_the_analysis() {
-        let story = "FtFtFtFT".repeat(50);
-        assert_eq!(check(&story, true), (None, BreakerStatus::Closed), "three of four");
+        let story = "FtFTFtFtFT".repeat(50);
+        assert_eq!(check(&story, true), (None, BreakerStatus::Closed), "three of five");
         let story = "FtFtFtFtFT".repeat(50);
         let (tripped, status) = check(&story, true);
         assert_eq!(status, BreakerStatus::Tripped, "four of five is the threshold");
@@ -250,8 +253,8 @@ mod tests {
 
     #[test]
     fn old_failures_are_forgotten() {
-        assert_eq!(check("Fttttt", true).0, Some(5));
-        let slow = "FtttTttt.........................FtFtFtFT";
-        assert_eq!(check(slow, true), (None, BreakerStatus::Closed));
+        assert_eq!(check("FttttTttttTtFT", true).0, Some(11), "nine of eleven in the window");
+        assert_eq!(check("FttttTttttT...........tFT", true), (None, BreakerStatus::Closed));
+        assert_eq!(check("Ftttt...........t", true).0, Some(16), "but a row is a row, however slow");
     }
 }

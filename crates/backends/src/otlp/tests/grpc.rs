@@ -26,7 +26,7 @@ fn plays(trailers: &HeaderMap) -> [Play; 2] {
     let mut only = trailers.clone();
     only.extend(head.clone());
     let answer =
-        |headers, trailers| Play::Answer(Answer { status: 200, headers, body: Vec::new(), trailers });
+        |headers, trailers| Play::answer(Answer { status: 200, headers, body: Vec::new(), trailers });
     [answer(head, Some(trailers.clone())), answer(only, None)]
 }
 
@@ -78,7 +78,7 @@ async fn an_answer_without_a_status_is_none() {
         assert_eq!(silence_of(&outcome), Some(Silence::Broken), "{outcome:?}");
     }
     let bare = Answer { status: 200, headers: HeaderMap::new(), body: vec![0; 5], trailers: None };
-    let outcome = outcome(Protocol::Grpc, Play::Answer(bare)).await;
+    let outcome = outcome(Protocol::Grpc, Play::answer(bare)).await;
     assert_eq!(silence_of(&outcome), Some(Silence::Broken), "{outcome:?}");
 }
 

@@ -22,7 +22,7 @@ use crate::otlp::Protocol;
 /// What to answer every request with.
 #[derive(Clone, Debug)]
 pub(super) enum Play {
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// Never.
     Hang,
     /// With the end of the connection.
@@ -63,6 +63,10 @@ pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 }
 
 impl Play {
+    pub(super) fn answer(answer: Answer) -> Play {
+        Play::Answer(Box::new(answer))
+    }
+
     /// Full success.
     pub(super) fn ok(protocol: Protocol) -> Play {
         match protocol {
@@ -75,11 +79,11 @@ impl Play {
     pub(super) fn grpc(body: &[u8], trailers: &[(&str, &str)]) -> Play {
         let headers_of = headers(&[("content-type", "application/grpc")]);
         let trailers = Some(headers(trailers));
-        Play::Answer(Answer { status: 200, headers: headers_of, body: body.to_vec(), trailers })
+        Play::answer(Answer { status: 200, headers: headers_of, body: body.to_vec(), trailers })
     }
 
     pub(super) fn http(status: u16, pairs: &[(&str, &str)], body: &[u8]) -> Play {
-        Play::Answer(Answer { status, headers: headers(pairs), body: body.to_vec(), trailers: None })
+        Play::answer(Answer { status, headers: headers(pairs), body: body.to_vec(), trailers: None })
     }
 }
 
@@ -112,7 +116,7 @@ impl Server {
                             let path = head.uri.path().to_owned();
                             let _ = tell.send(Seen { path, headers: head.headers, body });
                             match play {
-                                Play::Answer(answer) => Ok(respond(answer)),
+                                Play::Answer(answer) => Ok(respond(*answer)),
                                 Play::Hang => std::future::pending().await,
                                 Play::Cut => Err("cut"),
                             }

@@ -1,0 +1,17 @@
+//! The gateway from outside: real sockets on loopback, environments that do as they are told.
+//!
+//! No test waits for a time to pass: each waits for a condition, and fails by [`PATIENCE`] if it never comes true.
+
+mod admin;
+mod answers;
+mod breaker;
+mod control;
+mod copy;
+mod drain;
+mod fence;
+mod receive;
+mod split;
+mod support;
+
+/// Long enough that only a defect reaches it.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

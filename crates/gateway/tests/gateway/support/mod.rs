@@ -1,0 +1,198 @@
+//! What every test needs: environments, a gateway in front of them, requests, and patience.
+
+mod environment;
+mod raw;
+mod requests;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Message, Outcome, Protocol};
+use crossfade_gateway::{
+    ControlLink, EnvironmentConfig, Gateway, GatewayConfig, GatewayStatus, Handle, start,
+};
+use crossfade_routing::sync::LedgerRow;
+use crossfade_routing::{
+    Begin, Cut, Directive, EnvironmentId, GatewayId, Schedule, Seed, UnixNanos, Weight, Window,
+};
+use http::HeaderMap;
+
+pub(crate) use environment::{Environment, Play, Seen};
+pub(crate) use raw::{Chunks, grpc, http1, http_raw};
+pub(crate) use requests::{
+    Request, SpanSpec, candidate_trace, encode, ids, now, one_span, plain_trace, request, span, trace,
+};
+
+use crate::PATIENCE;
+
+pub(crate) fn blue() -> EnvironmentId {
+    EnvironmentId::new("blue").unwrap()
+}
+
+pub(crate) fn green() -> EnvironmentId {
+    EnvironmentId::new("green").unwrap()
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let wait = async {
+        loop {
+            if let Some(value) = condition() {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, wait).await {
+        Ok(value) => value,
+        Err(_) => panic!("never: {what}"),
+    }
+}
+
+/// Waits for a future, but not for ever.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("never: {what}"),
+    }
+}
+
+pub(crate) const SEED: Seed = Seed(7);
+
+/// One environment.
+pub(crate) fn single() -> Schedule {
+    Schedule::genesis(blue())
+}
+
+/// Blue to green, nothing moved yet. Windows are short, and cuts lie an hour back: all is settled.
+pub(crate) fn candidate() -> Schedule {
+    let second = Duration::from_secs(1);
+    let window = Window::new(second, 10 * second, Duration::from_millis(100)).unwrap();
+    let begin = Begin { rollout: "tempo-3".to_owned(), to: green(), seed: SEED, window };
+    single().begin(begin).unwrap()
+}
+
+/// So much owned by green, for an hour already.
+pub(crate) fn weight(percent: &str) -> Schedule {
+    let at = UnixNanos(now() - 3_600_000_000_000);
+    candidate().cut(Cut { at, weight: Weight::from_percent_str(percent).unwrap() }).unwrap()
+}
+
+pub(crate) fn promoted(mirror_back: bool) -> Schedule {
+    weight("100").promoted(mirror_back).unwrap()
+}
+
+/// For good.
+pub(crate) fn directive(schedule: Schedule) -> Directive {
+    Directive { schedule, announced: None, horizon: UnixNanos::MAX }
+}
+
+/// A gateway under test, with its state folder.
+pub(crate) struct Bench {
+    pub(crate) gateway: Gateway,
+    pub(crate) handle: Handle,
+    pub(crate) state: tempfile::TempDir,
+}
+
+pub(crate) fn environment_config(environment: &Environment) -> EnvironmentConfig {
+    let endpoint = Endpoint::parse(&environment.url(), environment.protocol()).unwrap();
+    EnvironmentConfig::new(endpoint)
+}
+
+/// Blue and green behind a gateway that routes by `schedule`. Short waits, one worker: the tests count.
+pub(crate) fn config(blue_is: &Environment, green_is: &Environment, schedule: Schedule) -> (GatewayConfig, tempfile::TempDir) {
+    let state = tempfile::tempdir().unwrap();
+    let environments =
+        BTreeMap::from([(blue(), environment_config(blue_is)), (green(), environment_config(green_is))]);
+    let control = ControlLink::Static(Box::new(directive(schedule)));
+    let id = GatewayId::new("gw").unwrap();
+    let mut config = GatewayConfig::new(id, environments, state.path().to_owned(), control);
+    config.workers = NonZeroUsize::MIN;
+    config.delivery.backoff_first = Duration::from_millis(1);
+    config.delivery.backoff_max = Duration::from_millis(20);
+    (config, state)
+}
+
+impl Bench {
+    pub(crate) async fn start((config, state): (GatewayConfig, tempfile::TempDir)) -> Bench {
+        let gateway = start(config).await.unwrap();
+        let handle = gateway.handle();
+        Bench { gateway, handle, state }
+    }
+
+    /// A gateway with its defaults in front of blue and green.
+    pub(crate) async fn new(blue_is: &Environment, green_is: &Environment, schedule: Schedule) -> Bench {
+        Bench::start(config(blue_is, green_is, schedule)).await
+    }
+
+    pub(crate) fn client(&self, protocol: Protocol) -> Client {
+        let address = match protocol {
+            Protocol::Grpc => self.gateway.grpc_addr(),
+            Protocol::HttpProtobuf => self.gateway.http_addr(),
+        };
+        client(&format!("http://{}", address.unwrap()), protocol)
+    }
+
+    pub(crate) fn status(&self) -> GatewayStatus {
+        self.handle.status()
+    }
+
+    /// An environment's account, over all generations.
+    pub(crate) fn account(&self, environment: &EnvironmentId) -> LedgerRow {
+        let status = self.status();
+        assert!(status.balanced, "the ledger does not balance: {:?}", status.ledger);
+        sum(environment, &status.ledger)
+    }
+
+    /// Waits until an account is as described.
+    pub(crate) async fn account_is(&self, environment: &EnvironmentId, what: &str, is: impl Fn(&LedgerRow) -> bool) {
+        let last = std::cell::RefCell::new(None);
+        let check = || {
+            let row = self.account(environment);
+            let met = is(&row);
+            *last.borrow_mut() = Some(row);
+            met.then_some(())
+        };
+        let waited = tokio::time::timeout(PATIENCE, until(what, check)).await;
+        assert!(waited.is_ok(), "never: {what}: {:?}", last.borrow());
+    }
+}
+
+pub(crate) fn sum(environment: &EnvironmentId, rows: &[LedgerRow]) -> LedgerRow {
+    let empty = LedgerRow {
+        environment: environment.clone(),
+        generation: crossfade_routing::Generation(0),
+        received: 0,
+        delivered: 0,
+        rejected: 0,
+        returned: 0,
+        shed: 0,
+        shed_untrusted: 0,
+        indeterminate: 0,
+        queued: 0,
+    };
+    rows.iter().filter(|row| row.environment == *environment).fold(empty, |mut sum, row| {
+        sum.received += row.received;
+        sum.delivered += row.delivered;
+        sum.rejected += row.rejected;
+        sum.returned += row.returned;
+        sum.shed += row.shed;
+        sum.shed_untrusted += row.shed_untrusted;
+        sum.indeterminate += row.indeterminate;
+        sum.queued += row.queued;
+        sum
+    })
+}
+
+pub(crate) fn client(url: &str, protocol: Protocol) -> Client {
+    let endpoint = Endpoint::parse(url, protocol).unwrap();
+    Client::new(ClientConfig { endpoint, headers: HeaderMap::new(), connect_timeout: PATIENCE })
+}
+
+/// Exports a request as an SDK would.
+pub(crate) async fn export(client: &Client, message: Message) -> Outcome {
+    client.export(message, &HeaderMap::new(), PATIENCE).await.outcome
+}
+
+pub(crate) const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::HttpProtobuf];
