@@ -77,8 +77,8 @@ impl Member {
 
     /// The moment that a cut must lie after, so that this gateway is not late for it again.
     fn late_until(&self, gamma: Duration) -> UnixNanos {
-        let received_at = self.acknowledged.map(|ack| ack.received_at.max(ack.announced));
-        self.aware_at.max(received_at).unwrap_or_default().plus(gamma)
+        let received_at = self.aware_at.max(self.acknowledged.map(|ack| ack.received_at));
+        received_at.unwrap_or_default().plus(gamma)
     }
 }
 
@@ -347,3 +347,6 @@ impl Conductor {
         self.watermark = self.watermark.max(watermark);
     }
 }
+
+#[cfg(test)]
+mod tests;

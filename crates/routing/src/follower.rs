@@ -172,3 +172,6 @@ impl Follower {
         Some(Router::new(&held.schedule, held.edge(), protection))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,6 @@ name!(
     "a-z A-Z 0-9 - _",
     |b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'
 );
+
+#[cfg(test)]
+mod tests;

@@ -97,3 +97,6 @@ where
     let or = reachable.filter(|other| other.begins >= earliest).find(differs).cloned();
     Some(Located { period, or })
 }
+
+#[cfg(test)]
+mod tests;

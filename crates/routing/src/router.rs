@@ -119,3 +119,6 @@ impl Router {
         self.cuts.iter().rev().find(|(at, _)| *at <= t).is_some_and(|(_, share)| share.contains(u))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,3 +109,6 @@ fn colours(schedule: &Schedule, u: Fraction, first: UnixNanos, last: UnixNanos) 
     let inside = schedule.cuts().iter().map(|cut| cut.at).filter(|at| (first..=last).contains(at));
     inside.fold(schedule.colour(u, first), |set, at| set | schedule.colour(u, at))
 }
+
+#[cfg(test)]
+mod tests;

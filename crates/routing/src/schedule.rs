@@ -422,3 +422,6 @@ impl<'de> Deserialize<'de> for Schedule {
         Ok(schedule)
     }
 }
+
+#[cfg(test)]
+mod tests;

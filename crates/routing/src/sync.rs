@@ -250,3 +250,6 @@ impl ClockHistogram {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,6 @@ impl fmt::Display for Weight {
         write!(f, "{whole}.{} %", decimals.trim_end_matches('0'))
     }
 }
+
+#[cfg(test)]
+mod tests;

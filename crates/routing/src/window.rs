@@ -100,3 +100,6 @@ impl From<Window> for Raw {
         Raw { overlap_ns: window.overlap(), skew_ns: window.skew(), gamma_ns: window.gamma() }
     }
 }
+
+#[cfg(test)]
+mod tests;

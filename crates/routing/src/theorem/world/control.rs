@@ -101,16 +101,18 @@ impl World<'_> {
     fn next_step(&mut self, now: UnixNanos) {
         match self.schedule().stage() {
             Stage::Single {} if self.now >= DAWN + self.scenario.begin_after => self.begin(),
-            Stage::Candidate {} if self.committed < self.scenario.cuts.len() => {
-                if self.now >= self.next_cut_at {
-                    self.announce(UnixNanos(now.0 + self.scenario.lead));
-                }
-            }
+            Stage::Candidate {} if self.committed < self.scenario.cuts.len() => self.next_cut(now),
             Stage::Candidate {} if self.schedule().weight() == Weight::FULL => {
                 let promoted = self.schedule().promoted(self.scenario.mirror_back);
                 self.issue(promoted.expect("a candidate with the full weight"));
             }
             _ => {}
+        }
+    }
+
+    fn next_cut(&mut self, now: UnixNanos) {
+        if self.now >= self.next_cut_at {
+            self.announce(UnixNanos(now.0 + self.scenario.lead));
         }
     }
 
