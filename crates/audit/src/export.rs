@@ -63,7 +63,7 @@ pub fn export(folder: &Path, key: &VerifierKey, out: &Path) -> Result<Report, Ex
         return Err(ExportError::Exists { out: out.to_owned() });
     }
     let snapshot = Snapshot::take(&storage, folder).map_err(at(folder))?;
-    let checkpoint = Checkpoint::open(&snapshot.note, key)?;
+    let checkpoint = Checkpoint::open(snapshot.note(), key)?;
     let mut names = vec![CHECKPOINT.to_owned()];
     names.extend(tile::tiles(checkpoint.size).map(|tile| tile.to_string()));
     for leaf in show::of_snapshot(snapshot.clone(), folder, Filter::default())? {

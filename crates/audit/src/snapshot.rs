@@ -24,8 +24,8 @@ const MOVES_MAX: usize = 100;
 pub(crate) struct Snapshot {
     storage: Arc<dyn Storage>,
     folder: PathBuf,
-    /// The checkpoint's bytes; empty if there is none.
-    pub(crate) note: Vec<u8>,
+    /// The checkpoint's bytes, or why there are none.
+    pub(crate) note: Result<Vec<u8>, String>,
     pub(crate) walked: Vec<Walked>,
     partial: BTreeMap<String, Vec<u8>>,
 }
@@ -34,9 +34,9 @@ impl Snapshot {
     /// Reads the parts that change, until they belong together.
     pub(crate) fn take(storage: &Arc<dyn Storage>, folder: &Path) -> io::Result<Self> {
         let checkpoint = folder.join(CHECKPOINT);
-        let read = || optional(storage.read(&checkpoint)).map(Option::unwrap_or_default);
+        let read = || storage.read(&checkpoint).map_err(|error| error.to_string());
         for _ in 0..MOVES_MAX {
-            let note = read()?;
+            let note = read();
             let walked = layout::walk(&**storage, folder)?;
             let mut partial = BTreeMap::new();
             for one in walked.iter().filter(|one| is_partial(one)) {
@@ -45,12 +45,17 @@ impl Snapshot {
                     partial.insert(one.relative.clone(), bytes);
                 }
             }
-            if read()? == note {
+            if read() == note {
                 let (storage, folder) = (Arc::clone(storage), folder.to_owned());
                 return Ok(Self { storage, folder, note, walked, partial });
             }
         }
         Err(io::Error::new(io::ErrorKind::TimedOut, "the log grows faster than it can be read"))
+    }
+
+    /// The checkpoint's bytes; none if it cannot be read.
+    pub(crate) fn note(&self) -> &[u8] {
+        self.note.as_deref().unwrap_or_default()
     }
 
     /// True if the folder has not changed between the two looks.
@@ -60,14 +65,14 @@ impl Snapshot {
 
     /// What the checkpoint claims, whoever signed it.
     pub(crate) fn claimed(&self) -> Option<Checkpoint> {
-        Checkpoint::parse(Note::parse(&self.note).ok()?.text()).ok()
+        Checkpoint::parse(Note::parse(self.note()).ok()?.text()).ok()
     }
 
     /// A file's bytes: as they were, or, if they never change, as they are.
     pub(crate) fn read(&self, relative: &str) -> io::Result<Vec<u8>> {
         match self.partial.get(relative) {
             Some(bytes) => Ok(bytes.clone()),
-            None if relative == CHECKPOINT => Ok(self.note.clone()),
+            None if relative == CHECKPOINT => Ok(self.note().to_vec()),
             None => self.storage.read(&self.folder.join(relative)),
         }
     }

@@ -281,7 +281,7 @@ fn after_a_crash(mut run: Run, what: &str) {
 #[test]
 fn several_operations_fail() {
     let base = base(3);
-    for seed in 0..600 {
+    for seed in 0..400 {
         let mut chance = ChaCha8Rng::seed_from_u64(seed);
         let mut at = 0;
         let faults: Vec<(u64, Fault)> = (0..chance.random_range(2..=FAULTS_MAX))

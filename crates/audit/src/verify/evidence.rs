@@ -7,7 +7,7 @@ use crossfade_rollout::Digest;
 use crate::layout::{self, Name, evidence_path};
 use crate::snapshot::Snapshot;
 use crate::storage::Kind;
-use crate::verify::report::{Check, Finding, Findings, grouped};
+use crate::verify::report::{Check, Finding, Findings, counted};
 
 /// `named`: each digest with the first entry that names it. `complete`: false if some entry could
 /// not be read, so that a blob may have lost its entry.
@@ -33,5 +33,5 @@ pub(crate) fn check(snapshot: &Snapshot, mut named: BTreeMap<Digest, u64>, compl
     for (digest, index) in named {
         findings.add(Finding::new(evidence_path(&digest), "missing, and this entry names it").entry(index));
     }
-    findings.check("evidence", || format!("{} blobs match", grouped(count)))
+    findings.check("evidence", || format!("{} match", counted(count, "blob", "blobs")))
 }

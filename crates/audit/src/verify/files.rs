@@ -7,7 +7,7 @@ use crossfade_tlog::tile::{self, Tile};
 use crate::layout::{self, Name, folders_above};
 use crate::snapshot::Snapshot;
 use crate::storage::Kind;
-use crate::verify::report::{Check, Finding, Findings, grouped};
+use crate::verify::report::{Check, Finding, Findings, counted};
 
 /// Which blobs belong is the evidence check's to say.
 pub(crate) fn check(snapshot: &Snapshot, size: u64) -> Check {
@@ -34,7 +34,9 @@ pub(crate) fn check(snapshot: &Snapshot, size: u64) -> Check {
         findings.add(Finding::new(tile.to_string(), "missing"));
     }
     folders(snapshot, &tiles, &mut findings);
-    findings.check("files", || format!("{} tiles and bundles, and nothing else", grouped(tiles.len() as u64)))
+    findings.check("files", || {
+        format!("{}, and nothing else", counted(tiles.len() as u64, "tile or bundle", "tiles and bundles"))
+    })
 }
 
 /// A folder is there for a file in it that belongs, or for one that has a finding already.

@@ -5,7 +5,7 @@ use crossfade_tlog::{Checkpoint, Tree, bundle};
 
 use crate::layout::CHECKPOINT;
 use crate::snapshot::Snapshot;
-use crate::verify::report::{Check, Finding, Findings, grouped};
+use crate::verify::report::{Check, Finding, Findings, counted};
 
 /// `tree` is made of the entries as they are stored; `findings` are those of reading the bundles.
 pub(crate) fn check(
@@ -24,7 +24,8 @@ pub(crate) fn check(
             format!("its root is {}, the entries and the tiles hash to {}", checkpoint.root, tree.root());
         findings.add(Finding::new(CHECKPOINT, what));
     }
-    findings.check("inclusion", || format!("{} entries hash to the root", grouped(checkpoint.size)))
+    findings
+        .check("inclusion", || format!("{} hash to the root", counted(checkpoint.size, "entry", "entries")))
 }
 
 fn compare(snapshot: &Snapshot, tile: &Tile, expected: &[u8], entries_hold: bool, findings: &mut Findings) {

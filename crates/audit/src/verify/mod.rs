@@ -117,15 +117,13 @@ fn report(snapshot: &Snapshot, folder: &Path, key: &VerifierKey) -> Report {
 fn checkpoint(snapshot: &Snapshot, key: &VerifierKey, checks: &mut Vec<Check>) -> Option<Checkpoint> {
     let mut findings = Findings::default();
     let finding = |what: String| Finding::new(CHECKPOINT, what);
-    let opened = if snapshot.note.is_empty() {
-        findings.add(finding("missing, or empty".to_owned()));
-        None
-    } else {
-        let opened = Checkpoint::open(&snapshot.note, key);
-        opened.map_err(|error| findings.add(finding(error.to_string()))).ok()
+    let opened = match &snapshot.note {
+        Ok(note) => Checkpoint::open(note, key).map_err(|error| error.to_string()),
+        Err(error) => Err(format!("cannot be read: {error}")),
     };
+    let opened = opened.map_err(|what| findings.add(finding(what))).ok();
     if let Some(checkpoint) = &opened {
-        let signatures = Note::parse(&snapshot.note).map_or(0, |note| note.signatures().len());
+        let signatures = Note::parse(snapshot.note()).map_or(0, |note| note.signatures().len());
         if signatures != 1 {
             findings.add(finding(format!("{} signatures by others than the log", signatures - 1)));
         }

@@ -111,10 +111,10 @@ impl Findings {
 
     /// Passed with this summary, or failed with the findings.
     pub(crate) fn check(self, name: &'static str, passed: impl FnOnce() -> String) -> Check {
-        let (outcome, summary) = match self.list.len() + self.left_out {
+        let count = self.list.len() + self.left_out;
+        let (outcome, summary) = match count {
             0 => (Outcome::Passed, passed()),
-            1 => (Outcome::Failed, "1 finding".to_owned()),
-            count => (Outcome::Failed, format!("{} findings", grouped(count as u64))),
+            _ => (Outcome::Failed, counted(count as u64, "finding", "findings")),
         };
         Check { name, outcome, summary, findings: self.list, findings_left_out: self.left_out }
     }
@@ -189,6 +189,11 @@ impl fmt::Display for Finding {
         }
         write!(f, ": {}", self.what)
     }
+}
+
+/// A number with what it counts.
+pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }
 
 /// `1482` as `1,482`.
