@@ -61,10 +61,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let gateway = Router::new()
         .route("/v1/gateways/{id}/sync", post(sync_gateway))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::gateway));
-    operator
-        .merge(gateway)
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(shared)
+    operator.merge(gateway).layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(shared)
 }
 
 type Caller = axum::Extension<Actor>;

@@ -32,7 +32,8 @@ impl Client {
     /// # Errors
     /// The URL is none, or the token cannot be read.
     pub fn new(url: &str, token_file: &Path) -> Result<Client, ApiError> {
-        let token = read_token(token_file).map_err(|error| ApiError::new(ErrorCode::Denied, error.to_string()))?;
+        let token =
+            read_token(token_file).map_err(|error| ApiError::new(ErrorCode::Denied, error.to_string()))?;
         Client::with_token(url, token)
     }
 
@@ -43,7 +44,8 @@ impl Client {
     pub fn with_token(url: &str, token: String) -> Result<Client, ApiError> {
         let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
         if authority.is_empty() || authority.contains('/') {
-            let what = format!("`{url}` is not the address of a control plane; write it like http://127.0.0.1:8400");
+            let what =
+                format!("`{url}` is not the address of a control plane; write it like http://127.0.0.1:8400");
             return Err(ApiError::new(ErrorCode::Invalid, what));
         }
         Ok(Client { authority: authority.to_owned(), token })
@@ -62,12 +64,19 @@ impl Client {
     /// # Errors
     /// What the control plane says, or that it cannot be reached.
     pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ApiError> {
-        let body = serde_json::to_vec(body).map_err(|error| ApiError::new(ErrorCode::Invalid, error.to_string()))?;
+        let body =
+            serde_json::to_vec(body).map_err(|error| ApiError::new(ErrorCode::Invalid, error.to_string()))?;
         self.call(Method::POST, path, body).await
     }
 
-    async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> Result<T, ApiError> {
-        let (success, answer) = self.exchange(method, path, body).await.map_err(|why| self.unreachable(&why))?;
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<T, ApiError> {
+        let (success, answer) =
+            self.exchange(method, path, body).await.map_err(|why| self.unreachable(&why))?;
         if success {
             return serde_json::from_slice(&answer)
                 .map_err(|error| self.unreachable(&format!("its answer is not understood: {error}")));
@@ -88,8 +97,9 @@ impl Client {
             .await
             .map_err(|_| "no connection within 5 s".to_owned())?
             .map_err(|error| error.to_string())?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
         let driver = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -107,7 +117,10 @@ impl Client {
     }
 
     fn unreachable(&self, why: &str) -> ApiError {
-        let what = format!("the control plane at http://{} cannot be reached: {why}; is `crossfade serve` running?", self.authority);
+        let what = format!(
+            "the control plane at http://{} cannot be reached: {why}; is `crossfade serve` running?",
+            self.authority
+        );
         ApiError::new(ErrorCode::Unreachable, what)
     }
 }

@@ -101,8 +101,10 @@ impl Engine {
         engine.settle();
         engine.publish();
         let handle = Handle::new(sender, status_seen, news_seen, directions_seen);
-        let thread = std::thread::Builder::new().name("control".to_owned()).spawn(move || engine.run(&receiver));
-        let thread = thread.map_err(|error| ApiError::unavailable(&format!("no thread for the engine: {error}")))?;
+        let thread =
+            std::thread::Builder::new().name("control".to_owned()).spawn(move || engine.run(&receiver));
+        let thread =
+            thread.map_err(|error| ApiError::unavailable(&format!("no thread for the engine: {error}")))?;
         Ok((handle, thread))
     }
 
@@ -192,7 +194,10 @@ impl Engine {
     ) -> Result<(), ApiError> {
         let digest = self.journal.evidence_json(&file.plan)?;
         if digest != file.digest {
-            let what = format!("the plan's digest is {digest}, the file says {}: it was changed; plan again", file.digest);
+            let what = format!(
+                "the plan's digest is {digest}, the file says {}: it was changed; plan again",
+                file.digest
+            );
             return Err(ApiError::invalid(&what));
         }
         self.command(actor, Command::Start { plan: Box::new(file.plan), digest, snapshots })
@@ -212,7 +217,8 @@ impl Engine {
         };
         recorded?;
         self.conduct_after();
-        self.news.send_if_modified(|size| std::mem::replace(size, self.journal.size()) != self.journal.size());
+        self.news
+            .send_if_modified(|size| std::mem::replace(size, self.journal.size()) != self.journal.size());
         Ok(())
     }
 
@@ -359,10 +365,13 @@ impl Engine {
             self.command(&Actor::gateway(&gateway), Command::Roster { gateway: gateway.clone() })?;
             self.settle();
         }
-        let conductor = self.conductor.as_mut().ok_or_else(|| ApiError::unavailable("no generation is issued yet"))?;
+        let conductor =
+            self.conductor.as_mut().ok_or_else(|| ApiError::unavailable("no generation is issued yet"))?;
         let fresh = self.live.heard(report, received_at);
         if let Some(report) = fresh {
-            conductor.report(&gateway, report.ack, received_at).map_err(|error| ApiError::unavailable(&error.to_string()))?;
+            conductor
+                .report(&gateway, report.ack, received_at)
+                .map_err(|error| ApiError::unavailable(&error.to_string()))?;
             self.settle();
         }
         self.reply(&gateway)
@@ -370,7 +379,8 @@ impl Engine {
 
     fn reply(&mut self, gateway: &crossfade_routing::GatewayId) -> Result<Reply, ApiError> {
         let now = (self.clock)();
-        let conductor = self.conductor.as_mut().ok_or_else(|| ApiError::unavailable("no generation is issued yet"))?;
+        let conductor =
+            self.conductor.as_mut().ok_or_else(|| ApiError::unavailable("no generation is issued yet"))?;
         let directive =
             conductor.directive(gateway, now).map_err(|error| ApiError::unavailable(&error.to_string()))?;
         self.live.granted(gateway, directive.horizon);

@@ -37,7 +37,9 @@ pub enum InitError {
         known: String,
     },
     /// There is something already.
-    #[error("{path} exists already: this site is initialised; remove the data directory to begin anew, and with it the record")]
+    #[error(
+        "{path} exists already: this site is initialised; remove the data directory to begin anew, and with it the record"
+    )]
     Exists {
         /// What is there.
         path: PathBuf,
@@ -72,9 +74,14 @@ pub fn init(site: &Site, active: &EnvironmentId, now: UnixNanos) -> Result<Made,
             known: known.join(", "),
         });
     }
-    let secrets =
-        vec![site.key_file.clone(), site.redact_key_file(), site.token_file.clone(), site.gateway.token_file.clone()];
-    let untouched = secrets.iter().chain([&site.log_dir, &site.emergency_file()]).find(|path| path.exists()).cloned();
+    let secrets = vec![
+        site.key_file.clone(),
+        site.redact_key_file(),
+        site.token_file.clone(),
+        site.gateway.token_file.clone(),
+    ];
+    let untouched =
+        secrets.iter().chain([&site.log_dir, &site.emergency_file()]).find(|path| path.exists()).cloned();
     if let Some(path) = untouched {
         return Err(InitError::Exists { path });
     }
@@ -86,11 +93,13 @@ pub fn init(site: &Site, active: &EnvironmentId, now: UnixNanos) -> Result<Made,
     for path in &secrets[1..] {
         private_file(path, &random_token()?)?;
     }
-    let text = std::fs::read(&site.path).map_err(|source| InitError::Make { path: site.path.clone(), source })?;
+    let text =
+        std::fs::read(&site.path).map_err(|source| InitError::Make { path: site.path.clone(), source })?;
     let digest = crossfade_rollout::Digest::from_bytes(crossfade_tlog::sha256(&text));
     let mut journal = Journal::create(site, now)?;
     let genesis = Command::Initialise { origin: site.origin.clone(), active: active.clone(), site: digest };
-    let events = decide(&State::default(), genesis, now).map_err(|error| InitError::Key(error.to_string()))?;
+    let events =
+        decide(&State::default(), genesis, now).map_err(|error| InitError::Key(error.to_string()))?;
     journal.append_durable(&Actor::control(), &events, now)?;
     let verifier = journal.verifier_key().to_string();
     let log_pub = site.log_pub();

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use crossfade_audit::canonical::{self, CanonicalError};
 use crossfade_audit::keys::{self, KeyFileError};
-use crossfade_audit::{AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery};
+use crossfade_audit::{
+    AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery,
+};
 use crossfade_rollout::event::{Event, SeedSource};
 use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::plan::Plan;
@@ -172,23 +174,39 @@ impl Journal {
             (Ok(()), _) => Ok(()),
             (Err(error), Urgency::Ordinary) => Err(error),
             (Err(error), Urgency::Emergency) => {
-                tracing::error!(error = chain(&error), "the log takes nothing: a way back goes to the emergency file");
+                tracing::error!(
+                    error = chain(&error),
+                    "the log takes nothing: a way back goes to the emergency file"
+                );
                 self.append_emergency(actor, events, now)
             }
         }
     }
 
     /// Appends to the log and folds; on an error nothing is folded.
-    pub(crate) fn append_durable(&mut self, actor: &Actor, events: &[Event], now: UnixNanos) -> Result<(), JournalError> {
+    pub(crate) fn append_durable(
+        &mut self,
+        actor: &Actor,
+        events: &[Event],
+        now: UnixNanos,
+    ) -> Result<(), JournalError> {
         self.merge(now)?;
-        let entries: Vec<Entry> = events.iter().map(|event| Entry::new(actor.clone(), now, event.clone())).collect();
-        let log = self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
+        let entries: Vec<Entry> =
+            events.iter().map(|event| Entry::new(actor.clone(), now, event.clone())).collect();
+        let log =
+            self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
         log.append(&entries)?;
         self.catch_up()
     }
 
-    fn append_emergency(&mut self, actor: &Actor, events: &[Event], now: UnixNanos) -> Result<(), JournalError> {
-        let log = self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
+    fn append_emergency(
+        &mut self,
+        actor: &Actor,
+        events: &[Event],
+        now: UnixNanos,
+    ) -> Result<(), JournalError> {
+        let log =
+            self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
         for event in events {
             log.append_emergency(&Entry::new(actor.clone(), now, event.clone()))?;
             self.state = evolve(std::mem::take(&mut self.state), event);
@@ -260,18 +278,21 @@ impl Journal {
     /// The entry that issued a generation, with its proof.
     pub(crate) fn signed_generation(&self, generation: Generation) -> Result<SignedEntry, ApiError> {
         let found = self.schedules.iter().rev().find(|(_, schedule)| schedule.generation() == generation);
-        let (index, _) = found.ok_or_else(|| ApiError::unavailable("the generation is not in the log yet"))?;
+        let (index, _) =
+            found.ok_or_else(|| ApiError::unavailable("the generation is not in the log yet"))?;
         let log = self.log.as_ref().ok_or_else(|| ApiError::unavailable("the log is shut"))?;
         let inclusion = log.inclusion(*index).map_err(JournalError::from)?;
-        let entry = String::from_utf8(inclusion.leaf.bytes)
-            .map_err(|_| ApiError::unavailable("the log's entry is not text: run `crossfade audit verify`"))?;
+        let entry = String::from_utf8(inclusion.leaf.bytes).map_err(|_| {
+            ApiError::unavailable("the log's entry is not text: run `crossfade audit verify`")
+        })?;
         let proof = inclusion.proof.iter().map(ToString::to_string).collect();
         Ok(SignedEntry { index: *index, entry, proof, checkpoint: inclusion.checkpoint })
     }
 
     /// Stores a blob.
     pub(crate) fn evidence(&mut self, bytes: &[u8]) -> Result<Digest, JournalError> {
-        let log = self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
+        let log =
+            self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
         Ok(log.put_evidence(bytes)?)
     }
 
@@ -300,7 +321,8 @@ impl Journal {
     }
 
     fn read_plan(&self, digest: Digest) -> Result<Arc<Plan>, JournalError> {
-        let log = self.log.as_ref().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
+        let log =
+            self.log.as_ref().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
         let bytes = log.evidence(&digest)?;
         let plan = serde_json::from_slice(&bytes);
         plan.map(Arc::new).map_err(|error| JournalError::Plan { digest, why: error.to_string() })

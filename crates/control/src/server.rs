@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use crate::api::{self, Access, ApiError, Shared, TokenError};
 use crate::clock;
-use crate::files::Variables;
 use crate::engine::{Engine, Handle, Parts};
+use crate::files::Variables;
 use crate::gates::{Gates, GatesError};
 use crate::jobs::Jobs;
 use crate::journal::{Journal, JournalError};
@@ -96,7 +96,8 @@ impl Control {
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: site.control, source })?;
         let gates = Arc::new(Gates::new(Arc::clone(&site), config.environment)?);
-        let boot = BootId::new(&boot_name().map_err(StartError::Boot)?).expect("hexadecimal digits are a valid name");
+        let boot = BootId::new(&boot_name().map_err(StartError::Boot)?)
+            .expect("hexadecimal digits are a valid name");
         let parts = Parts {
             journal: opened.journal,
             jobs: Jobs::new(tokio::runtime::Handle::current(), Arc::clone(&gates)),

@@ -136,5 +136,6 @@ async fn deny(app: &Shared, Denied { call, why }: Denied) -> Response {
     let command = Command::DenyAccess { call, why: why.to_owned() };
     // A call that cannot be put on the record is denied all the same.
     let _ = app.engine.command(actor, command).await;
-    ApiError::denied(&format!("{why}: send `Authorization: Bearer` with the token from the token file")).into_response()
+    ApiError::denied(&format!("{why}: send `Authorization: Bearer` with the token from the token file"))
+        .into_response()
 }

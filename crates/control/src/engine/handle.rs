@@ -47,7 +47,12 @@ impl Handle {
         self.ask(|reply| Message::Command { actor, command: Box::new(command), reply }).await?
     }
 
-    pub(crate) async fn start(&self, actor: Actor, file: PlanFile, snapshots: Snapshots) -> Result<(), ApiError> {
+    pub(crate) async fn start(
+        &self,
+        actor: Actor,
+        file: PlanFile,
+        snapshots: Snapshots,
+    ) -> Result<(), ApiError> {
         self.ask(|reply| Message::Start { actor, file: Box::new(file), snapshots, reply }).await?
     }
 

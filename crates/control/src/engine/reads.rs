@@ -23,12 +23,17 @@ impl Reads {
     pub(crate) fn due(&mut self, now: UnixNanos) -> Vec<(Actor, UnixNanos, u64)> {
         let current = hour(now);
         let over: Vec<_> = self.counts.keys().filter(|(hour, _)| *hour < current).cloned().collect();
-        over.into_iter().filter_map(|key| self.counts.remove(&key).map(|count| (key.1, key.0, count))).collect()
+        over.into_iter()
+            .filter_map(|key| self.counts.remove(&key).map(|count| (key.1, key.0, count)))
+            .collect()
     }
 
     /// Takes out everything: the control plane ends.
     pub(crate) fn drain(&mut self) -> Vec<(Actor, UnixNanos, u64)> {
-        std::mem::take(&mut self.counts).into_iter().map(|((hour, actor), count)| (actor, hour, count)).collect()
+        std::mem::take(&mut self.counts)
+            .into_iter()
+            .map(|((hour, actor), count)| (actor, hour, count))
+            .collect()
     }
 }
 
