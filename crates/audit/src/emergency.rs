@@ -23,7 +23,7 @@ use crossfade_tlog::bundle::ENTRY_LEN_MAX;
 use crossfade_tlog::hash::sha256_parts;
 use crossfade_tlog::sha256;
 
-use crate::storage::{Storage, here};
+use crate::storage::{FILE_LEN_MAX, Storage, here};
 
 const MAGIC: &[u8] = b"crossfade emergency 1\n";
 /// Length and chain.
@@ -89,7 +89,7 @@ impl Emergency {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let size = usize::try_from(size).map_err(|_| io::ErrorKind::FileTooLarge)?.max(MAGIC.len() + HEAD);
+        let size = usize::try_from(size.min(FILE_LEN_MAX)).unwrap_or(0).max(MAGIC.len() + HEAD);
         let mut bytes = vec![0; size];
         bytes[..MAGIC.len()].copy_from_slice(MAGIC);
         storage.write_new(file, &bytes)?;

@@ -65,3 +65,64 @@ pub fn evidence(event: &Event) -> Option<Digest> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossfade_rollout::Actor;
+    use crossfade_routing::UnixNanos;
+
+    use super::*;
+
+    const TEXT: &str = concat!(
+        r#"{"actor":"control","event":{"at":"1795259280000000001","call":"POST /v1","type":"AccessDenied","why":"é"},"#,
+        r#""time":"2026-11-21T11:08:00.000000001Z","v":1}"#
+    );
+
+    fn example() -> Entry {
+        let at = UnixNanos(1_795_259_280_000_000_001);
+        Entry::new(Actor::control(), at, Event::AccessDenied { call: "POST /v1".into(), why: "é".into(), at })
+    }
+
+    fn refused(text: &str) -> EntryError {
+        decode(text.as_bytes()).expect_err(text)
+    }
+
+    #[test]
+    fn one_entry_has_one_spelling() {
+        assert_eq!(String::from_utf8(encode(&example()).unwrap()).unwrap(), TEXT);
+        assert_eq!(decode(TEXT.as_bytes()).unwrap(), example());
+        assert!(matches!(refused(&TEXT.replace("\"v\":1", "\"v\":2")), EntryError::Version(2)));
+        assert!(matches!(refused(&TEXT.replace("\"v\":1", "\"v\":\"1\"")), EntryError::Shape(_)));
+        assert!(matches!(refused(&TEXT.replace("AccessDenied", "Unheard")), EntryError::Shape(_)));
+        assert!(matches!(refused(&TEXT.replace("\"call\"", "\"call \"")), EntryError::Shape(_)));
+        assert!(matches!(refused(&format!("{TEXT} ")), EntryError::Canonical(_)));
+        assert!(matches!(refused(&TEXT.replace('é', "\\u00e9")), EntryError::Canonical(_)));
+        assert!(matches!(refused(""), EntryError::Canonical(_)));
+    }
+
+    #[test]
+    fn any_changed_bit_is_another_entry_or_none() {
+        for at in 0..TEXT.len() {
+            for bit in 0..8 {
+                let mut other = TEXT.as_bytes().to_vec();
+                other[at] ^= 1 << bit;
+                if let Ok(entry) = decode(&other) {
+                    assert_ne!(entry, example(), "byte {at} bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_entry_is_refused() {
+        let mut long = example();
+        if let Event::AccessDenied { why, .. } = &mut long.event {
+            *why = "x".repeat(ENTRY_LEN_MAX - TEXT.len() + "é".len());
+        }
+        assert_eq!(encode(&long).unwrap().len(), ENTRY_LEN_MAX);
+        if let Event::AccessDenied { why, .. } = &mut long.event {
+            why.push('x');
+        }
+        assert!(matches!(encode(&long), Err(EntryError::TooLong { len }) if len == ENTRY_LEN_MAX + 1));
+    }
+}

@@ -22,7 +22,7 @@ pub struct Place {
     pub folder: PathBuf,
     /// The emergency file, on the same disk, outside of the folder.
     pub emergency: PathBuf,
-    /// Its size in bytes, taken from the disk when the log is made.
+    /// Its size in bytes, taken from the disk when the log is made; at most 16 MiB.
     pub emergency_size: u64,
 }
 

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use crossfade_tlog::Checkpoint;
 use crossfade_tlog::note::Note;
+use crossfade_tlog::tile;
 
-use crate::layout::{self, CHECKPOINT, Name, Walked};
-use crate::storage::{Kind, Storage, optional};
+use crate::layout::{self, CHECKPOINT, Walked};
+use crate::storage::Storage;
 
 /// How often the checkpoint may move while the folder is being read.
 const MOVES_MAX: usize = 100;
@@ -38,11 +39,13 @@ impl Snapshot {
         for _ in 0..MOVES_MAX {
             let note = read();
             let walked = layout::walk(&**storage, folder)?;
+            let claimed = note.as_deref().ok().and_then(claim).map_or(0, |claimed| claimed.size);
             let mut partial = BTreeMap::new();
-            for one in walked.iter().filter(|one| is_partial(one)) {
-                // One that vanishes was superseded: then the checkpoint has moved as well.
-                if let Some(bytes) = optional(storage.read(&folder.join(&one.relative)))? {
-                    partial.insert(one.relative.clone(), bytes);
+            for tile in tile::superseded(claimed, 0) {
+                // One that is gone was superseded: then the checkpoint has moved as well.
+                let name = tile.to_string();
+                if let Ok(bytes) = storage.read(&folder.join(&name)) {
+                    partial.insert(name, bytes);
                 }
             }
             if read() == note {
@@ -65,7 +68,7 @@ impl Snapshot {
 
     /// What the checkpoint claims, whoever signed it.
     pub(crate) fn claimed(&self) -> Option<Checkpoint> {
-        Checkpoint::parse(Note::parse(self.note()).ok()?.text()).ok()
+        claim(self.note())
     }
 
     /// A file's bytes: as they were, or, if they never change, as they are.
@@ -78,6 +81,6 @@ impl Snapshot {
     }
 }
 
-fn is_partial(one: &Walked) -> bool {
-    one.kind == Kind::File && matches!(layout::name_of(&one.relative), Name::Tile(tile) if tile.is_partial())
+fn claim(note: &[u8]) -> Option<Checkpoint> {
+    Checkpoint::parse(Note::parse(note).ok()?.text()).ok()
 }

@@ -6,9 +6,16 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+use crossfade_tlog::bundle::ENTRY_LEN_MAX;
+use crossfade_tlog::tile::TILE_WIDTH;
+
+/// The longest file that a log can have, a full bundle of the longest entries, in bytes. A longer one
+/// is not read: folders are verified that somebody else has written.
+pub const FILE_LEN_MAX: u64 = TILE_WIDTH * (2 + ENTRY_LEN_MAX as u64);
 
 /// What a folder holds under one name. Symbolic links are not followed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,7 +57,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Takes the folder for this process alone; `WouldBlock` if another process holds it.
     fn lock(&self, folder: &Path) -> io::Result<Lock>;
 
-    /// The bytes of a file.
+    /// The bytes of a regular file of at most [`FILE_LEN_MAX`].
     fn read(&self, file: &Path) -> io::Result<Vec<u8>>;
 
     /// What a folder holds, sorted by name.
@@ -93,7 +100,17 @@ impl Storage for Disk {
     }
 
     fn read(&self, file: &Path) -> io::Result<Vec<u8>> {
-        fs::read(file)
+        // Asked before opening: opening a pipe would wait for somebody to write to it.
+        let found = fs::symlink_metadata(file)?;
+        if !found.is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(found.len().min(FILE_LEN_MAX)).unwrap_or(0));
+        File::open(file)?.take(FILE_LEN_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > FILE_LEN_MAX {
+            return Err(io::Error::new(ErrorKind::FileTooLarge, "longer than any file of a log"));
+        }
+        Ok(bytes)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {

@@ -305,9 +305,31 @@ fn links_and_other_strangers_are_found() {
         fs::remove_dir(fixture.path(file)).unwrap();
         fs::rename(&aside, fixture.path(file)).unwrap();
     }
+    let made = std::process::Command::new("mkfifo").arg(fixture.path("tile/0/000.p/13")).status().unwrap();
+    assert!(made.success());
+    names(&fixture.verify(), "tile/0/000.p/13", "the pipe");
+    fs::remove_file(fixture.path("tile/0/000.p/13")).unwrap();
+
     let name = std::os::unix::ffi::OsStrExt::from_bytes(b"tile/\xff\xfe");
     fs::write(fixture.folder().join::<&std::ffi::OsStr>(name), "x").unwrap();
     assert!(!fixture.verify().intact, "a name that is not UTF-8");
+}
+
+/// *Scenario.* Files that would wait for ever, or fill the memory, in the place of the log's own.
+#[test]
+fn a_verifier_cannot_be_stalled() {
+    let fixture = Fixture::new(14);
+    for file in &fixture.files {
+        let before = fs::read(fixture.path(file)).unwrap();
+        fs::remove_file(fixture.path(file)).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(fixture.path(file)).status().unwrap().success());
+        names(&fixture.verify(), file, "the pipe");
+        fs::remove_file(fixture.path(file)).unwrap();
+        fs::File::create(fixture.path(file)).unwrap().set_len(1 << 40).unwrap();
+        names(&fixture.verify(), file, "the endless file");
+        fs::write(fixture.path(file), before).unwrap();
+    }
+    assert!(fixture.verify().intact, "put back");
 }
 
 #[test]
@@ -422,6 +444,13 @@ fn a_state_that_the_entries_do_not_make_is_found() {
     let report = forge(&[bytes(&entry(0)), bytes(&Entry::new(Actor::control(), time(50), other))]).verify();
     assert_eq!(outcome(&report, "replay"), Outcome::Failed);
     names_entry(&report, "tile/entries/000.p/2", 1);
+}
+
+#[test]
+fn a_clock_that_goes_back_is_noted() {
+    let report = forge(&[entry(0), entry(5), entry(3), entry(4), entry(2)].map(|one| bytes(&one))).verify();
+    assert!(report.intact, "{report}");
+    assert!(report.to_string().contains("! clock        goes back 2 times, first at entry 2"), "{report}");
 }
 
 #[test]

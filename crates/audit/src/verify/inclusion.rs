@@ -1,5 +1,7 @@
 //! The entries hash to the root, and every tile is what they hash to.
 
+use std::io::ErrorKind;
+
 use crossfade_tlog::tile::{self, Tile, TileKind};
 use crossfade_tlog::{Checkpoint, Tree, bundle};
 
@@ -30,8 +32,12 @@ pub(crate) fn check(
 
 fn compare(snapshot: &Snapshot, tile: &Tile, expected: &[u8], entries_hold: bool, findings: &mut Findings) {
     let file = tile.to_string();
-    // One that cannot be read at all is missing, which is a finding of the names.
-    let Ok(bytes) = snapshot.read(&file) else { return };
+    let bytes = match snapshot.read(&file) {
+        Ok(bytes) => bytes,
+        // A finding of the names.
+        Err(error) if error.kind() == ErrorKind::NotFound => return,
+        Err(error) => return findings.add(Finding::new(&file, format!("cannot be read: {error}"))),
+    };
     if bytes.len() != expected.len() {
         let what = format!("{} bytes long, should be {}", bytes.len(), expected.len());
         findings.add(Finding::new(&file, what).offset(bytes.len().min(expected.len())));

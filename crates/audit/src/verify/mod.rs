@@ -8,6 +8,7 @@
 //! | `inclusion` | the entries hash to the root, and every tile at every level is what they hash to |
 //! | `entries` | every entry is canonical, and known to this version |
 //! | `evidence` | every blob is what its name says and is named by an entry, and no named one is missing |
+//! | `clock` | (noted, if so) entries are not in the order of their times |
 //! | `replay` | the state folded from the events has the digests that the log recorded on the way |
 //! | `rules` | the events are in an order that the rules allow |
 //!

@@ -1,9 +1,11 @@
 //! One pass over all entries, in order: leaves, canonical form, evidence, state, rules.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use crossfade_rollout::rules;
 use crossfade_rollout::{Digest, Entry, Event, State, evolve};
+use crossfade_routing::UnixNanos;
 use crossfade_tlog::tile::{self, Tile, TileKind};
 use crossfade_tlog::{Hash, Tree, bundle, leaf_hash};
 
@@ -22,6 +24,10 @@ pub(crate) struct Pass {
     named: BTreeMap<Digest, u64>,
     /// The first entry that could not be read: what follows cannot be replayed.
     gap: Option<u64>,
+    /// The time of the last entry.
+    last: UnixNanos,
+    /// Entries that are older than the one before, and the first of them.
+    backwards: Option<(u64, u64)>,
     state: State,
     recorded: u64,
     replay: Findings,
@@ -37,6 +43,8 @@ impl Pass {
             entries: Findings::default(),
             named: BTreeMap::new(),
             gap: None,
+            last: UnixNanos(0),
+            backwards: None,
             state: State::default(),
             recorded: 0,
             replay: Findings::default(),
@@ -50,7 +58,13 @@ impl Pass {
 
     fn bundle(&mut self, snapshot: &Snapshot, tile: &Tile) {
         let file = tile.to_string();
-        let bytes = snapshot.read(&file).unwrap_or_default();
+        let bytes = snapshot.read(&file).unwrap_or_else(|error| {
+            // One that is missing is a finding of the names.
+            if error.kind() != ErrorKind::NotFound {
+                self.bundles.add(Finding::new(&file, format!("cannot be read: {error}")));
+            }
+            Vec::new()
+        });
         let (mut stored, mut end, mut broken) = (bundle::entries(&bytes), 0, bytes.is_empty());
         for index in tile.first()..tile.first() + u64::from(tile.width()) {
             match stored.next() {
@@ -82,6 +96,7 @@ impl Pass {
         self.tree.push(leaf_hash(bytes));
         match entry::decode(bytes) {
             Ok(entry) => {
+                self.clock(index, entry.time);
                 if let Some(digest) = entry::evidence(&entry.event) {
                     self.named.entry(digest).or_insert(index);
                 }
@@ -94,6 +109,16 @@ impl Pass {
                 self.entries.add(Finding::new(file, full(&error)).entry(index).offset(offset));
             }
         }
+    }
+
+    /// Merged emergency entries are older than the entry that announces them, and clocks are set back
+    /// at times: neither breaks the log, whose order is that of its entries, but a reader should know.
+    fn clock(&mut self, index: u64, time: UnixNanos) {
+        if time < self.last {
+            let (count, first) = self.backwards.unwrap_or((0, index));
+            self.backwards = Some((count + 1, first));
+        }
+        self.last = time;
     }
 
     fn fold(&mut self, index: u64, place: &Finding, entry: &Entry) {
@@ -116,11 +141,15 @@ impl Pass {
 
     /// The checks on what the entries say.
     pub(crate) fn checks(self, snapshot: &Snapshot) -> Vec<Check> {
-        let Self { size, entries, named, gap, recorded, replay, rules, .. } = self;
+        let Self { size, entries, named, gap, backwards, recorded, replay, rules, .. } = self;
         let mut checks = vec![
             entries.check("entries", || format!("{} in canonical form", counted(size, "entry", "entries"))),
             evidence::check(snapshot, named, gap.is_none()),
         ];
+        if let Some((count, first)) = backwards {
+            let times = counted(count, "time", "times");
+            checks.push(Check::noted("clock", format!("goes back {times}, first at entry {first}")));
+        }
         if let Some(index) = gap {
             let why = format!("entry {index} cannot be read");
             checks.extend(["replay", "rules"].map(|name| Check::not_run(name, why.clone())));

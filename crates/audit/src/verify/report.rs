@@ -36,7 +36,8 @@ pub struct Head {
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name: `checkpoint`, `witnesses`, `files`, `inclusion`, `entries`, `evidence`, `replay`, `rules`.
+    /// Its name: `checkpoint`, `witnesses`, `files`, `inclusion`, `entries`, `evidence`, `clock`
+    /// (only if it is noted), `replay`, `rules`.
     pub name: &'static str,
     /// What it came to.
     pub outcome: Outcome,
