@@ -5,7 +5,7 @@ use crossfade_yaml::Node;
 use super::ids::Section;
 use super::path::Path;
 use super::rules::{self, Rule};
-use super::secret::is_hidden;
+use super::secret::{holds_headers, is_hidden};
 
 /// Whose field it is.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +72,27 @@ const AUTHENTICATORS: [&str; 10] = [
 
 const SAMPLERS: [&str; 5] =
     ["probabilisticsampler", "tailsampling", "adaptivesampling", "remotesampling", "jaegerremotesampling"];
+
+/// Keys of exporters that say where data goes without being an address.
+const PLACE_KEYS: [&str; 17] = [
+    "topic",
+    "project",
+    "bucket",
+    "s3_bucket",
+    "site",
+    "realm",
+    "region",
+    "path",
+    "directory",
+    "database",
+    "dataset",
+    "stream_name",
+    "log_group_name",
+    "log_stream_name",
+    "workspace",
+    "account",
+    "service",
+];
 
 /// Keys that hold an address or several.
 const ADDRESS_KEYS: [&str; 22] = [
@@ -237,7 +258,7 @@ fn general(path: &Path, keys: &[&str]) -> Option<&'static Rule> {
     Some(match last {
         "insecure" | "insecure_skip_verify" | "tls" => &rules::TRANSPORT_ENCRYPTION,
         _ if last.starts_with("client_ca") => &rules::CLIENT_CERTIFICATES,
-        _ if is_hidden(path) && keys.iter().any(|k| k.ends_with("headers")) => &rules::REQUEST_HEADERS,
+        _ if keys.iter().any(|k| holds_headers(k)) => &rules::REQUEST_HEADERS,
         _ if is_hidden(path) => &rules::SECRET_CHANGED,
         _ if has("tls")
             || matches!(last, "ca_file" | "cert_file" | "key_file" | "min_version" | "cipher_suites") =>
@@ -247,7 +268,6 @@ fn general(path: &Path, keys: &[&str]) -> Option<&'static Rule> {
         _ if has("auth") || last == "authenticator" => &rules::AUTHENTICATION,
         _ if has("cors") => &rules::CORS,
         "include_metadata" | "metadata_keys" | "from_context" => &rules::CLIENT_METADATA,
-        _ if has("headers") => &rules::REQUEST_HEADERS,
         "proxy_url" | "http_proxy" | "https_proxy" => &rules::PROXY,
         "max_elapsed_time" | "storage" | "block_on_overflow" | "wait_for_result"
             if has("sending_queue") || has("retry_on_failure") =>
@@ -276,6 +296,9 @@ fn component(section: Section, kind: &str, path: &Path, keys: &[&str]) -> &'stat
         Section::Receivers if keys.len() == 2 && keys.first() == Some(&"protocols") => &rules::LISTENER_ADDED,
         Section::Receivers if under => &rules::REQUEST_LIMITS,
         Section::Exporters if kind == "debug" => &rules::PAYLOAD_IN_LOGS,
+        Section::Exporters if PLACE_KEYS.contains(&last) || keys.contains(&"resolver") => {
+            &rules::DESTINATION_CHANGED
+        }
         Section::Extensions if samples(kind) => &rules::SAMPLING,
         Section::Extensions if authenticates(kind) => &rules::AUTHENTICATION,
         Section::Extensions if kind == "headerssetter" => &rules::REQUEST_HEADERS,

@@ -5,6 +5,7 @@
 
 use crossfade_yaml::{Node, parse};
 
+use super::classify::listens;
 use super::ids::Section;
 use super::path::Path;
 
@@ -112,6 +113,7 @@ const EXTENSIONS: &[Row] = &[
     ("pprof", "endpoint", "localhost:1777"),
     ("pprof", "block_profile_fraction", "0"),
     ("pprof", "mutex_profile_fraction", "0"),
+    ("jaegerquery", "max_clock_skew_adjust", "0s"),
 ];
 
 const SERVICE: &[(&str, &str)] = &[
@@ -123,7 +125,7 @@ const SERVICE: &[(&str, &str)] = &[
     ("telemetry.traces.level", "basic"),
 ];
 
-/// Client TLS of any exporter or extension: encrypted and checked unless said otherwise.
+/// Client TLS of whatever does not listen: encrypted and checked unless said otherwise.
 const CLIENT_TLS: [(&str, &str); 3] =
     [("insecure", "false"), ("insecure_skip_verify", "false"), ("include_system_ca_certs_pool", "false")];
 
@@ -150,7 +152,7 @@ pub(crate) fn component(section: Section, kind: &str, path: &Path) -> Option<Nod
         QUEUE_AND_RETRY.iter().find(|(p, _)| queued && *p == dotted).map(|(_, v)| *v)
     };
     let tls = || match keys.as_slice() {
-        [.., "tls", last] if section != Section::Receivers => {
+        [.., "tls", last] if !listens(section, kind) => {
             CLIENT_TLS.iter().find(|(k, _)| k == last).map(|(_, v)| *v)
         }
         _ => None,
@@ -165,8 +167,8 @@ pub(crate) fn service(path: &Path) -> Option<Node> {
 }
 
 /// Whether an empty block at `path` says the same as none.
-pub(crate) fn empty_is_absent(section: Section, path: &Path) -> bool {
-    let server_tls = section == Section::Receivers && path.last_key() == "tls";
+pub(crate) fn empty_is_absent(section: Section, kind: &str, path: &Path) -> bool {
+    let server_tls = listens(section, kind) && path.last_key() == "tls";
     OPTIONAL_BLOCKS.contains(&path.last_key()) && !server_tls
 }
 

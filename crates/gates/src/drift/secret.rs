@@ -40,9 +40,9 @@ const HARMLESS_ENDINGS: [&str; 11] = [
     "file", "path", "url", "uri", "endpoint", "name", "header", "enabled", "interval", "timeout", "lifetime",
 ];
 
-/// Keys whose whole content is hidden: request headers, and password files written inline.
-const HIDDEN_BELOW: [&str; 6] =
-    ["headers", "custom_headers", "default_headers", "extra_headers", "response_headers", "htpasswd"];
+/// Keys that end in `headers` and hold names of headers, not their values.
+const NAMES_OF_HEADERS: [&str; 4] =
+    ["allowed_headers", "exposed_headers", "forward_headers", "include_headers"];
 
 /// Headers that carry no credential.
 const HARMLESS_HEADERS: [&str; 5] = ["accept", "content-type", "host", "user-agent", "x-scope-orgid"];
@@ -187,7 +187,7 @@ pub(crate) fn is_hidden(path: &Path) -> bool {
     let mut below_headers = false;
     for (i, segment) in segments.iter().enumerate() {
         match segment {
-            Segment::Key(key) if HIDDEN_BELOW.contains(&key.as_str()) => below_headers = true,
+            Segment::Key(key) if holds_headers(key) => below_headers = true,
             Segment::Key(key) if below_headers && i + 1 == segments.len() => {
                 let key = key.to_lowercase();
                 return !HARMLESS_HEADERS.contains(&key.as_str()) && !HEADER_NAMES.contains(&key.as_str());
@@ -201,8 +201,17 @@ pub(crate) fn is_hidden(path: &Path) -> bool {
     below_headers
 }
 
+/// Whether a key holds headers with their values: `headers`, `custom_headers`.
+pub(crate) fn holds_headers(key: &str) -> bool {
+    key.ends_with("headers") && !NAMES_OF_HEADERS.contains(&key)
+}
+
 /// Whether a key says that its value is a secret.
 pub(crate) fn is_secret_key(key: &str) -> bool {
+    // `htpasswd: {inline: "user:password"}`
+    if key == "inline" {
+        return true;
+    }
     let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
     SECRET_WORDS.iter().any(|w| plain.contains(w)) && !HARMLESS_ENDINGS.iter().any(|e| plain.ends_with(e))
 }

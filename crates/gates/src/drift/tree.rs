@@ -1,5 +1,7 @@
 //! Two trees of settings, side by side.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crossfade_yaml::{Map, Mark, Node, Value};
 
 use super::Context;
@@ -11,8 +13,8 @@ use super::out::{Out, Place};
 use super::path::{Path, Segment};
 use super::report::Why;
 use super::rules::{self, Rule};
-use super::secret::name_of;
-use super::values::{Same, same};
+use super::secret::{holds_headers, name_of};
+use super::values::{Same, is_set, same};
 
 /// One side's value at a place.
 #[derive(Clone, Copy)]
@@ -90,7 +92,7 @@ impl Tree<'_, '_> {
             (None, Some(Value::Map(map))) | (Some(Value::Map(map)), None)
                 if !map.is_empty() && !self.presence_tells(path) =>
             {
-                self.maps(path, blue, green);
+                self.block(path, blue, green);
             }
             (Some(_), Some(_))
                 if matches!((kind(blue), kind(green)), (Some(Value::Map(_)), Some(Value::Map(_)))) =>
@@ -101,17 +103,40 @@ impl Tree<'_, '_> {
         }
     }
 
+    /// A block that only one side has. Where defaults are known, each of its settings is compared with its own;
+    /// otherwise several settings are one difference, of the weightiest kind that any of them is.
+    fn block(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let mut leaves = Vec::new();
+        if let Some(node) = blue.node.or(green.node) {
+            leaf_paths(path, node, &mut leaves);
+        }
+        let defaulted = leaves.iter().any(|leaf| self.default(leaf).is_some());
+        if defaulted || leaves.len() < 2 || path.segments().is_empty() {
+            return self.maps(path, blue, green);
+        }
+        let rules = leaves.iter().map(|leaf| self.subject.rule(leaf));
+        let rule = rules.min_by_key(|r| (r.class, r.id)).unwrap_or(&rules::SETTING);
+        let side = if blue.node.is_some() { "blue" } else { "green" };
+        let detail = format!("only {side} has this block of {} settings", leaves.len());
+        self.differ_by(rule, path, blue, green, Some(detail));
+    }
+
     fn maps(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
-        let keys = |side: Side<'_>| -> Vec<String> {
+        let names = |side: Side<'_>| -> Vec<String> {
             let map = side.node.and_then(Node::as_map);
             map.map(|m| m.iter().map(|(k, _)| k.name.clone()).collect()).unwrap_or_default()
         };
-        let blue_keys = keys(blue);
-        let mut all = blue_keys.clone();
-        let known: std::collections::BTreeSet<_> = blue_keys.into_iter().collect();
-        all.extend(keys(green).into_iter().filter(|k| !known.contains(k)));
-        for key in all {
-            self.compare(&path.key(&key), blue.below(&key), green.below(&key));
+        // HTTP's header names know no case (RFC 9110, section 5.1).
+        let headers = holds_headers(path.last_key());
+        let mut left: BTreeSet<String> = names(green).into_iter().collect();
+        for name in names(blue) {
+            let folded = || left.iter().find(|n| headers && n.eq_ignore_ascii_case(&name)).cloned();
+            let other = if left.contains(&name) { Some(name.clone()) } else { folded() };
+            let other = other.and_then(|other| left.take(&other)).unwrap_or_else(|| name.clone());
+            self.compare(&path.key(&other), blue.below(&name), green.below(&other));
+        }
+        for name in left {
+            self.compare(&path.key(&name), blue.below(&name), green.below(&name));
         }
     }
 
@@ -145,20 +170,22 @@ impl Tree<'_, '_> {
         (blue, b, blue_names): (Side<'_>, &[Node], &[&str]),
         (green, g, green_names): (Side<'_>, &[Node], &[&str]),
     ) {
-        let find = |names: &[&str], name: &str| names.iter().position(|n| *n == name);
-        for (i, name) in blue_names.iter().enumerate() {
+        let on_blue: BTreeSet<&str> = blue_names.iter().copied().collect();
+        let on_green: BTreeMap<&str, &Node> = green_names.iter().copied().zip(g).collect();
+        for (name, node) in blue_names.iter().zip(b) {
             let at = path.with(Segment::Item((*name).to_owned()));
-            let other = find(green_names, name).and_then(|j| g.get(j));
-            self.whole_item(&at, blue.item(b.get(i)), green.item(other));
+            self.whole_item(&at, blue.item(Some(node)), green.item(on_green.get(name).copied()));
         }
-        for (j, name) in green_names.iter().enumerate().filter(|(_, n)| find(blue_names, n).is_none()) {
+        for (name, node) in green_names.iter().zip(g).filter(|(name, _)| !on_blue.contains(*name)) {
             let at = path.with(Segment::Item((*name).to_owned()));
-            self.whole_item(&at, blue.item(None), green.item(g.get(j)));
+            self.whole_item(&at, blue.item(None), green.item(Some(node)));
         }
-        let common = |from: &[&str], other: &[&str]| -> Vec<String> {
-            from.iter().filter(|n| other.contains(n)).map(|n| (*n).to_owned()).collect()
-        };
-        if common(blue_names, green_names) != common(green_names, blue_names) {
+        let common_blue = blue_names.iter().filter(|n| on_green.contains_key(*n));
+        let common_green = green_names.iter().filter(|n| on_blue.contains(*n));
+        if !common_blue.eq(common_green) {
+            if is_set(path) {
+                return self.same(Why::Order, path, blue, green);
+            }
             let detail = "the same items stand in another order".to_owned();
             self.differ(path, blue, green, Some(detail));
         }
@@ -199,7 +226,7 @@ impl Tree<'_, '_> {
         let written = blue.written().or(green.written());
         let empty = written.is_none_or(|n| n.is_null() || n.as_map().is_some_and(Map::is_empty));
         let meaningless = match self.subject {
-            Subject::Component { section, .. } => defaults::empty_is_absent(section, path),
+            Subject::Component { section, kind } => defaults::empty_is_absent(section, kind, path),
             Subject::Service | Subject::Other => true,
         };
         if blue.node.is_some() == green.node.is_some() && empty {
@@ -208,7 +235,8 @@ impl Tree<'_, '_> {
         if empty && meaningless {
             return self.same(Why::Default, path, blue, green);
         }
-        self.differ(path, blue, green, None);
+        let side = if blue.written().is_some() { "blue" } else { "green" };
+        self.differ(path, blue, green, Some(format!("only {side} has this setting")));
     }
 
     fn listener(&mut self, path: &Path, (blue, b): (Side<'_>, &Node), (green, g): (Side<'_>, &Node)) {
@@ -343,10 +371,18 @@ impl Tree<'_, '_> {
     fn assumption(&self, blue: Side<'_>, green: Side<'_>) -> Option<String> {
         let default = |side: Side<'_>| side.node.filter(|_| side.assumed).and_then(Node::scalar_text);
         match (default(blue), default(green)) {
-            (Some(value), _) => Some(format!("blue has the default, {}", self.out.words(&value))),
-            (_, Some(value)) => Some(format!("green has the default, {}", self.out.words(&value))),
+            (Some(value), _) => Some(format!("blue has the default, {value}")),
+            (_, Some(value)) => Some(format!("green has the default, {value}")),
             _ => None,
         }
+    }
+}
+
+/// The places of all values in a tree that are no map; lists count as one.
+fn leaf_paths(path: &Path, node: &Node, out: &mut Vec<Path>) {
+    match node.as_map().filter(|m| !m.is_empty()) {
+        Some(map) => map.iter().for_each(|(key, value)| leaf_paths(&path.key(&key.name), value, out)),
+        None => out.push(path.clone()),
     }
 }
 
@@ -354,6 +390,6 @@ impl Tree<'_, '_> {
 fn names(items: &[Node]) -> Option<Vec<&str>> {
     let names: Option<Vec<&str>> = items.iter().map(name_of).collect();
     let names = names?;
-    let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+    let distinct: BTreeSet<_> = names.iter().collect();
     (distinct.len() == names.len()).then_some(names)
 }

@@ -8,7 +8,7 @@ use super::report::Why;
 use super::secret::is_hidden;
 
 /// Lists whose order means nothing.
-const SETS: [&str; 27] = [
+const SETS: [&str; 36] = [
     "receivers",
     "exporters",
     "extensions",
@@ -36,7 +36,21 @@ const SETS: [&str; 27] = [
     "span_names",
     "services",
     "metadata",
+    // Conditions of the filter processor: one that holds is enough.
+    "span",
+    "spanevent",
+    "metric",
+    "datapoint",
+    "log_record",
+    // Lists of named things that stand side by side.
+    "policies",
+    "scrape_configs",
+    "dimensions",
+    "span_event_conditions",
 ];
+
+/// Longer sets are compared in order: looking for each item among all others costs the square.
+const SET_MAX: usize = 2_000;
 
 /// Keys whose values are data, not settings: `1s` and `1000ms` are two things there.
 const DATA: [&str; 8] =
@@ -84,7 +98,7 @@ fn same_lists(path: &Path, blue: &[Node], green: &[Node]) -> Same {
     if blue.iter().zip(green).all(|(b, g)| same(path, b, g) != Same::No) {
         return exact(blue == green);
     }
-    if !is_set(path) {
+    if !is_set(path) || blue.len() > SET_MAX {
         return Same::No;
     }
     let mut left: Vec<&Node> = green.iter().collect();

@@ -274,8 +274,11 @@ impl ProbeReport {
     /// `600/600 read back, p99 4.1 s`.
     pub fn line(&self) -> String {
         let Summary { whole, traces, read_back_p99_ms, .. } = &self.summary;
-        let latency = read_back_p99_ms
-            .map_or_else(String::new, |ms| format!(", p99 {}.{} s", ms / 1000, ms % 1000 / 100));
+        let latency = match read_back_p99_ms {
+            None => String::new(),
+            Some(ms) if *ms < 1000 => format!(", p99 {ms} ms"),
+            Some(ms) => format!(", p99 {}.{} s", ms / 1000, ms % 1000 / 100),
+        };
         format!("{whole}/{traces} read back{latency}")
     }
 }

@@ -207,7 +207,7 @@ fn results(fail: impl Fn(usize, &Trace) -> Vec<Finding>) -> Vec<TraceResult> {
 fn a_whole_run_passes_with_its_latency() {
     let report = ProbeReport::new(42, AT, &results(|_, _| Vec::new()));
     assert_eq!(report.verdict, Verdict::Pass);
-    assert_eq!(report.text(), "100/100 read back, p99 0.9 s\n");
+    assert_eq!(report.text(), "100/100 read back, p99 990 ms\n");
     let Summary { read_back_p50_ms, read_back_p99_ms, read_back_max_ms, .. } = report.summary;
     assert_eq!((read_back_p50_ms, read_back_p99_ms, read_back_max_ms), (Some(500), Some(990), Some(1000)));
 }

@@ -471,6 +471,40 @@ fn a_store_of_jaeger_is_a_destination() {
     );
 }
 
+/// Scenario: one side has a whole block that the other has not. Guarantee: one difference, as weighty as its weightiest part.
+#[test]
+fn a_block_on_one_side_is_one_difference() {
+    let config = |store: &str| {
+        format!(
+            "extensions: {{jaeger_storage: {{backends: {{a: {{memory: {{max_traces: 9}}}}{store}}}}}}}\n\
+                 service: {{extensions: [jaeger_storage]}}"
+        )
+    };
+    let store = ", b: {elasticsearch: {server_urls: [\"http://c:9200\"], indices: {prefix: x, shards: 5}}}";
+    let block = "{elasticsearch: {server_urls: [http://c:9200], indices: {prefix: x, shards: 5}}}";
+    let expected = format!("009 extensions.jaeger_storage.backends.b - -> {block}");
+    check(&config(""), &config(store), &[&expected]);
+}
+
+/// Scenario: an exporter sends elsewhere by other means than an address. Guarantee: a new destination all the same.
+#[test]
+fn topics_and_buckets_are_destinations() {
+    let config = |setting: &str| {
+        format!(
+            "exporters: {{kafka: {{{setting}}}}}\nservice: {{pipelines: {{traces: {{exporters: [kafka]}}}}}}"
+        )
+    };
+    for (from, to) in [
+        ("traces: {topic: a}", "traces: {topic: b}"),
+        ("brokers: [\"a:9092\"]", "brokers: [\"b:9092\"]"),
+        ("resolver: {k8s: {service: a}}", "resolver: {k8s: {service: b}}"),
+        ("s3uploader: {s3_bucket: a}", "s3uploader: {s3_bucket: b}"),
+    ] {
+        let report = drift(&tree(&config(from), "b"), &tree(&config(to), "g"), &[], &Context::default());
+        assert_eq!(report.findings[0].rule, "destination_changed", "{from}");
+    }
+}
+
 #[test]
 fn configurations_of_other_programs_are_compared_by_words() {
     check(

@@ -208,6 +208,37 @@ fn an_empty_block_is_no_block_where_that_is_so() {
     check(BASE, &BASE.replace("exporters:\n  otlp", "exporters:\n  nop:\n  otlp"), &[]);
 }
 
+#[test]
+fn header_names_know_no_case() {
+    let config = |headers: &str| {
+        format!(
+            "exporters: {{otlp: {{headers: {{{headers}}}}}}}\nservice: {{pipelines: {{traces: {{exporters: [otlp]}}}}}}"
+        )
+    };
+    check(&config("Authorization: a, X-B: b"), &config("x-b: b, authorization: a"), &[]);
+    // Two of one name on one side: neither is passed over.
+    let report = drift(
+        &tree(&config("authorization: a"), "b"),
+        &tree(&config("Authorization: c, authorization: a"), "g"),
+        &[],
+        &Context::default(),
+    );
+    assert_eq!(report.findings.len(), 1);
+    assert_eq!(report.findings[0].path, "collector:exporters.otlp.headers.Authorization");
+}
+
+#[test]
+fn the_order_of_conditions_and_policies_does_not_matter() {
+    let config = |span: &str, policies: &str| {
+        format!(
+            "processors: {{filter: {{traces: {{span: [{span}]}}}}, tail_sampling: {{policies: [{policies}]}}}}\n\
+                 service: {{pipelines: {{traces: {{processors: [filter, tail_sampling]}}}}}}"
+        )
+    };
+    let (a, b) = ("{name: a, type: always_sample}", "{name: b, type: latency}");
+    check(&config("x, y", &format!("{a}, {b}")), &config("y, x", &format!("{b}, {a}")), &[]);
+}
+
 /// Two files merged on one side are one file on the other.
 #[test]
 fn how_it_is_cut_into_files_does_not_matter() {
