@@ -21,5 +21,7 @@ pub mod clock;
 pub mod environment;
 pub mod measure;
 pub mod scenario;
+#[cfg(test)]
+mod testing;
 pub mod traffic;
 mod wire;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::until;
 use crate::traffic::{Answer, Exporter, Protocol};
 use crate::wire::{self, GRPC_PATH, HTTP_PATH, MAX_REQUEST_BYTES};
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const START: u64 = 1_700_000_000_000_000_000;
@@ -296,9 +298,7 @@ async fn a_hanging_environment_holds_requests_until_it_hangs_no_more() {
     let (one, two) = (two_spans(1), two_spans(2));
     let answers = async { tokio::join!(send(grpc, &one), send(http, &two)) };
     let release = async {
-        while environment.observed().held < 2 {
-            tokio::task::yield_now().await;
-        }
+        until("two requests are held", || environment.observed().held == 2).await;
         assert_eq!(environment.store().span_count(), 0);
         environment.set_faults(Faults::default());
     };
@@ -351,7 +351,9 @@ async fn a_reset_leaves_the_sender_without_an_answer() {
         let environment = environment().await;
         let mut exporter = exporter(&environment, protocol);
         environment.set_faults(Faults { reset: Share::ALL, ..Faults::default() });
+        let before = Instant::now();
         assert_eq!(send(&mut exporter, &two_spans(1)).await, Answer::Unanswered);
+        assert!(before.elapsed() < Duration::from_secs(5), "reset, and not timed out");
         assert_eq!((environment.observed().reset, environment.store().span_count()), (1, 0));
         environment.set_faults(Faults::default());
         assert_eq!(send(&mut exporter, &two_spans(1)).await, Answer::Accepted { rejected_spans: 0 });
@@ -365,15 +367,31 @@ async fn open_connections_can_be_reset_at_any_time() {
     let mut exporter = exporter(&environment, Protocol::Grpc);
     let request = two_spans(1);
     let cut = async {
-        while environment.observed().held == 0 {
-            tokio::task::yield_now().await;
-        }
+        until("a request is held", || environment.observed().held > 0).await;
         environment.reset_connections();
     };
     let (answer, ()) = tokio::join!(send(&mut exporter, &request), cut);
     assert_eq!(answer, Answer::Unanswered);
     environment.set_faults(Faults::default());
     assert_eq!(send(&mut exporter, &request).await, Answer::Accepted { rejected_spans: 0 });
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_reset_and_not_closed() {
+    let environment = environment().await;
+    let mut stream = TcpStream::connect(environment.http_addr()).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: lab\r\n\r\n").await.unwrap();
+    let mut answer = [0; 1_000];
+    assert!(stream.read(&mut answer).await.unwrap() > 0);
+    environment.reset_connections();
+    let error = loop {
+        match stream.read(&mut answer).await {
+            Ok(0) => panic!("closed in order"),
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
 #[tokio::test]
@@ -410,9 +428,7 @@ async fn it_ends_when_it_is_dropped() {
     let mut exporter = exporter(&environment, Protocol::Grpc);
     let request = two_spans(1);
     let end = async {
-        while environment.observed().held == 0 {
-            tokio::task::yield_now().await;
-        }
+        until("a request is held", || environment.observed().held > 0).await;
         drop(environment);
     };
     let (answer, ()) = tokio::join!(send(&mut exporter, &request), end);

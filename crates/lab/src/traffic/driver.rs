@@ -61,8 +61,9 @@ impl Driver {
             let next_end = self.running.peek().map(|Reverse(span)| span.end());
             let Some(next) = next_root.into_iter().chain(next_end).min() else { return self.begun };
             tokio::select! {
-                () = clock::wait_until(next) => {}
+                biased;
                 _ = stop.wait_for(|stop| *stop), if next_root.is_some() => next_root = None,
+                () = clock::wait_until(next) => {}
             }
         }
     }

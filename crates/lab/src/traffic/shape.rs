@@ -322,9 +322,10 @@ mod tests {
 
     #[test]
     fn one_seed_gives_the_same_traces_and_another_gives_others() {
-        assert_eq!(many(), many());
-        let ids = |seed| (0..500).map(|number| trace(seed, number, LONGEST).id).collect::<BTreeSet<_>>();
-        assert_eq!(ids(1).len(), 500);
+        let few = |seed| (0..200).map(|number| trace(seed, number, LONGEST)).collect::<Vec<_>>();
+        assert_eq!(few(1), few(1));
+        let ids = |seed| few(seed).into_iter().map(|trace| trace.id).collect::<BTreeSet<_>>();
+        assert_eq!(ids(1).len(), 200);
         assert!(ids(1).is_disjoint(&ids(2)));
     }
 
