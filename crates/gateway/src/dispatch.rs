@@ -86,7 +86,8 @@ struct Heard {
 pub(crate) async fn dispatch(worker: &Worker, arrival: Arrival) -> Result<Answer, Refusal> {
     let arrived = Instant::now();
     loop {
-        let mut planned = plan(worker, &arrival)?.into_iter();
+        let Plan { route, awaited } = plan(worker, &arrival)?;
+        let mut planned = awaited.into_iter();
         let heard = match (planned.next(), planned.next()) {
             (None, _) => return Ok(Answer::ACCEPTED), // no spans: nothing to do, and that is a success
             (Some(only), None) => (export(worker, &arrival, arrived, only).await, None),
@@ -98,8 +99,10 @@ pub(crate) async fn dispatch(worker: &Worker, arrival: Arrival) -> Result<Answer
             }
         };
         match heard {
-            // The schedule has changed: plan again, and let the other side answer. A second fence needs another rollout.
-            (one, other) if one.cut_off || other.as_ref().is_some_and(|other| other.cut_off) => {}
+            // A fence has fallen: plan again, and let the other side answer. There is no second one in this rollout.
+            (one, other)
+                if (one.cut_off || other.as_ref().is_some_and(|other| other.cut_off))
+                    && worker.route.get().is_some_and(|now| !Arc::ptr_eq(&now, &route)) => {}
             (one, None) => return Ok(one.answer),
             (one, Some(other)) => {
                 return Ok(Answer::both((one.answer, one.spans), (other.answer, other.spans)));
@@ -136,8 +139,14 @@ fn fate(outcome: &Outcome) -> Fate {
     }
 }
 
-/// Decides what goes where, queues what is queued, and returns what is to be awaited. Never waits.
-fn plan(worker: &Worker, arrival: &Arrival) -> Result<Vec<Awaited>, Refusal> {
+/// By which route, and what is to be awaited.
+struct Plan {
+    route: Arc<Route>,
+    awaited: Vec<Awaited>,
+}
+
+/// Decides what goes where, and queues what is queued. Never waits.
+fn plan(worker: &Worker, arrival: &Arrival) -> Result<Plan, Refusal> {
     let mut scratch = worker.scratch();
     let Scratch { splitter, gunzip, tally } = &mut *scratch;
     let plain = match arrival.message.coding {
@@ -152,7 +161,7 @@ fn plan(worker: &Worker, arrival: &Arrival) -> Result<Vec<Awaited>, Refusal> {
         .split(plain, |span| tally.decide(&route, span, now))
         .map_err(|error| Refusal::Unscannable(error.to_string()))?;
     if split.spans() == 0 {
-        return Ok(Vec::new());
+        return Ok(Plan { route, awaited: Vec::new() });
     }
     worker.books.observe(&tally.clock, &tally.reasons);
     let mut load = Load { worker, arrival, route: &route, tally, plain, unpacked: None };
@@ -168,7 +177,7 @@ fn plan(worker: &Worker, arrival: &Arrival) -> Result<Vec<Awaited>, Refusal> {
             load.queue(spare, SPARE, place, !counted);
         }
     }
-    Ok(awaited)
+    Ok(Plan { route, awaited })
 }
 
 /// What a request's spans are, seen together.

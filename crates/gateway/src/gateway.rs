@@ -98,7 +98,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
 
     let mut steward = Steward::new((keep, kept), config.control, overview, orders);
     let (awake, woken) = oneshot::channel();
-    let inbox = Inbox { commands: inbox, tripped: trips };
+    let inbox = Inbox { commands: inbox, tripped: trips, phase: phases };
     let steward = on_thread("steward", || async move {
         let result = steward.wake().await;
         let proceed = result.is_ok();

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -16,6 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::receive::{grpc, http};
 use crate::status::Phase;
@@ -38,8 +40,10 @@ const HEADER_BYTES_MAX: u32 = 64 << 10;
 /// A silent connection is asked for a sign of life this often, and given as long to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// For the head of an HTTP/1.1 request.
+/// For a connection's first byte, and for the head of an HTTP/1.1 request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a connection without a request, after the drain began.
+const PARTING: Duration = Duration::from_secs(1);
 const BACKLOG: i32 = 1024;
 
 /// One listener for each worker, all on the same address; a port 0 is resolved once.
@@ -113,11 +117,22 @@ async fn serve(
     mut phase: watch::Receiver<Phase>,
 ) {
     let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    tokio::select! {
+        biased;
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+        spoke = timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => if !matches!(spoke, Ok(Ok(1..))) { return },
+    }
     let io = TokioIo::new(stream);
+    let served = Arc::new(AtomicBool::new(false));
+    let note = Arc::clone(&served);
     // An error of a connection is the client's affair: its requests have their own accounts.
     match transport {
         Transport::Grpc => {
-            let service = service_fn(move |request| grpc::serve(Arc::clone(&worker), request));
+            let service = service_fn(move |request| {
+                note.store(true, Ordering::Relaxed);
+                grpc::serve(Arc::clone(&worker), request)
+            });
             let connection = grpc_server().serve_connection(io, service);
             tokio::pin!(connection);
             tokio::select! {
@@ -125,10 +140,13 @@ async fn serve(
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
             }
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            part(connection, &served).await;
         }
         Transport::Http => {
-            let service = service_fn(move |request| http::serve(Arc::clone(&worker), request));
+            let service = service_fn(move |request| {
+                note.store(true, Ordering::Relaxed);
+                http::serve(Arc::clone(&worker), request)
+            });
             let connection = http_server().serve_connection(io, service);
             tokio::pin!(connection);
             tokio::select! {
@@ -136,8 +154,18 @@ async fn serve(
                 _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
             }
             connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            part(connection, &served).await;
         }
+    }
+}
+
+/// Waits for a connection that was said goodbye to. One that never got so far as a request is not waited for: hyper
+/// would finish its handshake first, whenever that comes.
+async fn part(connection: impl Future, served: &AtomicBool) {
+    if served.load(Ordering::Relaxed) {
+        connection.await;
+    } else {
+        let _ = timeout(PARTING, connection).await;
     }
 }
 

@@ -1,1 +1,168 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use crossfade_backends::otlp::{Client, ClientConfig, Coding, Endpoint, Message, Protocol};
+use crossfade_routing::Generation;
+use http::HeaderMap;
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::*;
+use crate::books::{Books, Fate};
+
+struct Maker {
+    books: Arc<Books>,
+    client: Client,
+    now: Instant,
+}
+
+impl Maker {
+    fn new() -> Maker {
+        let endpoint = Endpoint::parse("localhost:1", Protocol::Grpc).unwrap();
+        let headers = HeaderMap::new();
+        let config = ClientConfig { endpoint, headers, connect_timeout: Duration::from_secs(1) };
+        Maker { books: Arc::default(), client: Client::new(config), now: Instant::now() }
+    }
+
+    /// A copy whose number of spans names it.
+    fn copy(&self, name: u64, bytes: usize, untrusted: bool) -> Copy {
+        Copy {
+            message: Message::identity(vec![0; bytes]),
+            metadata: Arc::default(),
+            voucher: self.books.receive(0, Generation(1), name, 0),
+            lease: self.client.lease(),
+            untrusted,
+            counted: true,
+            arrived: self.now,
+            attempts: 0,
+            doubtful: false,
+        }
+    }
+}
+
+fn names(copies: &[Copy]) -> Vec<u64> {
+    copies.iter().map(|copy| copy.voucher.spans()).collect()
+}
+
+/// Room for four copies of 1,000 bytes.
+fn queue(merge_bytes_max: usize) -> Queue {
+    Queue::new(4 * (1_000 + OVERHEAD_BYTES), merge_bytes_max)
+}
+
+#[test]
+fn untrusted_copies_go_first_and_then_what_is_new() {
+    let make = Maker::new();
+    let mut queue = queue(0);
+    for (name, untrusted) in [(1, false), (2, true), (3, true), (4, false)] {
+        assert!(queue.push(make.copy(name, 1_000, untrusted)).is_empty());
+    }
+    assert_eq!(names(&queue.push(make.copy(5, 1_000, false))), [2], "the oldest of them");
+    assert_eq!(names(&queue.push(make.copy(6, 1_000, true))), [3], "also for one of their own");
+    assert_eq!(names(&queue.push(make.copy(7, 1_000, false))), [6]);
+    assert_eq!(names(&queue.push(make.copy(8, 1_000, false))), [8], "nothing left that goes first");
+    assert_eq!(names(&queue.push(make.copy(9, 1_000, true))), [9]);
+    let order: Vec<_> = std::iter::from_fn(|| Some(queue.pop()).filter(|batch| !batch.is_empty())).collect();
+    assert_eq!(order.iter().flat_map(|batch| names(batch)).collect::<Vec<_>>(), [1, 4, 5, 7]);
+}
+
+#[test]
+fn as_many_go_as_are_needed_and_what_can_never_fit_moves_nobody() {
+    let make = Maker::new();
+    let mut queue = queue(0);
+    for name in 1..=4 {
+        assert!(queue.push(make.copy(name, 1_000, true)).is_empty());
+    }
+    assert_eq!(names(&queue.push(make.copy(5, 2_000, false))), [1, 2]);
+    assert_eq!(names(&queue.push(make.copy(6, 10_000, false))), [6]);
+    assert_eq!(queue.held(), 3);
+}
+
+#[test]
+fn what_is_on_its_way_keeps_its_room() {
+    let make = Maker::new();
+    let mut queue = queue(0);
+    for name in 1..=4 {
+        assert!(queue.push(make.copy(name, 1_000, true)).is_empty());
+    }
+    let flying = queue.pop();
+    assert_eq!(names(&flying), [1]);
+    assert_eq!(names(&queue.push(make.copy(5, 1_000, false))), [2], "not the one on its way");
+    queue.put_back(flying.into_iter().next().unwrap());
+    assert_eq!(names(&queue.pop()), [1], "before what is newer");
+    queue.settled(1_000 + OVERHEAD_BYTES);
+    assert_eq!(queue.held(), 3);
+    assert!(queue.push(make.copy(6, 1_000, false)).is_empty());
+    assert_eq!(names(&queue.clear()), [3, 4, 5, 6]);
+    assert_eq!((queue.held(), queue.held_bytes()), (0, 0));
+    assert!(queue.pop().is_empty());
+}
+
+#[test]
+fn only_plain_copies_under_one_key_and_lease_are_merged() {
+    let make = Maker::new();
+    let tenant =
+        |name: &str| Arc::new(HeaderMap::from_iter([("tenant".parse().unwrap(), name.parse().unwrap())]));
+    let keyed = |name, tenant| Copy { metadata: tenant, ..make.copy(name, 100, false) };
+    let mut queue = Queue::new(1 << 20, 250);
+    let mut push = |copy| assert!(queue.push(copy).is_empty());
+    push(keyed(1, tenant("a")));
+    push(keyed(2, tenant("a"))); // equal, though not the same map
+    push(keyed(3, tenant("a"))); // one too many bytes
+    push(keyed(4, tenant("b")));
+    push(make.copy(5, 100, false));
+    let packed = Message { bytes: Bytes::from_static(b"x"), coding: Coding::Gzip };
+    push(Copy { message: packed, ..make.copy(6, 1, false) });
+    push(make.copy(7, 100, false));
+    make.client.sever();
+    push(make.copy(8, 100, false));
+    push(make.copy(9, 100, false));
+    push(make.copy(10, 400, false)); // alone, though it is larger
+    let order: Vec<_> = std::iter::from_fn(|| Some(queue.pop()).filter(|batch| !batch.is_empty())).collect();
+    let order: Vec<_> = order.iter().map(|batch| names(batch)).collect();
+    assert_eq!(order, [&[1, 2][..], &[3], &[4], &[5], &[6], &[7], &[8, 9], &[10]]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is done with it: it never holds more than it may, and every copy leaves it exactly once.
+    #[test]
+    fn nothing_vanishes_and_nothing_is_held_beyond_the_bound(
+        acts in prop::collection::vec((0u8..5, 0usize..3_000, any::<bool>()), 1..200),
+        merge in prop::sample::select(vec![0, 2_500]),
+    ) {
+        let make = Maker::new();
+        let mut queue = queue(merge);
+        let (mut flying, mut left, mut name) = (Vec::new(), Vec::new(), 0);
+        for (act, bytes, untrusted) in acts {
+            match act {
+                0..=1 => {
+                    name += 1;
+                    left.extend(queue.push(make.copy(name, bytes, untrusted)));
+                }
+                2 => flying.extend(queue.pop()),
+                3 => if let Some(copy) = flying.pop() {
+                    queue.put_back(copy);
+                },
+                _ => if let Some(copy) = flying.pop() {
+                    queue.settled(copy.bytes());
+                    left.push(copy);
+                },
+            }
+            prop_assert!(queue.held_bytes() <= queue.bytes_max());
+        }
+        for copy in flying {
+            queue.settled(copy.bytes());
+            left.push(copy);
+        }
+        left.extend(queue.clear());
+        prop_assert_eq!((queue.held(), queue.held_bytes()), (0, 0));
+        let mut all = names(&left);
+        all.sort_unstable();
+        prop_assert_eq!(all, (1..=name).collect::<Vec<_>>());
+        for copy in left {
+            copy.voucher.settle(Fate::Shed { untrusted: copy.untrusted });
+        }
+    }
+}

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use crossfade_routing::sync::{Fence, FenceCause, Reply};
 use crossfade_routing::{Accepted, Directive, EnvironmentId, Follower, Generation, Refusal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::books::Place;
@@ -38,7 +38,7 @@ use crate::clock;
 use crate::config::{ControlLink, RemoteControl};
 use crate::overview::Overview;
 use crate::route::Route;
-use crate::status::{FenceError, FenceRequest, Fenced};
+use crate::status::{FenceError, FenceRequest, Fenced, Phase};
 use crate::vitals::Tripped;
 use crate::worker::Order;
 use follow::{Following, follow};
@@ -102,6 +102,7 @@ pub(crate) struct Delivery {
 pub(crate) struct Inbox {
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) tripped: mpsc::UnboundedReceiver<Tripped>,
+    pub(crate) phase: watch::Receiver<Phase>,
 }
 
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
@@ -136,8 +137,11 @@ impl Steward {
             self.publish().await?;
         }
         if let ControlLink::Static(directive) = &self.control {
-            let directive = Directive::clone(directive);
-            self.take(directive).await?;
+            match self.take(Directive::clone(directive)).await {
+                // Started again with a directive whose rollout was fenced here: the fence stands.
+                Err(FollowError::Refused(Refusal::Fenced { .. })) if self.follower.is_fenced() => {}
+                taken => taken?,
+            }
         }
         self.post();
         Ok(())
@@ -164,6 +168,8 @@ impl Steward {
                     Some(Command::Close { answer }) => break Some(answer),
                     None => break None,
                 },
+                // Or the gateway was dropped.
+                _ = inbox.phase.wait_for(|phase| *phase == Phase::Closed) => break None,
                 Some(tripped) = inbox.tripped.recv() => self.fence_by_breaker(tripped).await,
                 Some(delivery) = delivered.recv() => {
                     let Delivery { reply, taken } = delivery;

@@ -78,6 +78,3 @@ pub(crate) fn check(
     }
     Ok(offered)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crossfade_backends::otlp::{Code, GrpcCode, Outcome, Protocol, http_is_retryable};
 
-use crate::support::{BOTH, Bench, Environment, Play, blue, encode, export, one_span, request, single, span, trace};
+use crate::support::{
+    BOTH, Bench, Environment, Play, blue, encode, export, one_span, request, single, span, trace,
+};
 
 /// What a client on `inward` hears of what an environment on `outward` says.
 struct Case {

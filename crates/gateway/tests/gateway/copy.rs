@@ -9,8 +9,9 @@ use prost::Message as _;
 
 use crate::PATIENCE;
 use crate::support::{
-    BOTH, Bench, Environment, Play, Request, SpanSpec, blue, candidate, candidate_trace, client, config, encode,
-    export, green, ids, now, plain_trace, promoted, request, single, soon, span, trace, until, weight,
+    BOTH, Bench, Environment, Play, Request, SpanSpec, blue, candidate, candidate_trace, client, config,
+    encode, export, green, ids, now, plain_trace, promoted, request, single, soon, span, trace, until,
+    weight,
 };
 
 /// Traces of both owners in one request, two spans each.
@@ -18,9 +19,7 @@ fn mixed(schedule: &crossfade_routing::Schedule) -> (Request, Request) {
     let (theirs, ours) = (candidate_trace(schedule), plain_trace(schedule));
     let all = request(&[span(ours), span(theirs), span(ours), span(theirs)]);
     let mut share = all.clone();
-    share.resource_spans.retain(|resource| {
-        resource.scope_spans[0].spans[0].trace_id == theirs.0
-    });
+    share.resource_spans.retain(|resource| resource.scope_spans[0].spans[0].trace_id == theirs.0);
     (all, share)
 }
 
@@ -39,7 +38,9 @@ async fn active_gets_the_original_bytes_and_the_candidate_its_whole_traces() {
             assert_eq!((seen.bytes, seen.compressed), (message.bytes, packed));
             green_is.stores([&share]).await;
             assert_eq!(green_is.stored(), [share], "its traces, and no span of another");
-            bench.account_is(&green(), "two spans are delivered", |row| row.delivered == 2 && row.queued == 0).await;
+            bench
+                .account_is(&green(), "two spans are delivered", |row| row.delivered == 2 && row.queued == 0)
+                .await;
             assert_eq!(bench.account(&blue()).delivered, 4);
         }
     }
@@ -271,10 +272,11 @@ async fn metadata_goes_on_by_allow_list() {
         let (mut config, state) = config(&blue_is, &green_is, weight("100"));
         config.forward_headers = vec!["x-scope-orgid".parse().unwrap()];
         let bench = Bench::start((config, state)).await;
-        let headers: HeaderMap = [("x-scope-orgid", "bank"), ("authorization", "Bearer secret"), ("x-other", "1")]
-            .into_iter()
-            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
-            .collect();
+        let headers: HeaderMap =
+            [("x-scope-orgid", "bank"), ("authorization", "Bearer secret"), ("x-other", "1")]
+                .into_iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect();
         let client = bench.client(protocol);
         let export = client.export(crate::support::one_span(), &headers, PATIENCE).await;
         assert!(export.outcome.is_clean());
@@ -289,7 +291,10 @@ async fn metadata_goes_on_by_allow_list() {
 }
 
 /// Holds the candidate's only slot with one request, queues more behind it, then lets go.
-async fn behind_a_stuck_one(play: fn(&Request) -> Play, headers: &[HeaderMap]) -> (Environment, Bench, Vec<Request>) {
+async fn behind_a_stuck_one(
+    play: fn(&Request) -> Play,
+    headers: &[HeaderMap],
+) -> (Environment, Bench, Vec<Request>) {
     let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
     green_is.play(Play::Hang);
     let (mut config, state) = config(&blue_is, &green_is, weight("100"));

@@ -2,6 +2,8 @@
 //!
 //! No test waits for a time to pass: each waits for a condition, and fails by [`PATIENCE`] if it never comes true.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod admin;
 mod answers;
 mod breaker;

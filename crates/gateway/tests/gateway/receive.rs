@@ -14,8 +14,8 @@ use prost::Message as _;
 
 use crate::PATIENCE;
 use crate::support::{
-    BOTH, Bench, Chunks, Environment, config, encode, export, grpc, http_raw, http1, ids, one_span, request, single,
-    soon, span, trace, until,
+    BOTH, Bench, Chunks, Environment, config, encode, export, grpc, http_raw, http1, ids, one_span, request,
+    single, soon, span, trace, until,
 };
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -160,7 +160,8 @@ async fn unknown_codings_are_named() {
     check_grpc(&[("grpc-encoding", "zstd")], framed(1, b""), 12, "gzip").await;
     check_http(&[PROTOBUF, ("content-encoding", "zstd")], Vec::new(), 415, "gzip").await;
     let setup = setup().await;
-    let reply = grpc(setup.grpc_addr(), EXPORT, &[("grpc-encoding", "br")], Chunks::whole(framed(0, b""))).await;
+    let reply =
+        grpc(setup.grpc_addr(), EXPORT, &[("grpc-encoding", "br")], Chunks::whole(framed(0, b""))).await;
     assert_eq!(reply.header("grpc-accept-encoding"), "identity,gzip");
 }
 
@@ -277,8 +278,7 @@ async fn requests_in_any_chunks_are_taken() {
         assert_eq!(last.bytes, body.slice(5..));
         let unframed: Vec<_> = chunks.concat()[5..].chunks(7).map(Bytes::copy_from_slice).collect();
         let headers = [PROTOBUF];
-        let sending =
-            http1(setup.http_addr(), Method::POST, "/v1/traces", &headers, Chunks::all(unframed));
+        let sending = http1(setup.http_addr(), Method::POST, "/v1/traces", &headers, Chunks::all(unframed));
         assert_eq!(soon("an answer", sending).await.status, 200);
         assert_eq!(setup.blue.seen().pop().unwrap().bytes, body.slice(5..));
     }
@@ -384,9 +384,8 @@ async fn a_client_that_hangs_up_leaves_a_balanced_ledger() {
     let setup = setup().await;
     setup.blue.play(crate::support::Play::Hang);
     let client = setup.bench.client(Protocol::Grpc);
-    let waiting = tokio::spawn(async move {
-        tokio::time::timeout(PATIENCE, export(&client, one_span())).await
-    });
+    let waiting =
+        tokio::spawn(async move { tokio::time::timeout(PATIENCE, export(&client, one_span())).await });
     setup.blue.seen_count(1).await;
     waiting.abort();
     let settled = |row: &crossfade_routing::sync::LedgerRow| row.indeterminate == 1 && row.queued == 0;

@@ -6,8 +6,8 @@ use crossfade_backends::otlp::{Code, GrpcCode, Message, Outcome, Protocol};
 use crossfade_routing::Protection;
 
 use crate::support::{
-    BOTH, Bench, Environment, Play, Request, blue, candidate_trace, config, encode, export, green, ids, plain_trace,
-    request, span, weight,
+    BOTH, Bench, Environment, Play, Request, blue, candidate_trace, config, encode, export, green, ids,
+    plain_trace, request, span, weight,
 };
 
 struct Setup {
@@ -43,7 +43,11 @@ async fn each_side_gets_only_its_own() {
             assert_eq!(ids(&all), ids([&setup.both]));
             assert_eq!(setup.bench.account(&blue()).delivered, 1);
             assert_eq!(setup.bench.account(&green()).delivered, 2);
-            assert_eq!(setup.bench.account(&green()).queued, 0, "nothing is queued: the client has heard both");
+            assert_eq!(
+                setup.bench.account(&green()).queued,
+                0,
+                "nothing is queued: the client has heard both"
+            );
         }
     }
 }
@@ -53,8 +57,10 @@ async fn the_worse_answer_wins_and_rejections_add_up() {
     let accept = || Play::Accept;
     let partial = |rejected| Play::Partial { rejected, message: "old" };
     let no = || Play::Grpc { code: GrpcCode::InvalidArgument, retry: None, message: "no" };
-    let later = || Play::Grpc { code: GrpcCode::Unavailable, retry: Some(Duration::from_secs(1)), message: "later" };
-    let accepted = |rejected_spans, message: &str| Outcome::Accepted { rejected_spans, message: message.to_owned() };
+    let later =
+        || Play::Grpc { code: GrpcCode::Unavailable, retry: Some(Duration::from_secs(1)), message: "later" };
+    let accepted =
+        |rejected_spans, message: &str| Outcome::Accepted { rejected_spans, message: message.to_owned() };
     let retry = Outcome::Retryable {
         code: Code::Grpc(GrpcCode::Unavailable),
         retry_after: Some(Duration::from_secs(1)),

@@ -31,11 +31,24 @@ use super::{Request, ids, until};
 #[derive(Clone, Debug)]
 pub(crate) enum Play {
     Accept,
-    Partial { rejected: i64, message: &'static str },
-    Grpc { code: GrpcCode, retry: Option<Duration>, message: &'static str },
-    Http { status: u16, retry_after: Option<&'static str>, message: &'static str },
+    Partial {
+        rejected: i64,
+        message: &'static str,
+    },
+    Grpc {
+        code: GrpcCode,
+        retry: Option<Duration>,
+        message: &'static str,
+    },
+    Http {
+        status: u16,
+        retry_after: Option<&'static str>,
+        message: &'static str,
+    },
     /// Never answer.
     Hang,
+    /// Accept, but not before [`Environment::release`].
+    Hold,
     /// End the connection.
     Cut,
 }
@@ -65,6 +78,7 @@ struct State {
     /// What it said yes to.
     stored: Mutex<Vec<Request>>,
     hanging: watch::Sender<usize>,
+    released: watch::Sender<bool>,
     killed: watch::Sender<bool>,
 }
 
@@ -76,6 +90,7 @@ impl Environment {
             seen: Mutex::default(),
             stored: Mutex::default(),
             hanging: watch::Sender::new(0),
+            released: watch::Sender::new(false),
             killed: watch::Sender::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -129,6 +144,11 @@ impl Environment {
     /// Requests that wait for an answer that never comes.
     pub(crate) fn hanging(&self) -> usize {
         *self.state.hanging.borrow()
+    }
+
+    /// Lets go of all that is held.
+    pub(crate) fn release(&self) {
+        self.state.released.send_replace(true);
     }
 
     /// Like kill -9: every connection is reset, and nobody listens any more.
@@ -186,34 +206,28 @@ async fn connection(stream: TcpStream, protocol: Protocol, state: Arc<State>) {
 
 type Answer = Result<Response<Frames>, &'static str>;
 
-fn answer(
-    request: http::Request<Incoming>,
-    protocol: Protocol,
-    state: Arc<State>,
-) -> impl Future<Output = Answer> + Send + 'static {
-    async move {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| "broken off")?.to_bytes();
-        let (bytes, compressed) = match protocol {
-            Protocol::Grpc => (body.slice(5..), body[0] == 1),
-            Protocol::HttpProtobuf => (body, head.headers.contains_key("content-encoding")),
-        };
-        let mut plain = Vec::new();
-        if compressed {
-            MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
-        } else {
-            plain.extend_from_slice(&bytes);
-        }
-        let request = Request::decode(&plain[..]).expect("a gateway passes on only what is sound");
-        let seen = Seen { headers: head.headers, bytes, compressed, request };
-        let number = {
-            let mut all = state.seen.lock().unwrap();
-            all.push(seen.clone());
-            all.len() - 1
-        };
-        let play = (state.script.lock().unwrap())(&seen, number);
-        perform(play, protocol, seen, &state).await
+async fn answer(request: http::Request<Incoming>, protocol: Protocol, state: Arc<State>) -> Answer {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| "broken off")?.to_bytes();
+    let (bytes, compressed) = match protocol {
+        Protocol::Grpc => (body.slice(5..), body[0] == 1),
+        Protocol::HttpProtobuf => (body, head.headers.contains_key("content-encoding")),
+    };
+    let mut plain = Vec::new();
+    if compressed {
+        MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).unwrap();
+    } else {
+        plain.extend_from_slice(&bytes);
     }
+    let request = Request::decode(&plain[..]).expect("a gateway passes on only what is sound");
+    let seen = Seen { headers: head.headers, bytes, compressed, request };
+    let number = {
+        let mut all = state.seen.lock().unwrap();
+        all.push(seen.clone());
+        all.len() - 1
+    };
+    let play = (state.script.lock().unwrap())(&seen, number);
+    perform(play, protocol, seen, &state).await
 }
 
 async fn perform(play: Play, protocol: Protocol, seen: Seen, state: &State) -> Answer {
@@ -222,6 +236,15 @@ async fn perform(play: Play, protocol: Protocol, seen: Seen, state: &State) -> A
             state.hanging.send_modify(|count| *count += 1);
             let _leave = Leave(&state.hanging);
             std::future::pending().await
+        }
+        Play::Hold => {
+            state.hanging.send_modify(|count| *count += 1);
+            let leave = Leave(&state.hanging);
+            let mut released = state.released.subscribe();
+            released.wait_for(|released| *released).await.map_err(|_| "gone")?;
+            drop(leave);
+            state.stored.lock().unwrap().push(seen.request);
+            Ok(success(protocol, &ExportTraceServiceResponse::default()))
         }
         Play::Cut => Err("cut"),
         Play::Grpc { code, retry, message } => Ok(grpc_status(code, retry, message)),

@@ -18,8 +18,8 @@ use crossfade_routing::{
 };
 use http::HeaderMap;
 
-pub(crate) use environment::{Environment, Play, Seen};
-pub(crate) use raw::{Chunks, grpc, http1, http_raw};
+pub(crate) use environment::{Environment, Play};
+pub(crate) use raw::{Chunks, grpc, http_raw, http1};
 pub(crate) use requests::{
     Request, SpanSpec, candidate_trace, encode, ids, now, one_span, plain_trace, request, span, trace,
 };
@@ -101,7 +101,11 @@ pub(crate) fn environment_config(environment: &Environment) -> EnvironmentConfig
 }
 
 /// Blue and green behind a gateway that routes by `schedule`. Short waits, one worker: the tests count.
-pub(crate) fn config(blue_is: &Environment, green_is: &Environment, schedule: Schedule) -> (GatewayConfig, tempfile::TempDir) {
+pub(crate) fn config(
+    blue_is: &Environment,
+    green_is: &Environment,
+    schedule: Schedule,
+) -> (GatewayConfig, tempfile::TempDir) {
     let state = tempfile::tempdir().unwrap();
     let environments =
         BTreeMap::from([(blue(), environment_config(blue_is)), (green(), environment_config(green_is))]);
@@ -146,7 +150,12 @@ impl Bench {
     }
 
     /// Waits until an account is as described.
-    pub(crate) async fn account_is(&self, environment: &EnvironmentId, what: &str, is: impl Fn(&LedgerRow) -> bool) {
+    pub(crate) async fn account_is(
+        &self,
+        environment: &EnvironmentId,
+        what: &str,
+        is: impl Fn(&LedgerRow) -> bool,
+    ) {
         let last = std::cell::RefCell::new(None);
         let check = || {
             let row = self.account(environment);
