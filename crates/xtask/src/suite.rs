@@ -30,7 +30,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let (mut passed, mut failed) = (tests.passed, tests.failed);
     let mut rest = Vec::new();
     if !args.fast {
-        let cases = stage("end to end", || e2e::run_cases(&[], 1))?;
+        let cases = stage("end to end", || e2e::run_cases(&[], 1, None))?;
         let targets = stage("fuzz, a smoke run", || fuzz::run_targets(&[], FUZZ_SECONDS))?;
         rest = vec![("end to end", cases), ("fuzz", targets)];
     }

@@ -20,6 +20,8 @@ pub(crate) struct Environment {
     pub(crate) grpc: u16,
     /// OTLP/HTTP of the Collector.
     pub(crate) http: u16,
+    /// OTLP/gRPC of the Jaeger, which only the Collector uses.
+    jaeger: u16,
     /// The Jaeger's query API.
     pub(crate) query: Jaeger,
     /// The Collector's configuration files, as they are merged.
@@ -44,6 +46,8 @@ impl Environment {
         let jaeger_config = write(dir, colour, "jaeger.yaml", &places)?;
         let mut command = Command::new(JAEGER.program()?);
         command.arg("--config").arg(&jaeger_config);
+        // It would trace itself, to an endpoint of its own choice.
+        command.env("OTEL_TRACES_SAMPLER", "always_off");
         let mut process = Process::start(&format!("{colour}-jaeger"), &command, dir)?;
         let query = Jaeger { port: query };
         process.until("its query API", STARTUP, || query.ready())?;
@@ -53,9 +57,19 @@ impl Environment {
         }
         let dir = dir.to_owned();
         let mut environment =
-            Self { colour, dir, grpc, http, query, configs, collector: None, _jaeger: process };
+            Self { colour, dir, grpc, http, jaeger, query, configs, collector: None, _jaeger: process };
         environment.start_collector()?;
         Ok(environment)
+    }
+
+    /// What a site's configuration says of it, under the given words: three ports of its own, its storage's, and its files.
+    pub(crate) fn words(&self, names: [&'static str; 5]) -> [(&'static str, String); 5] {
+        let ports = [self.grpc, self.http, self.query.port, self.jaeger].map(|port| port.to_string());
+        let [grpc, http, query, jaeger] = ports;
+        let files: Vec<_> = self.configs.iter().map(|path| format!("{:?}", path.to_string_lossy())).collect();
+        let values = [grpc, http, query, jaeger, files.join(", ")];
+        let mut words = names.into_iter().zip(values);
+        std::array::from_fn(|_| words.next().expect("five names, five values"))
     }
 
     /// Starts the Collector, anew if it was killed.

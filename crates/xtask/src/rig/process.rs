@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+/// What is shown of a line of a log; some programs put a whole JSON object on each.
+const LONGEST_LINE: usize = 240;
+
 /// A running child.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -109,7 +112,8 @@ fn tail(log: &Path, lines: usize) -> String {
     let text =
         fs::read(log).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
     let all: Vec<&str> = text.lines().collect();
-    all[all.len().saturating_sub(lines)..].join("\n")
+    let last = all[all.len().saturating_sub(lines)..].iter();
+    last.map(|line| line.chars().take(LONGEST_LINE).collect::<String>()).collect::<Vec<_>>().join("\n")
 }
 
 /// The same command, but the kernel kills it when the thread that started it ends. (So children are started from a

@@ -6,6 +6,7 @@
 //! exactly the traces with a CLIENT span are told as torn; and a client whose exports fail says so, for just the spans
 //! that were not stored. So neither a pass nor a failure of the other cases is an accident of the harness.
 
+use crate::e2e::Ground;
 use crate::e2e::client::{Sdk, Traffic, load};
 use crate::e2e::record::{Export, Record};
 use crate::e2e::stack::{End, Environment};
@@ -18,7 +19,8 @@ use std::time::Duration;
 const STARTUP: Duration = Duration::from_secs(30);
 const READABLE: Duration = Duration::from_secs(20);
 
-pub(super) fn run(dir: &Path) -> Result<String> {
+pub(super) fn run(ground: &Ground) -> Result<String> {
+    let dir = &*ground.dir;
     let mut blue = Environment::start("blue", dir, &[])?;
     let mut green = Environment::start("green", dir, &["drops-client.yaml"])?;
     let whole = round_one(&blue, &green, &folder(dir, "to-blue")?)?;

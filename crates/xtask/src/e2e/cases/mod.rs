@@ -1,11 +1,38 @@
 //! The end-to-end cases, in the order in which they run. Each states its scenario and its guarantee.
 
 mod harness;
+mod killed_green;
+mod killed_serve;
+mod promoted;
+mod scene;
+mod stopped;
 
 use super::Case;
 
-pub(crate) const CASES: &[Case] = &[Case {
-    name: "harness",
-    shows: "SDKs, Collector and Jaeger agree without Crossfade in between, and a missing span is noticed",
-    run: harness::run,
-}];
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "harness",
+        shows: "SDKs, Collector and Jaeger agree without Crossfade in between, and a missing span is noticed",
+        run: harness::run,
+    },
+    Case {
+        name: "a",
+        shows: "a rollout is promoted, and every trace is whole in its owner",
+        run: promoted::run,
+    },
+    Case {
+        name: "b",
+        shows: "a green that drops spans is stopped by drift, and by the probe where the difference is declared",
+        run: stopped::run,
+    },
+    Case {
+        name: "c",
+        shows: "green's Collector is killed while it owns 25 %: rolled back alone, and blue has everything",
+        run: killed_green::run,
+    },
+    Case {
+        name: "d",
+        shows: "serve is killed in the middle of a step: the rollout goes on, and what was acknowledged is in blue",
+        run: killed_serve::run,
+    },
+];
