@@ -130,7 +130,9 @@ fn rollout(text: &mut String, status: &Status, rollout: &Rollout, paint: Paint) 
     let _ = writeln!(text, "shed         {:>10} {:>10}", from.shed, to.shed);
     let _ = writeln!(text, "ledger       {:>10} {:>10}", from.balance(), to.balance());
     for reading in &status.readings {
-        let _ = writeln!(text, "analysis     {} {}", mark(reading.outcome, paint), reading.text);
+        let metric = serde_json::to_value(reading.metric).unwrap_or_default();
+        let metric = metric.as_str().unwrap_or_default();
+        let _ = writeln!(text, "analysis     {} {metric}: {}", mark(reading.outcome, paint), reading.text);
     }
     for waiting in &status.waiting {
         let _ = writeln!(text, "waiting      {waiting}");

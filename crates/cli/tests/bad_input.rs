@@ -1,0 +1,171 @@
+//! Bad input gets a message with file, line, column, field and remedy, exit code 2, and nothing is started or made.
+
+mod support;
+
+use support::{COLLECTOR, Folder, ROLLOUT, SITE};
+
+/// Replaces `from` by `to` in the site's configuration and checks it.
+fn check_site(from: &str, to: &str, wanted: &[&str]) {
+    assert!(SITE.contains(from), "the site has {from}");
+    let folder = Folder::new();
+    folder.write("crossfade.yaml", &SITE.replacen(from, to, 1));
+    refused(&folder, &["check"], wanted);
+    refused(&folder, &["serve"], wanted);
+    refused(&folder, &["init", "--active", "blue"], wanted);
+    assert!(!folder.path().join("crossfade-data").exists(), "nothing was made");
+}
+
+/// Replaces `from` by `to` in the rollout spec and checks it.
+fn check_spec(from: &str, to: &str, wanted: &[&str]) {
+    assert!(ROLLOUT.contains(from), "the spec has {from}");
+    let folder = Folder::new();
+    folder.write("rollout.yaml", &ROLLOUT.replacen(from, to, 1));
+    refused(&folder, &["check", "--rollout", "rollout.yaml"], wanted);
+}
+
+fn refused(folder: &Folder, arguments: &[&str], wanted: &[&str]) {
+    let ran = folder.run(arguments);
+    assert_eq!(ran.code, 2, "{arguments:?}: {}{}", ran.stdout, ran.stderr);
+    for text in wanted {
+        assert!(ran.stderr.contains(text), "{arguments:?} says {text:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn unknown_key() {
+    check_site("gateway:", "gatway:", &["crossfade.yaml:10:1", "gatway", "did you mean `gateway`"]);
+    check_spec("duration: 1m }\n  - weight", "duraton: 1m }\n  - weight", &["rollout.yaml:5", "duraton", "did you mean `duration`"]);
+}
+
+#[test]
+fn wrong_type() {
+    check_site("environments:\n  blue:", "environments:\n  blue: 7\n  x:", &["crossfade.yaml:2", "environments.blue"]);
+    check_spec("percent: 5", "percent: [5]", &["rollout.yaml:5", "percent"]);
+}
+
+#[test]
+fn wrong_unit() {
+    check_site("gateway:", "gateway:\n  grace: 30 parsecs", &["crossfade.yaml:11:10", "gateway.grace", "parsecs"]);
+    check_spec("duration: 1m", "duration: 1 fortnight", &["rollout.yaml:5", "fortnight"]);
+}
+
+#[test]
+fn wrong_value() {
+    check_site("kind: jaeger", "kind: zipkin", &["crossfade.yaml:4", "zipkin", "jaeger"]);
+    check_spec("percent: 5", "percent: 500", &["rollout.yaml:5", "500"]);
+}
+
+#[test]
+fn missing_file() {
+    check_site("[collector.yaml]", "[nowhere.yaml]", &["crossfade.yaml:5", "nowhere.yaml does not exist", "environments.blue.configs.collector[0]"]);
+}
+
+#[test]
+fn duplicate_port() {
+    let site = SITE.replace("grpc: { endpoint: \"127.0.0.1:0\" }", "grpc: { endpoint: \"127.0.0.1:4399\" }");
+    let site = site.replace("http: { endpoint: \"127.0.0.1:0\" }", "http: { endpoint: \"127.0.0.1:4399\" }");
+    let folder = Folder::new();
+    folder.write("crossfade.yaml", &site);
+    refused(&folder, &["check"], &["crossfade.yaml:12", "gateway.http.endpoint", "port 4399 is used twice", "port of its own"]);
+}
+
+#[test]
+fn tls_is_refused_in_words() {
+    check_site("http://127.0.0.1:9", "https://127.0.0.1:9", &["crossfade.yaml:3", "TLS is not supported yet"]);
+}
+
+#[test]
+fn control_stays_on_loopback() {
+    check_site("control: { endpoint: \"127.0.0.1:0\" }", "control: { endpoint: \"0.0.0.0:8400\" }", &["crossfade.yaml:13", "loopback"]);
+}
+
+#[test]
+fn a_variable_that_is_not_set() {
+    check_site("\"http://127.0.0.1:9\"", "\"${env:CROSSFADE_TEST_NOT_SET}\"", &["crossfade.yaml:3", "CROSSFADE_TEST_NOT_SET", "not set"]);
+}
+
+#[test]
+fn no_yaml_at_all() {
+    let folder = Folder::new();
+    folder.write("crossfade.yaml", "environments: [\n");
+    refused(&folder, &["check"], &["crossfade.yaml:"]);
+    std::fs::remove_file(folder.path().join("crossfade.yaml")).unwrap();
+    refused(&folder, &["check"], &["cannot read crossfade.yaml"]);
+}
+
+#[test]
+fn weights_must_grow() {
+    check_spec(
+        "  - weight: { percent: 100, duration: 1m }",
+        "  - weight: { percent: 50, duration: 1m }\n  - weight: { percent: 10, duration: 1m }\n  - weight: { percent: 100, duration: 1m }",
+        &["rollout.yaml:7", "steps[2]"],
+    );
+}
+
+#[test]
+fn an_environment_that_the_site_does_not_have() {
+    check_spec("to: green", "to: violet", &["violet", "not an environment", "blue, green"]);
+}
+
+#[test]
+fn a_plan_that_is_none() {
+    let folder = Folder::new();
+    folder.write("plan.json", "{ \"schema_version\": 1 }");
+    refused(&folder, &["rollout", "start", "plan.json"], &["plan.json:1", "crossfade rollout plan"]);
+}
+
+#[test]
+fn an_unreachable_endpoint_is_5() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let ran = folder.run(&["check"]);
+    assert_eq!(ran.code, 5, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("http://127.0.0.1:9 cannot be reached"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_control_plane_that_is_not_there_is_5() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let ran = folder.run(&["rollout", "status", "--control", "http://127.0.0.1:9"]);
+    assert_eq!(ran.code, 5, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("is `crossfade serve` running?"), "{}", ran.stderr);
+}
+
+#[test]
+fn init_touches_nothing_that_is_there() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let key = std::fs::read(folder.path().join("crossfade-data/keys/log.key")).unwrap();
+    refused(&folder, &["init", "--active", "green"], &["exists already"]);
+    assert_eq!(std::fs::read(folder.path().join("crossfade-data/keys/log.key")).unwrap(), key);
+    refused(&folder, &["init", "--active", "violet"], &["violet", "blue, green"]);
+}
+
+#[test]
+fn a_token_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let token = folder.path().join("crossfade-data/token");
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
+    refused(&folder, &["serve"], &["mode 0644", "chmod 600"]);
+}
+
+#[test]
+fn serve_before_init() {
+    refused(&Folder::new(), &["serve"], &["no keys yet", "crossfade init"]);
+}
+
+#[test]
+fn a_secret_is_never_printed() {
+    let folder = Folder::new();
+    folder.write("green.yaml", &COLLECTOR.replace("hunter2", "hunter3"));
+    for format in ["text", "json", "sarif"] {
+        let ran = folder.run(&["drift", "--blue", "collector.yaml", "--green", "green.yaml", "-o", format]);
+        assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains("redacted sha256:"), "{format}: {}", ran.stdout);
+        assert!(!ran.stdout.contains("hunter") && !ran.stderr.contains("hunter"), "{format}: {}", ran.stdout);
+    }
+}

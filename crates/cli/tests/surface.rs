@@ -1,0 +1,84 @@
+//! What people see first: help, schemas, ids, an empty log.
+
+mod support;
+
+use support::Folder;
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let folder = Folder::new();
+    let ran = folder.run(&["--help"]);
+    assert_eq!(ran.code, 0);
+    insta::assert_snapshot!(ran.stdout);
+    for command in [["demo", "--help"], ["rollout", "plan"], ["drift", "--help"], ["audit", "verify"]] {
+        let command = if command[1] == "--help" { command.to_vec() } else { [&command[..], &["--help"]].concat() };
+        let ran = folder.run(&command);
+        assert!(ran.stdout.contains("Example"), "{command:?}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn no_command_is_a_usage_error() {
+    assert_eq!(Folder::new().run(&[]).code, 2);
+    assert_eq!(Folder::new().run(&["demo", "ugly"]).code, 2);
+}
+
+#[test]
+fn schemas_are_json_and_name_their_fields() {
+    for (which, field) in [("config", "environments"), ("rollout", "steps")] {
+        let ran = Folder::new().run(&["schema", which]);
+        let schema: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert!(schema["properties"][field].is_object(), "{schema}");
+    }
+}
+
+#[test]
+fn every_finding_is_explained() {
+    let folder = Folder::new();
+    let listed = folder.run(&["explain"]);
+    assert!(listed.stdout.contains("CF-DRIFT-014") && listed.stdout.contains("CF-PROBE-001"), "{}", listed.stdout);
+    for line in listed.stdout.lines() {
+        let id = line.split_whitespace().next().expect("an id");
+        assert_eq!(folder.run(&["explain", id]).code, 0, "{id}");
+    }
+    assert_eq!(folder.run(&["explain", "CF-DRIFT-999"]).code, 2);
+}
+
+#[test]
+fn a_new_log_verifies_with_and_without_a_key() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let own = folder.run(&["audit", "verify", "crossfade-data/audit"]);
+    assert_eq!(own.code, 0, "{}{}", own.stdout, own.stderr);
+    assert!(own.stdout.contains("was trusted") && own.stdout.contains("INTACT"), "{}", own.stdout);
+    let given = folder.run(&["audit", "verify", "crossfade-data/audit", "--key", "crossfade-data/log.pub"]);
+    assert_eq!(given.code, 0);
+    assert!(!given.stdout.contains("was trusted"), "{}", given.stdout);
+    let shown = folder.run(&["audit", "show", "crossfade-data/audit"]);
+    assert!(shown.stdout.contains("Genesis") && shown.stdout.contains("active=blue"), "{}", shown.stdout);
+    let exported = folder.run(&["audit", "export", "crossfade-data/audit", "--out", "copy"]);
+    assert_eq!(exported.code, 0, "{}{}", exported.stdout, exported.stderr);
+    assert_eq!(folder.run(&["audit", "verify", "copy/audit", "--key", "copy/log.pub"]).code, 0);
+}
+
+#[test]
+fn a_changed_log_is_not_intact() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let bundle = folder.path().join("crossfade-data/audit/tile/entries/000.p/1");
+    let mut bytes = std::fs::read(&bundle).expect("the first bundle");
+    bytes[40] ^= 1;
+    std::fs::write(&bundle, bytes).unwrap();
+    let ran = folder.run(&["audit", "verify", "crossfade-data/audit"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("NOT INTACT") && ran.stdout.contains("tile/entries/000.p/1"), "{}", ran.stdout);
+}
+
+#[test]
+fn completions_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = Folder::new().run(&["completions", shell]);
+        assert_eq!(ran.code, 0, "{shell}");
+        assert!(ran.stdout.contains("crossfade"), "{shell}");
+    }
+}
