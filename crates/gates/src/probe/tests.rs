@@ -131,6 +131,17 @@ fn changed_fields_are_named() {
         },
         &["incorrect_span resource[service.namespace]", "incorrect_span attributes[probe.int]"],
     );
+    for (key, value) in [
+        ("probe.double", AttributeValue::Double(0.25)),
+        ("probe.bytes", AttributeValue::Bytes(vec![0])),
+        ("probe.bytes", AttributeValue::String("AA==".to_owned())),
+        ("probe.array", AttributeValue::String("[\"a\"]".to_owned())),
+        ("probe.map", AttributeValue::Map(Default::default())),
+        ("probe.bool", AttributeValue::String("true".to_owned())),
+    ] {
+        let field = format!("incorrect_span attributes[{key}]");
+        check(|read| drop(read[0].attributes.insert(key.to_owned(), value)), &[&field]);
+    }
     check(
         |read| {
             let text = AttributeValue::String("cut".to_owned());

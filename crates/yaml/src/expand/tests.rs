@@ -22,6 +22,7 @@ impl Resolve for Fixed {
             ("env", "SELF") => "x${env:SELF}",
             ("env", "GROWS") => "${env:GROWS}${env:GROWS}",
             ("file", "/run/token") => "s3cret\n",
+            ("file", "/run/number") => "0123\n",
             ("env", "KEPT") => return Resolution::Keep,
             ("env", _) => return Resolution::Unset,
             ("file", _) => return Resolution::Failed("no such file".to_owned()),
@@ -90,6 +91,12 @@ fn a_string_field_gets_the_text_and_a_number_field_the_number() {
     let a = node.get("a").expect("a");
     assert_eq!(crate::from_node::<String>(a), Ok("0123".to_owned()));
     assert_eq!(crate::from_node::<u16>(a), Ok(123));
+    let file = expanded("${file:/run/number}").expect("expands");
+    assert_eq!(
+        crate::from_node::<String>(&file),
+        Ok("0123".to_owned()),
+        "a file's last line break is not meant"
+    );
     assert_eq!(crate::from_node::<String>(node.get("b").expect("b")), Ok("{a: 1, b: [x]}".to_owned()));
 }
 
@@ -137,6 +144,27 @@ fn growth_is_bounded() {
         expanded(&format!("a: {}{}", "${".repeat(50_000), "}".repeat(50_000))),
         Err(ExpandError::TooMuch { .. })
     ));
+}
+
+#[test]
+fn effort_is_bounded_in_number_and_depth() {
+    assert!(expanded(&"- ${HOST}\n".repeat(10_000)).is_ok());
+    let many = expanded(&"- ${HOST}\n".repeat(10_001)).expect_err("refused");
+    assert!(matches!(many, ExpandError::TooMuch { ref mark } if mark.line == 10_001), "{many}");
+
+    struct Chain(u32);
+    impl Resolve for Chain {
+        fn resolve(&self, _: &str, name: &str) -> Resolution {
+            let next = name.parse::<u32>().map_or(0, |n| n + 1);
+            Resolution::Text(if next > self.0 { "end".to_owned() } else { format!("${{env:{next}}}") })
+        }
+    }
+    let chain = |links| {
+        let mut node = parse("${env:0}", "t.yaml").expect("parses");
+        expand(&mut node, &Chain(links)).map(|()| node)
+    };
+    assert_eq!(chain(8).expect("expands").as_str(), Some("end"));
+    assert!(matches!(chain(9), Err(ExpandError::TooMuch { .. })));
 }
 
 proptest! {
