@@ -1,5 +1,6 @@
 //! The sequencer: the one writer of a log.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -179,11 +180,11 @@ impl Log {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let named: Vec<Digest> = entries.iter().filter_map(|one| entry::evidence(&one.event)).collect();
+        let named: BTreeSet<Digest> = entries.iter().filter_map(|one| entry::evidence(&one.event)).collect();
         self.commit(encoded, &named)
     }
 
-    fn commit(&mut self, encoded: Vec<Vec<u8>>, named: &[Digest]) -> Result<Receipt, AppendError> {
+    fn commit(&mut self, encoded: Vec<Vec<u8>>, named: &BTreeSet<Digest>) -> Result<Receipt, AppendError> {
         if let Some(why) = &self.poisoned {
             return Err(AppendError::Poisoned(why.clone()));
         }
@@ -226,7 +227,12 @@ impl Log {
     }
 
     /// Everything before the commit point; the signed checkpoint.
-    fn prepare(&mut self, old: u64, encoded: &[Vec<u8>], named: &[Digest]) -> Result<String, AppendError> {
+    fn prepare(
+        &mut self,
+        old: u64,
+        encoded: &[Vec<u8>],
+        named: &BTreeSet<Digest>,
+    ) -> Result<String, AppendError> {
         for digest in named.iter().filter(|digest| !self.evidence.stored.contains(digest)) {
             let blob = self.evidence.waiting(digest).ok_or(AppendError::NoEvidence(*digest))?;
             self.writer.write(&evidence_path(digest), blob).map_err(before_commit)?;

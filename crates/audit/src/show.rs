@@ -14,7 +14,6 @@ use crossfade_tlog::bundle;
 use crossfade_tlog::tile::{self, Tile, TileKind};
 use serde_json::Value;
 
-use crate::layout::CHECKPOINT;
 use crate::reader::{Leaf, ReadError};
 use crate::snapshot::Snapshot;
 use crate::storage::{Disk, Storage};
@@ -155,11 +154,4 @@ impl Iterator for Entries {
         }
         None
     }
-}
-
-/// The checkpoint's note as it stands in the folder, unverified.
-pub fn checkpoint(folder: &Path) -> Result<String, ReadError> {
-    let file = folder.join(CHECKPOINT);
-    let bytes = Disk.read(&file).map_err(|source| ReadError::Io { file: file.clone(), source })?;
-    String::from_utf8(bytes).map_err(|_| ReadError::NoCheckpoint { folder: folder.to_owned() })
 }

@@ -70,6 +70,9 @@ impl<'a> Note<'a> {
             return Err(NoteError::Malformed("longer than 64 KiB"));
         }
         let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed("not UTF-8"))?;
+        if note.bytes().any(is_control) {
+            return Err(NoteError::Malformed("control character"));
+        }
         if !note.ends_with('\n') {
             return Err(NoteError::Malformed("does not end in a newline"));
         }
@@ -122,10 +125,11 @@ fn check_text(text: &str) -> Result<(), NoteError> {
     if !text.ends_with('\n') {
         return Err(NoteError::Malformed("text does not end in a newline"));
     }
-    if text.bytes().any(|byte| byte < 0x20 && byte != b'\n') {
-        return Err(NoteError::Malformed("control character"));
-    }
-    Ok(())
+    if text.bytes().any(is_control) { Err(NoteError::Malformed("control character")) } else { Ok(()) }
+}
+
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 && byte != b'\n'
 }
 
 fn signature(line: &str) -> Result<Signature, &'static str> {

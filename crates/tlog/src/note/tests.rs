@@ -33,6 +33,24 @@ fn every_flipped_bit_is_noticed() {
 }
 
 #[test]
+fn every_added_or_missing_byte_is_noticed() {
+    let key: VerifierKey = GO_KEY.parse().unwrap();
+    let verified = |bytes: &[u8]| Note::parse(bytes).is_ok_and(|note| note.verify(&key).is_ok());
+    for at in 0..=GO_NOTE.len() {
+        for byte in *b"\n\r\t \0A=+/" {
+            let mut bytes = GO_NOTE.as_bytes().to_vec();
+            bytes.insert(at, byte);
+            assert!(!verified(&bytes), "{byte} at {at}");
+        }
+        let mut bytes = GO_NOTE.as_bytes().to_vec();
+        if at < bytes.len() {
+            bytes.remove(at);
+            assert!(!verified(&bytes), "without byte {at}");
+        }
+    }
+}
+
+#[test]
 fn what_we_sign_the_oracle_opens_and_the_other_way_round() {
     let ours = signer("crossfade.example/log", 3);
     let text = "one\n\ntwo\n";
@@ -80,7 +98,8 @@ fn malformed_notes() {
     refused(b"text\n\n", "no signatures");
     refused(b"\n\n\n", "no signatures");
     refused(good.replace("text", "te\txt").as_bytes(), "control");
-    refused(good.replace('\n', "\r\n").as_bytes(), "blank line");
+    refused(good.replace('\n', "\r\n").as_bytes(), "control");
+    refused(good.replace("=\n", "=\r\n").as_bytes(), "control");
     refused(&[b"te\xffxt".as_slice(), &good.as_bytes()[4..]].concat(), "UTF-8");
     refused(good.replace('\u{2014}', "-").as_bytes(), "line 3");
     refused(good.replace("\u{2014} a ", "\u{2014} a+ ").as_bytes(), "name");
