@@ -103,14 +103,15 @@ fn load(
     serde_json::from_str(&told).context("reading what the load tells")
 }
 
-/// The counts of both ports, once they no longer change.
+/// The counts of both ports, once three looks in a row have seen the same.
 fn settled(port: u16) -> Result<[Came; 2]> {
     let mut last: Option<[Came; 2]> = None;
+    let mut same = 0;
     wait::until("the sink to have everything", Duration::from_secs(30), || {
         let counts: [Came; 2] =
             serde_json::from_slice(&http::get(port, "/")?.body).context("the sink's counts")?;
-        let same = last.replace(counts) == Some(counts);
-        Ok(same.then_some(counts))
+        same = if last.replace(counts) == Some(counts) { same + 1 } else { 0 };
+        Ok((same == 2).then_some(counts))
     })
 }
 

@@ -81,8 +81,12 @@ impl Sdk {
         ready: impl Fn(&Record) -> bool,
     ) -> Result<()> {
         let path = self.record.clone();
-        // Its last line may be half written, and then cannot be read until the next look.
         self.process.until(what, limit, || Record::read(&path).is_ok_and(|record| ready(&record)))
+    }
+
+    /// What it has recorded by now; nothing while its last line is half written.
+    pub(crate) fn so_far(&self) -> Option<Record> {
+        Record::read(&self.record).ok()
     }
 
     /// Lets it end its traces and flush, and returns what it recorded.

@@ -3,11 +3,14 @@
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
-const PAUSE: Duration = Duration::from_millis(50);
+/// Between the first two looks; then longer and longer, since some looks cost a whole process.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Asks until the answer is something. `what` completes "waited … for".
 pub(crate) fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let start = Instant::now();
+    let mut pause = FIRST_PAUSE;
     loop {
         if let Some(answer) = ask()? {
             return Ok(answer);
@@ -15,13 +18,14 @@ pub(crate) fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Res
         if start.elapsed() >= limit {
             bail!("waited {:.0} s for {what}, in vain", limit.as_secs_f64());
         }
-        pause();
+        sleep(pause);
+        pause = (pause * 5 / 4).min(LONGEST_PAUSE);
     }
 }
 
 #[allow(clippy::disallowed_methods, reason = "the pause between two looks at a condition, and nothing else")]
-fn pause() {
-    std::thread::sleep(PAUSE);
+fn sleep(pause: Duration) {
+    std::thread::sleep(pause);
 }
 
 #[cfg(test)]

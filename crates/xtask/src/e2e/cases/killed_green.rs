@@ -6,8 +6,7 @@ use super::scene::{READABLE, Scene};
 use crate::e2e::Ground;
 use crate::e2e::stack::End;
 use crate::e2e::whole::{Demand, demand_whole};
-use crate::rig::wait;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// "Within seconds", on a machine where two cores carry everything.
@@ -17,20 +16,14 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     let mut scene = Scene::start(ground, &[])?;
     let clients = scene.clients(&ground.dir)?;
     scene.site.start("rollout-interrupted.yaml")?;
-    scene.cuts(1)?;
-    // Some more, so that green owns traces that are whole, half sent, and not yet begun.
-    wait::until("green to hold traces", Duration::from_secs(30), || {
-        let counts = scene.green.query.services()?;
-        Ok(counts.iter().any(|service| service == "checkout").then_some(()))
-    })?;
+    scene.green_holds_its_own(&clients)?;
 
     let killed = Instant::now();
     scene.green.end_collector(End::Killed)?;
     scene.ends("RolledBack", SECONDS)?;
     let took = killed.elapsed();
 
-    let record = clients.finish()?;
-    ensure!(record.failed_exports == 0, "{} exports failed", record.failed_exports);
+    let record = clients.finish_unharmed()?;
     let whole = demand_whole("blue", &record, scene.blue.query, Demand::All, READABLE)?;
     scene.site.verify()?;
     Ok(format!(

@@ -12,7 +12,7 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     let mut scene = Scene::start(ground, &[])?;
     let clients = scene.clients(&ground.dir)?;
     scene.site.start("rollout-interrupted.yaml")?;
-    scene.cuts(1)?;
+    scene.green_holds_its_own(&clients)?;
     let before = scene.site.log()?.len();
 
     scene.serve.kill()?;

@@ -4,6 +4,7 @@
 use crate::e2e::Ground;
 use crate::e2e::client::{Sdk, Traffic, load};
 use crate::e2e::crossfade::Site;
+use crate::e2e::owner::Cuts;
 use crate::e2e::record::Record;
 use crate::e2e::stack::Environment;
 use crate::rig::process::Process;
@@ -60,6 +61,23 @@ impl Scene {
         .with_context(|| self.site.told())
     }
 
+    /// Waits until green holds a trace that it owns by a committed cut.
+    pub(super) fn green_holds_its_own(&self, clients: &Clients) -> Result<()> {
+        self.cuts(1)?;
+        let cuts = Cuts::of(&self.site.log()?)?;
+        wait::until("green to hold a trace that it owns", STARTUP, || {
+            for record in clients.sdks.iter().filter_map(Sdk::so_far) {
+                for id in record.traces.keys() {
+                    let began = began(&record, id);
+                    if cuts.green_owns(id, began)? && !self.green.query.trace(id)?.is_empty() {
+                        return Ok(Some(()));
+                    }
+                }
+            }
+            Ok(None)
+        })
+    }
+
     /// Waits for the end of the rollout, which must be this one, in the words of the log.
     pub(super) fn ends(&self, how: &str, limit: Duration) -> Result<()> {
         let end = self.site.ended(limit)?;
@@ -76,6 +94,15 @@ impl Scene {
 }
 
 impl Clients {
+    /// Ends the clients, none of which may have seen a failure; what both SDKs recorded.
+    pub(super) fn finish_unharmed(mut self) -> Result<Record> {
+        // telemetrygen ends at its first export that fails.
+        ensure!(self.load.runs()?, "telemetrygen has ended:\n{}", self.load.tail(5));
+        let record = self.finish()?;
+        ensure!(record.failed_exports == 0, "{} exports failed", record.failed_exports);
+        Ok(record)
+    }
+
     /// Ends the clients; what both SDKs recorded.
     pub(super) fn finish(self) -> Result<Record> {
         let [python, node] = self.sdks;
