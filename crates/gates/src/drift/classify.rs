@@ -215,7 +215,13 @@ impl Subject<'_> {
     /// Whether the field holds an address, and what for.
     pub(crate) fn address_role(self, path: &Path) -> Option<Role> {
         let keys = path.keys();
-        if !ADDRESS_KEYS.contains(&path.last_key()) {
+        let last = path.last_key();
+        let address = match self {
+            // Other programs have other words.
+            Self::Other => ["endpoint", "address", "_url", "brokers"].iter().any(|w| last.contains(w)),
+            _ => ADDRESS_KEYS.contains(&last),
+        };
+        if !address {
             return None;
         }
         match self {
@@ -231,7 +237,12 @@ impl Subject<'_> {
                 Some(Role::Listener)
             }
             Self::Service if keys.first() == Some(&"telemetry") => Some(Role::Destination),
-            Self::Service | Self::Other => None,
+            Self::Service => None,
+            Self::Other => {
+                let listens =
+                    keys.iter().any(|k| k.contains("listen") || matches!(*k, "receivers" | "server"));
+                Some(if listens { Role::Listener } else { Role::Destination })
+            }
         }
     }
 
@@ -246,7 +257,11 @@ impl Subject<'_> {
             Self::Component { section, kind } => component(section, kind, path, &keys),
             Self::Service if has("telemetry") => telemetry(&keys),
             Self::Service => &rules::SETTING,
-            Self::Other => sized(&keys),
+            Self::Other => match self.address_role(path) {
+                Some(Role::Listener) => &rules::LISTENER_EXPOSED,
+                Some(Role::Destination) => &rules::DESTINATION_CHANGED,
+                None => sized(&keys),
+            },
         }
     }
 }

@@ -62,6 +62,10 @@ impl Document<'_, '_> {
         Place { prefix: prefix.to_owned(), blue_prefix: prefix.to_owned(), ..self.place.clone() }
     }
 
+    fn named(&self, section: Section, name: &str) -> Place {
+        self.below(&Path::of(&[section.key(), name]).to_string())
+    }
+
     /// Every component that either side defines.
     fn section(&mut self, section: Section, blue: &Model<'_>, green: &Model<'_>, renames: &Renames) {
         let (used_blue, used_green) = (blue.used(section), green.used(section));
@@ -116,8 +120,7 @@ impl Document<'_, '_> {
     fn unused(&mut self, section: Section, model: &Model<'_>, id: &Id, on_blue: bool) {
         let Some(component) = model.component(section, id) else { return };
         let other = Mark::nowhere();
-        let prefix = Path::of(&[section.key(), component.written]).to_string();
-        let at = self.below(&prefix);
+        let at = self.named(section, component.written);
         let (place, blue, green) = match on_blue {
             true => (at.at(&Path::default(), component.mark, &other), Some(component.settings), None),
             false => (at.at(&Path::default(), &other, component.mark), None, Some(component.settings)),
@@ -137,8 +140,8 @@ impl Document<'_, '_> {
         let (Some(b), Some(g)) = (blue.component(section, from), green.component(section, to)) else {
             return;
         };
-        let mut place = self.below(section.key());
-        place = place.at(&Path::of(&[b.written]), b.mark, g.mark);
+        // The name is part of the prefix: a name such as `bearertokenauth` is no secret.
+        let place = self.named(section, b.written).at(&Path::default(), b.mark, g.mark);
         let name =
             |text: &str, mark: &Mark| Node::new(crossfade_yaml::Value::String(text.to_owned()), mark.clone());
         let detail = format!("{} is called {} on green", b.written, g.written);
@@ -160,8 +163,8 @@ impl Document<'_, '_> {
             if before.contains_key(&(section, renames.blue(section, &id), path)) {
                 continue;
             }
-            let prefix = Path::of(&[section.key(), green.component(section, &id).map_or("", |c| c.written)]);
-            let place = self.below(&prefix.to_string()).at(&at, &Mark::nowhere(), &node.mark);
+            let name = green.component(section, &id).map_or("", |c| c.written);
+            let place = self.named(section, name).at(&at, &Mark::nowhere(), &node.mark);
             let auth = at.last_key() == "authenticator";
             let rule = if auth { &rules::AUTHENTICATION } else { &rules::UNDEFINED };
             let detail = "green names an extension that is not enabled under service.extensions".to_owned();
@@ -171,7 +174,7 @@ impl Document<'_, '_> {
 
     fn dangling(&mut self, section: Section, name: &str, mark: &Mark, side: &str) {
         let (nowhere, rule) = (Mark::nowhere(), &rules::UNDEFINED);
-        let (place, path) = (self.below(section.key()), Path::of(&[name]));
+        let (place, path) = (self.named(section, name), Path::default());
         let node = Node::new(crossfade_yaml::Value::String(name.to_owned()), mark.clone());
         let detail = Some(format!("{side} names {name} in its service, and does not define it"));
         if side == "green" {

@@ -12,27 +12,40 @@ use super::path::{Path, Segment};
 pub type KeyedDigest<'a> = &'a dyn Fn(&[u8]) -> [u8; 32];
 
 /// Words that make a key a secret's, compared without `-`, `_` and case.
-const SECRET_WORDS: [&str; 20] = [
+const SECRET_WORDS: [&str; 14] = [
     "password",
     "passwd",
     "passphrase",
     "secret",
     "token",
-    "apikey",
-    "accesskey",
-    "privatekey",
-    "sharedkey",
-    "accountkey",
-    "licensekey",
-    "hmackey",
-    "saskey",
     "keypem",
+    "accesskey",
+    "sharedkey",
     "authorization",
     "cookie",
     "credential",
     "connectionstring",
     "dsn",
     "signature",
+];
+
+/// Keys that are secrets as they stand.
+const SECRET_KEYS: [&str; 5] = ["inline", "pass", "pwd", "psk", "pat"];
+
+/// Keys that end in `key` and name something; any other is a secret (`api_key`, `hmac_key`, `license_key`).
+const NAMING_KEYS: [&str; 12] = [
+    "key",
+    "routing_key",
+    "partition_key",
+    "attribute_key",
+    "group_by_key",
+    "metadata_key",
+    "label_key",
+    "tag_key",
+    "from_key",
+    "to_key",
+    "hash_key",
+    "sort_key",
 ];
 
 /// Endings that make such a key harmless: it says where the secret is, or how it is called.
@@ -116,8 +129,26 @@ impl Redactor<'_> {
         if looks_secret(text) {
             return self.hide_unless_reference(text, nested);
         }
-        let text = self.hide_userinfo(text);
+        let text = self.hide_userinfo(&self.hide_defaults(text));
         quote(&self.hide_assignments(&text), nested)
+    }
+
+    /// `${env:DB_PASSWORD:-hunter2}`: the default behind a secret name.
+    fn hide_defaults(&self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            let (before, tail) = rest.split_at(at + 2);
+            out.push_str(before);
+            rest = tail;
+            let secret = tail.split_once(":-").filter(|(name, _)| !name.contains('}') && is_secret_key(name));
+            if let Some((name, tail)) = secret {
+                let end = tail.rfind('}').unwrap_or(tail.len());
+                out.push_str(&format!("{name}:-{}", self.redacted(&tail[..end])));
+                rest = &tail[end..];
+            }
+        }
+        out + rest
     }
 
     /// `http://user:password@host` -> `http://<redacted…>@host`; likewise `user:password@host` without a scheme.
@@ -184,6 +215,10 @@ pub(crate) fn name_of(node: &Node) -> Option<&str> {
 pub(crate) fn is_hidden(path: &Path) -> bool {
     let segments = path.segments();
     let last = path.last_key();
+    // Datadog's `api: {key: …}`.
+    if matches!(path.keys().as_slice(), [.., "api", "key"]) {
+        return true;
+    }
     let mut below_headers = false;
     for (i, segment) in segments.iter().enumerate() {
         match segment {
@@ -208,12 +243,12 @@ pub(crate) fn holds_headers(key: &str) -> bool {
 
 /// Whether a key says that its value is a secret.
 pub(crate) fn is_secret_key(key: &str) -> bool {
-    // `htpasswd: {inline: "user:password"}`
-    if key == "inline" {
-        return true;
-    }
-    let plain: String = key.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-    SECRET_WORDS.iter().any(|w| plain.contains(w)) && !HARMLESS_ENDINGS.iter().any(|e| plain.ends_with(e))
+    let lower = key.trim_start_matches('-').to_lowercase().replace('-', "_");
+    let plain = lower.replace('_', "");
+    let worded = SECRET_WORDS.iter().any(|w| plain.contains(w));
+    let keyed = plain.ends_with("key") && !NAMING_KEYS.contains(&lower.as_str());
+    SECRET_KEYS.contains(&lower.as_str())
+        || ((worded || keyed) && !HARMLESS_ENDINGS.iter().any(|e| plain.ends_with(e)))
 }
 
 /// Whether a text is a secret by its form.

@@ -141,15 +141,14 @@ impl Tree<'_, '_> {
     }
 
     fn lists(&mut self, path: &Path, (blue, b): (Side<'_>, &[Node]), (green, g): (Side<'_>, &[Node])) {
-        match same(path, blue.node.expect("a list"), green.node.expect("a list")) {
-            Same::Yes if !blue.assumed && !green.assumed => return,
-            Same::No => {}
-            _ if self.subject.address_role(path) == Some(Role::Destination) => {}
-            Same::Yes => return self.same(Why::Default, path, blue, green),
-            Same::Because(why) => return self.same(why, path, blue, green),
-        }
         if self.subject.address_role(path) == Some(Role::Destination) {
             return self.destinations(path, (blue, b), (green, g));
+        }
+        match self.compared(path, blue, green) {
+            Same::Yes if !blue.assumed && !green.assumed => return,
+            Same::Yes => return self.same(Why::Default, path, blue, green),
+            Same::Because(why) => return self.same(why, path, blue, green),
+            Same::No => {}
         }
         if let (Some(blue_names), Some(green_names)) = (names(b), names(g)) {
             return self.named_items(path, (blue, b, &blue_names), (green, g, &green_names));
@@ -162,6 +161,13 @@ impl Tree<'_, '_> {
             return;
         }
         self.differ(path, blue, green, None);
+    }
+
+    fn compared(&self, path: &Path, blue: Side<'_>, green: Side<'_>) -> Same {
+        match (blue.node, green.node) {
+            (Some(b), Some(g)) => same(path, b, g),
+            _ => Same::No,
+        }
     }
 
     fn named_items(
@@ -284,7 +290,7 @@ impl Tree<'_, '_> {
             let read = |n: &Node| Address::read(&n.scalar_text().unwrap_or_default());
             nodes.iter().all(|n| n.scalar_text().is_some() && endpoints.own(&read(n)))
         };
-        match same(path, blue.node.expect("a list"), green.node.expect("a list")) {
+        match self.compared(path, blue, green) {
             Same::Yes => {}
             Same::Because(why) => self.same(why, path, blue, green),
             Same::No if b.len() == g.len() && own(b, &self.context.blue) && own(g, &self.context.green) => {

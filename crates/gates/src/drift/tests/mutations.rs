@@ -436,6 +436,19 @@ fn own_addresses_are_no_differences() {
         &config("blue-jaeger", "14317"),
         &["025 exporters.otlp.endpoint blue-jaeger:4317 -> blue-jaeger:4317"],
     );
+    let kafka = |host: &str| {
+        config(host, "4317")
+            .replace("otlp: {endpoint", "kafka: {brokers")
+            .replace(&format!("\"{host}:4317\""), &format!("[\"{host}:9092\"]"))
+            .replace("exporters: [otlp]", "exporters: [kafka]")
+    };
+    check_in(&context, &kafka("blue-jaeger"), &kafka("green-jaeger"), &[]);
+    check_in(
+        &context,
+        &kafka("blue-jaeger"),
+        &kafka("blue-jaeger"),
+        &["025 exporters.kafka.brokers [blue-jaeger:9092] -> [blue-jaeger:9092]"],
+    );
     // Nothing is known of the environments: the addresses differ, and that is said.
     check(
         &blue,
@@ -511,6 +524,36 @@ fn configurations_of_other_programs_are_compared_by_words() {
         "distributor: {max_attribute_bytes: 2048}\nserver: {http_tls_config: {cert_file: a}}\ncompactor: {block_retention: 48h}",
         "distributor: {max_attribute_bytes: 1024}\nserver: {http_tls_config: {cert_file: b}}\ncompactor: {block_retention: 2d}",
         &["005 server.http_tls_config.cert_file a -> b", "050 distributor.max_attribute_bytes 2048 -> 1024"],
+    );
+}
+
+#[test]
+fn addresses_of_other_programs_are_addresses() {
+    check(
+        "server: {http_listen_address: 127.0.0.1}\nstorage: {s3: {endpoint: \"a:9000\"}}",
+        "server: {http_listen_address: 0.0.0.0}\nstorage: {s3: {endpoint: \"b:9000\"}}",
+        &["001 server.http_listen_address 127.0.0.1 -> 0.0.0.0", "009 storage.s3.endpoint a:9000 -> b:9000"],
+    );
+}
+
+/// Scenario: a component's name sounds like a secret. Guarantee: it is shown all the same.
+#[test]
+fn names_of_components_are_no_secrets() {
+    let config = |id: &str| {
+        format!("extensions: {{{id}: {{scheme: x}}}}\nservice: {{extensions: [{id}], pipelines: {{}}}}")
+    };
+    check(
+        &config("bearertokenauth/a"),
+        &config("bearertokenauth/b"),
+        &["060 extensions.bearertokenauth/a bearertokenauth/a -> bearertokenauth/b"],
+    );
+    check(
+        "service: {extensions: []}",
+        "service: {extensions: [bearertokenauth]}",
+        &[
+            "006 service.extensions [] -> [bearertokenauth]",
+            "043 extensions.bearertokenauth - -> bearertokenauth",
+        ],
     );
 }
 

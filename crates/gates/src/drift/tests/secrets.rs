@@ -17,7 +17,7 @@ exporters:
   otlp/a: {endpoint: "https://user:{}@a.example:4317", headers: {x-honeycomb-team: "{}"}}
   otlp/b: {endpoint: "https://b.example/in?api_key={}&x=1", headers: {Authorization: "Bearer {}"}}
   otlphttp: {endpoint: "https://c.example", tls: {key_pem: "{}"}, auth: {authenticator: "x"}}
-  datadog: {api: {key: k, api_key: "{}"}}
+  datadog: {api: {key: "{}", api_key: "{}"}}
   elasticsearch: {endpoints: ["http://e:{}@e:9200"], cloud: {id: x, secret_key: "{}"}}
   postgres: {dsn: "host=db password={} sslmode=off", connection: "u:{}@tcp(db)"}
   loki: {arguments: ["--token={}", "--x=y"], note: "Bearer {}"}
@@ -31,12 +31,11 @@ extensions:
 service:
   pipelines: {traces: {receivers: [otlp], processors: [redaction, attributes], exporters: [otlp/a, otlp/b]}}
   telemetry: {metrics: {readers: [{periodic: {exporter: {otlp: {endpoint: "https://m:{}@m.example", headers: [{name: k, value: "{}"}]}}}}]}}
-extra: {default: "${env:TOKEN:-{}}", my_password: "${env:P:-{}}"}
+extra: {default: "${env:TOKEN:-{}}", url: "http://${DB_PASSWORD:-{}}@h", my_password: "${env:P:-{}}", psk: "{}", licenseKey: "{}"}
 "#;
 
 fn with_secret(secret: &str) -> Node {
-    // The default of a plain variable is not known to be a secret; that of a password is.
-    tree(&PLACES.replace("default: \"${env:TOKEN:-{}}\", ", "").replace("{}", secret), "config.yaml")
+    tree(&PLACES.replace("{}", secret), "config.yaml")
 }
 
 fn every_form(report: &DriftReport) -> String {
@@ -122,6 +121,9 @@ fn what_is_no_secret_is_shown() {
         ("password_file: /a", "password_file: /b", "/a -> /b"),
         ("token: ${env:A}", "token: ${env:B}", "${env:A} -> ${env:B}"),
         ("token: Bearer ${env:A}", "token: Bearer ${file:/b}", "Bearer ${env:A} -> Bearer ${file:/b}"),
+        ("routing_key: a", "routing_key: b", "a -> b"),
+        ("key: user.email", "key: user.mail", "user.email -> user.mail"),
+        ("a: ${env:PORT:-1}", "a: ${env:PORT:-2}", "${env:PORT:-1} -> ${env:PORT:-2}"),
         ("headers: {x-scope-orgid: a}", "headers: {x-scope-orgid: b}", "a -> b"),
         (
             "s: 'delete_key(attributes, \"password\")'",
