@@ -37,7 +37,7 @@ impl LatencyLimit {
         let limit = self.limit(bounds, active);
         // Whole buckets: those that lie above the limit altogether. A limit past the last bound leaves none.
         let within =
-            limit.map_or(bounds.len() + 1, |limit| bounds.partition_point(|bound| *bound <= limit) + 1);
+            limit.map_or(bounds.len() + 1, |limit| bounds.partition_point(|bound| *bound < limit) + 1);
         let slow = candidate.iter().skip(within).sum();
         let test = CountTest::new(1.0 - self.quantile).filter(|_| limit.is_some());
         LatencyLook { ln_e: test.map_or(0.0, |test| test.ln_e(slow, requests - slow)), limit, requests, slow }
@@ -52,7 +52,7 @@ impl LatencyLimit {
             within += count;
             if test.ln_e(within, all - within) >= self.ln_confidence {
                 let bound = *bound as f64;
-                return Some((bound * (1.0 + self.worse_max)).max(bound + self.worse_min) as u64);
+                return Some((bound * (1.0 + self.worse_max)).max(bound + self.worse_min).ceil() as u64);
             }
         }
         None

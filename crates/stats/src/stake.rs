@@ -2,10 +2,10 @@
 
 /// `ln((1 + e) / 2)` for `ln_e`: the evidence of one experiment, half of the stake kept back. Never below -ln 2.
 ///
-/// The product of the e-values of consecutive experiments is an e-value. But an experiment in which the candidate
-/// does *better* than the active leaves an e-value of practically zero, and a plain product would let that
-/// pay for whatever it does later. (1 + e)/2 is an e-value too (an average of e and 1, fixed beforehand): an experiment can
-/// then hide at most a factor of 2 of what comes after it, and costs at most ln 2 when it is the one that counts.
+/// The product of the e-values of consecutive experiments is an e-value. But an experiment in which the active does
+/// badly and the candidate well leaves an e-value of a thousandth, and a plain product would let that pay for what the
+/// candidate does later. (1 + e)/2 is an e-value too (an average of e and 1, fixed beforehand): an experiment can then hide
+/// at most a factor of 2 of what comes after it, and costs at most ln 2 when it is the one that counts.
 #[must_use]
 pub fn staked(ln_e: f64) -> f64 {
     let (large, small) = if ln_e > 0.0 { (ln_e, 0.0) } else { (0.0, ln_e) };
