@@ -21,7 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(crate) struct Args {
     /// Only these; without a name, all that the end-to-end tests need
     names: Vec<String>,
-    /// Say what there is, for what, and whether it is installed; build nothing
+    /// Say what there is, for what, and where it is installed; build nothing
     #[arg(long)]
     list: bool,
 }
@@ -105,10 +105,10 @@ pub(crate) fn ensure(peers: &[&Peer]) -> Result<()> {
 }
 
 fn list() -> Result<()> {
-    println!("cache {}", cache()?.display());
     for peer in TESTS.iter().chain(&OTHERS) {
-        let state = if peer.dir()?.exists() { "installed" } else { "missing" };
-        println!("{:<14} {:<12} {state:<10} {}", peer.name, peer.version, peer.purpose);
+        let place =
+            if peer.dir()?.exists() { peer.program()?.display().to_string() } else { "missing".to_owned() };
+        println!("{:<14} {:<10} {}\n{:>25} {place}", peer.name, peer.version, peer.purpose, "");
     }
     Ok(())
 }
