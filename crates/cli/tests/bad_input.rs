@@ -34,18 +34,30 @@ fn refused(folder: &Folder, arguments: &[&str], wanted: &[&str]) {
 #[test]
 fn unknown_key() {
     check_site("gateway:", "gatway:", &["crossfade.yaml:10:1", "gatway", "did you mean `gateway`"]);
-    check_spec("duration: 1m }\n  - weight", "duraton: 1m }\n  - weight", &["rollout.yaml:5", "duraton", "did you mean `duration`"]);
+    check_spec(
+        "duration: 1m }\n  - weight",
+        "duraton: 1m }\n  - weight",
+        &["rollout.yaml:5", "duraton", "did you mean `duration`"],
+    );
 }
 
 #[test]
 fn wrong_type() {
-    check_site("environments:\n  blue:", "environments:\n  blue: 7\n  x:", &["crossfade.yaml:2", "environments.blue"]);
+    check_site(
+        "environments:\n  blue:",
+        "environments:\n  blue: 7\n  x:",
+        &["crossfade.yaml:2", "environments.blue"],
+    );
     check_spec("percent: 5", "percent: [5]", &["rollout.yaml:5", "percent"]);
 }
 
 #[test]
 fn wrong_unit() {
-    check_site("gateway:", "gateway:\n  grace: 30 parsecs", &["crossfade.yaml:11:10", "gateway.grace", "parsecs"]);
+    check_site(
+        "gateway:",
+        "gateway:\n  grace: 30 parsecs",
+        &["crossfade.yaml:11:10", "gateway.grace", "parsecs"],
+    );
     check_spec("duration: 1m", "duration: 1 fortnight", &["rollout.yaml:5", "fortnight"]);
 }
 
@@ -57,7 +69,11 @@ fn wrong_value() {
 
 #[test]
 fn missing_file() {
-    check_site("[collector.yaml]", "[nowhere.yaml]", &["crossfade.yaml:5", "nowhere.yaml does not exist", "environments.blue.configs.collector[0]"]);
+    check_site(
+        "[collector.yaml]",
+        "[nowhere.yaml]",
+        &["crossfade.yaml:5", "nowhere.yaml does not exist", "environments.blue.configs.collector[0]"],
+    );
 }
 
 #[test]
@@ -66,22 +82,38 @@ fn duplicate_port() {
     let site = site.replace("http: { endpoint: \"127.0.0.1:0\" }", "http: { endpoint: \"127.0.0.1:4399\" }");
     let folder = Folder::new();
     folder.write("crossfade.yaml", &site);
-    refused(&folder, &["check"], &["crossfade.yaml:12", "gateway.http.endpoint", "port 4399 is used twice", "port of its own"]);
+    refused(
+        &folder,
+        &["check"],
+        &["crossfade.yaml:12", "gateway.http.endpoint", "port 4399 is used twice", "port of its own"],
+    );
 }
 
 #[test]
 fn tls_is_refused_in_words() {
-    check_site("http://127.0.0.1:9", "https://127.0.0.1:9", &["crossfade.yaml:3", "TLS is not supported yet"]);
+    check_site(
+        "http://127.0.0.1:9",
+        "https://127.0.0.1:9",
+        &["crossfade.yaml:3", "TLS is not supported yet"],
+    );
 }
 
 #[test]
 fn control_stays_on_loopback() {
-    check_site("control: { endpoint: \"127.0.0.1:0\" }", "control: { endpoint: \"0.0.0.0:8400\" }", &["crossfade.yaml:13", "loopback"]);
+    check_site(
+        "control: { endpoint: \"127.0.0.1:0\" }",
+        "control: { endpoint: \"0.0.0.0:8400\" }",
+        &["crossfade.yaml:13", "loopback"],
+    );
 }
 
 #[test]
 fn a_variable_that_is_not_set() {
-    check_site("\"http://127.0.0.1:9\"", "\"${env:CROSSFADE_TEST_NOT_SET}\"", &["crossfade.yaml:3", "CROSSFADE_TEST_NOT_SET", "not set"]);
+    check_site(
+        "\"http://127.0.0.1:9\"",
+        "\"${env:CROSSFADE_TEST_NOT_SET}\"",
+        &["crossfade.yaml:3", "CROSSFADE_TEST_NOT_SET", "not set"],
+    );
 }
 
 #[test]

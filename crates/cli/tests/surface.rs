@@ -11,7 +11,8 @@ fn help_has_examples_and_exit_codes() {
     assert_eq!(ran.code, 0);
     insta::assert_snapshot!(ran.stdout);
     for command in [["demo", "--help"], ["rollout", "plan"], ["drift", "--help"], ["audit", "verify"]] {
-        let command = if command[1] == "--help" { command.to_vec() } else { [&command[..], &["--help"]].concat() };
+        let command =
+            if command[1] == "--help" { command.to_vec() } else { [&command[..], &["--help"]].concat() };
         let ran = folder.run(&command);
         assert!(ran.stdout.contains("Example"), "{command:?}: {}", ran.stdout);
     }
@@ -36,7 +37,11 @@ fn schemas_are_json_and_name_their_fields() {
 fn every_finding_is_explained() {
     let folder = Folder::new();
     let listed = folder.run(&["explain"]);
-    assert!(listed.stdout.contains("CF-DRIFT-014") && listed.stdout.contains("CF-PROBE-001"), "{}", listed.stdout);
+    assert!(
+        listed.stdout.contains("CF-DRIFT-014") && listed.stdout.contains("CF-PROBE-001"),
+        "{}",
+        listed.stdout
+    );
     for line in listed.stdout.lines() {
         let id = line.split_whitespace().next().expect("an id");
         assert_eq!(folder.run(&["explain", id]).code, 0, "{id}");
@@ -71,7 +76,11 @@ fn a_changed_log_is_not_intact() {
     std::fs::write(&bundle, bytes).unwrap();
     let ran = folder.run(&["audit", "verify", "crossfade-data/audit"]);
     assert_eq!(ran.code, 1, "{}", ran.stdout);
-    assert!(ran.stdout.contains("NOT INTACT") && ran.stdout.contains("tile/entries/000.p/1"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("NOT INTACT") && ran.stdout.contains("tile/entries/000.p/1"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
