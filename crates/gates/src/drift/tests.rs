@@ -2,6 +2,7 @@ mod mutations;
 mod noise;
 mod reports;
 mod secrets;
+mod silence;
 
 use std::fmt::Write;
 

@@ -83,9 +83,8 @@ impl Tree<'_, '_> {
 
     /// Both sides as they are, defaults filled in.
     fn present(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
-        let empty = Value::Map(Map::new());
-        let kind =
-            |side: Side<'_>| side.node.map(|n| if n.is_null() { empty.clone() } else { n.value.clone() });
+        // A key with nothing behind it is an empty block where the other side has a block.
+        let block = |side: Side<'_>| side.node.is_some_and(|n| n.is_null() || n.as_map().is_some());
         match (blue.node.map(|n| &n.value), green.node.map(|n| &n.value)) {
             (None, None) => {}
             (Some(Value::List(b)), Some(Value::List(g))) => self.lists(path, (blue, b), (green, g)),
@@ -94,11 +93,7 @@ impl Tree<'_, '_> {
             {
                 self.block(path, blue, green);
             }
-            (Some(_), Some(_))
-                if matches!((kind(blue), kind(green)), (Some(Value::Map(_)), Some(Value::Map(_)))) =>
-            {
-                self.maps(path, blue, green);
-            }
+            _ if block(blue) && block(green) => self.maps(path, blue, green),
             _ => self.leaf(path, blue, green),
         }
     }
@@ -209,7 +204,9 @@ impl Tree<'_, '_> {
         let (Some(b), Some(g)) = (blue.value(), green.value()) else {
             return self.one_sided(path, blue, green);
         };
-        let role = self.subject.address_role(path);
+        // What is no plain value is no address.
+        let plain = b.scalar_text().is_some() && g.scalar_text().is_some();
+        let role = self.subject.address_role(path).filter(|_| plain);
         if role == Some(Role::Destination) && self.crosses_over(path, &[b], &[g], blue, green) {
             return;
         }
@@ -222,15 +219,17 @@ impl Tree<'_, '_> {
             (Same::Because(why), _) => self.same(why, path, blue, green),
             (Same::No, Some(Role::Listener)) => self.listener(path, (blue, b), (green, g)),
             (Same::No, Some(Role::Destination)) => self.destination(path, (blue, b), (green, g)),
-            (Same::No, None) if self.is_listener_port(path) => self.same(Why::OwnEndpoint, path, blue, green),
+            (Same::No, None) if self.is_listener_port(path) && are_ports(&[b, g]) => {
+                self.same(Why::OwnEndpoint, path, blue, green)
+            }
             (Same::No, None) => self.differ(path, blue, green, None),
         }
     }
 
     /// A value, or an empty block, that only one side has.
     fn one_sided(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
-        let written = blue.written().or(green.written());
-        let empty = written.is_none_or(|n| n.is_null() || n.as_map().is_some_and(Map::is_empty));
+        let value = blue.value().or(green.value());
+        let empty = value.is_none_or(|n| n.as_map().is_some_and(Map::is_empty));
         let meaningless = match self.subject {
             Subject::Component { section, kind } => defaults::empty_is_absent(section, kind, path),
             Subject::Service | Subject::Other => true,
@@ -241,7 +240,7 @@ impl Tree<'_, '_> {
         if empty && meaningless {
             return self.same(Why::Default, path, blue, green);
         }
-        let side = if blue.written().is_some() { "blue" } else { "green" };
+        let side = if blue.value().is_some() { "blue" } else { "green" };
         self.differ(path, blue, green, Some(format!("only {side} has this setting")));
     }
 
@@ -259,6 +258,10 @@ impl Tree<'_, '_> {
                 self.out.words(&from.exposure().words())
             );
             return self.differ(path, blue, green, Some(detail));
+        }
+        let ports = |p: &Option<String>| p.as_deref().is_none_or(is_port);
+        if !ports(&from.port) || !ports(&to.port) {
+            return self.differ(path, blue, green, None);
         }
         let why = if from.port == to.port { Why::Alias } else { Why::OwnEndpoint };
         self.same(why, path, blue, green);
@@ -329,15 +332,10 @@ impl Tree<'_, '_> {
     /// Whether a block means something by being there, whatever is in it.
     fn presence_tells(&self, path: &Path) -> bool {
         let Subject::Component { section, kind } = self.subject else { return false };
-        let keys = path.keys();
-        match section {
-            Section::Receivers => {
-                (keys.len() == 2 && matches!(keys[0], "protocols" | "scrapers"))
-                    || (keys.last() == Some(&"tls") && listens(section, kind))
-            }
-            Section::Extensions => {
-                keys.len() == 1 && matches!(keys[0], "http" | "grpc") && kind != "jaegerquery"
-            }
+        match (section, path.keys().as_slice()) {
+            (_, [.., "tls"]) => listens(section, kind),
+            (Section::Receivers, ["protocols" | "scrapers", _]) => true,
+            (Section::Extensions, ["http" | "grpc"]) => kind != "jaegerquery",
             _ => false,
         }
     }
@@ -382,6 +380,15 @@ impl Tree<'_, '_> {
             _ => None,
         }
     }
+}
+
+fn are_ports(nodes: &[&Node]) -> bool {
+    nodes.iter().all(|n| n.scalar_text().is_some_and(|t| is_port(&t)))
+}
+
+/// A port's number, or a reference to one.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok() || text.starts_with("${")
 }
 
 /// The places of all values in a tree that are no map; lists count as one.

@@ -536,6 +536,39 @@ fn addresses_of_other_programs_are_addresses() {
     );
 }
 
+#[test]
+fn encryption_of_any_listener() {
+    let config = |tls: &str| {
+        format!(
+            "extensions: {{jaeger_query: {{http: {{endpoint: localhost:1{tls}}}}}}}\nservice: {{extensions: [jaeger_query]}}"
+        )
+    };
+    check(
+        &config(", tls: {cert_file: a, key_file: b}"),
+        &config(""),
+        &["003 extensions.jaeger_query.http.tls {cert_file: a, key_file: b} -> -"],
+    );
+}
+
+/// Scenario: something other than text stands where an address belongs. Guarantee: a difference, never "no address, no
+/// difference".
+#[test]
+fn what_is_no_address_is_compared_all_the_same() {
+    for (section, kind) in [("exporters", "otlp"), ("receivers", "zipkin")] {
+        let config = |endpoint: &str| {
+            format!(
+                "{section}: {{{kind}: {{endpoint: {endpoint}}}}}\nservice: {{pipelines: {{traces: {{{section}: [{kind}]}}}}}}"
+            )
+        };
+        for (blue, green) in [("{a: 1}", "[b]"), ("[b]", "x:1"), ("{a: 1}", "''"), ("true", "{}"), ("1", "2")]
+        {
+            let report =
+                drift(&tree(&config(blue), "b"), &tree(&config(green), "g"), &[], &Context::default());
+            assert!(!report.passed(), "{section}: {blue} -> {green}");
+        }
+    }
+}
+
 /// Scenario: a component's name sounds like a secret. Guarantee: it is shown all the same.
 #[test]
 fn names_of_components_are_no_secrets() {
