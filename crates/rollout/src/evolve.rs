@@ -210,7 +210,11 @@ fn in_rollout(rollout: &mut Rollout, event: &Event, generation: Generation) {
             let (step, generation, attempt) = (*step, *generation, *attempt);
             rollout.cut = Some(PendingCut { step, generation, attempt, cut_at: *cut_at, weight: *weight });
         }
-        Event::Paused { by, at, .. } => rollout.paused = Some(Pause { by: by.clone(), at: *at }),
+        Event::Paused { by, at, .. } => {
+            // The analysis may fail while a person has paused: a graver reason, but no second pause.
+            let at = rollout.paused.as_ref().map_or(*at, |pause| pause.at);
+            rollout.paused = Some(Pause { by: by.clone(), at });
+        }
         Event::Resumed { at, .. } => resumed(rollout, *at),
         Event::PromoteRequested { full, .. } => {
             rollout.full |= *full;

@@ -15,6 +15,9 @@ pub(super) fn go_on(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
         return run(cx, out, step, running);
     }
     if cx.rollout.full && is_skippable(cx, step) {
+        if cx.is_paused(out) {
+            return NEXT;
+        }
         let (rollout, step, how) = (cx.rollout.id.clone(), cx.rollout.step, StepEnd::Skipped);
         let carried = watch::carried(cx.rollout);
         return out.record(vec![Event::StepEnded { rollout, step, how, carried, at: cx.now }]);

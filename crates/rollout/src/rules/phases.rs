@@ -106,7 +106,11 @@ fn is_step(event: &Event) -> bool {
 pub(super) fn paused(before: &State, event: &Event) -> Option<String> {
     let paused = before.current().and_then(|rollout| rollout.paused.as_ref());
     match (event, paused) {
-        (Event::Paused { .. }, Some(_)) => Some("paused twice".to_owned()),
+        // A graver reason may come on top of a person's.
+        (Event::Paused { by, .. }, Some(pause)) => {
+            let graver = *by != PauseCause::Command {} && pause.by == PauseCause::Command {};
+            unless(graver, || "paused twice".to_owned())
+        }
         (Event::Resumed { .. }, None) => Some("resumed, and was not paused".to_owned()),
         (
             Event::GateStarted { .. } | Event::PreflightPassed { .. } | Event::StepStarted { .. },
