@@ -29,19 +29,13 @@ struct Member {
     generation: Option<Generation>,
     /// Control's clock as it first knew that the gateway has taken a generation that names the candidate.
     aware_at: Option<UnixNanos>,
-    /// Its acknowledgement of an announcement under the current generation.
-    acknowledged: Option<Acknowledged>,
+    /// Control's clock as it first heard an acknowledgement of an announcement under the current generation. That of an
+    /// earlier announcement counts for a later one: the edge lies before both.
+    acknowledged_at: Option<UnixNanos>,
     /// The latest horizon that it may hold.
     horizon: UnixNanos,
     /// The generation that it was last sent.
     offered: Option<Generation>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Acknowledged {
-    announced: UnixNanos,
-    /// Control's clock at the first acknowledgement under this generation.
-    received_at: UnixNanos,
 }
 
 /// Where one gateway stands towards an announced cut.
@@ -53,32 +47,31 @@ enum Standing {
     Unaware,
     /// Its horizon lies past the cut, and it has not acknowledged.
     Silent,
-    /// It acknowledged too late for this cut, or has acknowledged a later one.
+    /// It acknowledged too late for this cut.
     Late,
 }
 
 impl Member {
     /// It may have been granted anything up to the watermark, by an earlier control plane or before it was struck.
     fn unknown(watermark: UnixNanos) -> Member {
-        Member { generation: None, aware_at: None, acknowledged: None, horizon: watermark, offered: None }
+        Member { generation: None, aware_at: None, acknowledged_at: None, horizon: watermark, offered: None }
     }
 
     fn standing(&self, cut: UnixNanos, gamma: Duration) -> Standing {
         let in_time = |received_at: UnixNanos| received_at.plus(gamma) < cut;
-        match (self.aware_at, self.acknowledged) {
+        match (self.aware_at, self.acknowledged_at) {
             (None, _) => Standing::Unaware,
             (Some(aware_at), _) if !in_time(aware_at) => Standing::Late,
             (Some(_), _) if self.horizon <= cut => Standing::Ready,
             (Some(_), None) => Standing::Silent,
-            (Some(_), Some(ack)) if ack.announced <= cut && in_time(ack.received_at) => Standing::Ready,
+            (Some(_), Some(acknowledged_at)) if in_time(acknowledged_at) => Standing::Ready,
             (Some(_), Some(_)) => Standing::Late,
         }
     }
 
     /// The moment that a cut must lie after, so that this gateway is not late for it again.
     fn late_until(&self, gamma: Duration) -> UnixNanos {
-        let received_at = self.aware_at.max(self.acknowledged.map(|ack| ack.received_at));
-        received_at.unwrap_or_default().plus(gamma)
+        self.aware_at.max(self.acknowledged_at).unwrap_or_default().plus(gamma)
     }
 }
 
@@ -203,16 +196,17 @@ impl Conductor {
         ack: Option<Ack>,
         received_at: UnixNanos,
     ) -> Result<(), ConductorError> {
-        let (begun, current) = (self.schedule.begun(), self.schedule.generation());
+        let (begun, current, latest) = (self.schedule.begun(), self.schedule.generation(), self.announced);
         let member = self.member(gateway)?;
         let Some(ack) = ack else { return Ok(()) };
         member.generation = member.generation.max(Some(ack.generation));
         if ack.generation >= begun {
             member.aware_at = member.aware_at.or(Some(received_at));
         }
-        if let Some(announced) = ack.announced.filter(|_| ack.generation == current) {
-            let first = member.acknowledged.unwrap_or(Acknowledged { announced, received_at });
-            member.acknowledged = Some(Acknowledged { announced: announced.max(first.announced), ..first });
+        // An announcement that was never made comes from nowhere, and counts for nothing.
+        let announced = ack.announced.is_some() && ack.announced <= latest;
+        if ack.generation == current && announced {
+            member.acknowledged_at = member.acknowledged_at.or(Some(received_at));
         }
         Ok(())
     }
@@ -270,12 +264,11 @@ impl Conductor {
             return Verdict::Commit { at: cut };
         }
         let gateways = blocking.iter().map(|(gateway, ..)| (*gateway).clone()).collect();
-        let any_late = blocking.iter().any(|(_, _, standing)| *standing == Standing::Late);
-        if !any_late && now.plus(gamma) < cut {
+        if now.plus(gamma) < cut {
             return Verdict::WaitFor { gateways, until: cut.minus(gamma) };
         }
         let late_until = blocking.iter().map(|(_, member, _)| member.late_until(gamma)).max();
-        let late_until = late_until.unwrap_or_default().max(now.plus(gamma)).max(cut);
+        let late_until = late_until.unwrap_or_default().max(now.plus(gamma));
         let not_before = late_until.plus(Duration::from_nanos(1));
         let needs = |(_, member, standing): &(_, &Member, Standing)| match standing {
             Standing::Ready | Standing::Late => Some(not_before),
@@ -304,7 +297,7 @@ impl Conductor {
         self.own = true;
         self.announced = None;
         for member in self.members.values_mut() {
-            member.acknowledged = None;
+            member.acknowledged_at = None;
             member.aware_at = member.aware_at.filter(|_| same);
         }
         Ok(())

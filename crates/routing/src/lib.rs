@@ -2,7 +2,7 @@
 //!
 //! What it is: the hash of a trace id, the schedule of cuts, the rule as a specification ([`demand`]) and compiled
 //! ([`Router`]), the two state machines that keep gateways and control in step ([`Follower`], [`Conductor`]), the messages
-//! between them ([`sync`]), and the way back from a trace to its owner ([`locate`]).
+//! between them ([`sync`]), and the way back from a trace to its owner ([`locate()`]).
 //!
 //! What it is not: it reads no clock, file, socket or environment, and draws no random number. Time is an argument. It does
 //! not know whether a span was delivered.

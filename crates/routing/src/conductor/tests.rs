@@ -112,7 +112,17 @@ fn a_late_report_takes_nothing_back() {
     control.report(&gateway("a"), None, at(10_099)).unwrap();
     let older = Ack { generation: Generation(1), announced: None };
     control.report(&gateway("a"), Some(older), at(10_099)).unwrap();
+    assert_eq!(control.behind(Generation(2)), gateways(&[]));
     assert_eq!(control.verdict(at(10_099)), Verdict::Commit { at: at(10_100) });
+}
+
+#[test]
+fn an_announcement_that_was_never_made_counts_for_nothing() {
+    let mut control = conductor(&["a"]);
+    ack(&mut control, "a", Some(10_200), 10_010);
+    control.announce(at(10_100)).unwrap();
+    ack(&mut control, "a", Some(10_200), 10_010);
+    assert!(matches!(control.verdict(at(10_010)), Verdict::WaitFor { .. }));
 }
 
 #[test]
@@ -272,6 +282,19 @@ fn a_restarted_control_reckons_with_every_horizon_up_to_the_watermark() {
     assert!(matches!(later.verdict(at(21_500)), Verdict::WaitFor { .. }), "up to 40,000 all may rely on it");
     let unknown = Conductor::new(before.schedule().clone(), [(gateway("a"), None)].into(), WATERMARK, NOW);
     assert_eq!(unknown.behind(Generation(2)), gateways(&["a"]), "what is not on record is not known");
+}
+
+/// Scenario: what a gateway has taken is on record, but not when that was heard. Guarantee: no later than now, by a clock
+/// that is right within gamma.
+#[test]
+fn what_is_on_record_was_heard_before_now() {
+    let known = [(gateway("a"), Some(Generation(2)))].into();
+    let mut control = Conductor::new(candidate(), known, UnixNanos::ZERO, NOW);
+    control.issue(candidate().reissued()).unwrap();
+    control.announce(at(10_002)).unwrap();
+    assert!(matches!(control.verdict(at(9_990)), Verdict::WaitFor { .. }));
+    control.announce(at(10_003)).unwrap();
+    assert_eq!(control.verdict(at(9_990)), Verdict::Commit { at: at(10_003) });
 }
 
 /// Scenario: control announces a cut for 15,000, and dies; the directive is still on its way. Control comes back,

@@ -170,6 +170,21 @@ fn a_second_attempt_is_not_fenced() {
     assert_eq!(follower.fence_held(), Some(&fence(&second)));
 }
 
+/// Scenario: fences of several gateways, and of several rollouts, reach one. Guarantee: the first of an attempt stays, and
+/// one of an earlier rollout never takes its place.
+#[test]
+fn the_first_fence_of_an_attempt_stays() {
+    let shifted = with_cuts(&[(1_000, "25")]);
+    let mut follower = follower(&shifted, None, 900);
+    follower.fence(fence(&candidate()));
+    follower.fence(fence(&shifted));
+    assert_eq!(follower.fence_held(), Some(&fence(&candidate())));
+    let mut early = Follower::new();
+    early.fence(fence(&shifted));
+    early.fence(Fence { rollout: "tempo-2".to_owned(), ..fence(&candidate()) });
+    assert_eq!(early.fence_held(), Some(&fence(&shifted)));
+}
+
 /// Scenario: the fence of a rollout reaches a gateway before the rollout does. Guarantee: it never takes that rollout.
 #[test]
 fn a_fence_may_come_first() {
