@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::Handle;
@@ -87,14 +88,14 @@ async fn status(State(handle): State<Handle>) -> Response {
     Json(handle.status()).into_response()
 }
 
-async fn fence(
-    State(handle): State<Handle>,
-    headers: HeaderMap,
-    Json(request): Json<FenceRequest>,
-) -> Response {
+async fn fence(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) -> Response {
     if !is_authorized(&handle, &headers) {
         return refuse(StatusCode::UNAUTHORIZED, "a fence needs the bearer token");
     }
+    let request: FenceRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("not a fence request: {error}")),
+    };
     match handle.fence(request).await {
         Ok(fenced) => Json(fenced).into_response(),
         Err(error) => {

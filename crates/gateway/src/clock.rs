@@ -12,7 +12,7 @@ pub(crate) fn now() -> UnixNanos {
     UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// The time of day at a moment of the monotonic clock, as far as one can say now.
+/// The time of day at a moment of the monotonic clock that has passed.
 pub(crate) fn at(moment: Instant) -> UnixNanos {
     now().minus(moment.elapsed())
 }

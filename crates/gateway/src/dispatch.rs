@@ -119,7 +119,10 @@ async fn export(worker: &Worker, arrival: &Arrival, arrived: Instant, awaited: A
     let export = lane.client.export_under(lease, message, &arrival.metadata, timeout).await;
     let unanswered = matches!(export.outcome, Outcome::Unanswered { .. });
     let cut_off = unanswered && lane.client.lease() != lease;
-    if !cut_off {
+    let gave_up_early = timeout < lane.timeout
+        && matches!(export.outcome, Outcome::Unanswered { silence: Silence::TimedOut, .. });
+    // Neither what we cut off ourselves nor a client's impatience is a failure of the environment.
+    if !cut_off && !gave_up_early {
         worker.vitals.hear(place, &export.outcome, true);
         worker.books.attempt(voucher.key(), Attempt::of(&export, clock::now()));
     }
@@ -301,4 +304,16 @@ fn not_ready() -> Refusal {
     Refusal::NotReady(
         "this gateway has no schedule yet, and does not know which environment serves".to_owned(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_counted_at_their_own_place() {
+        for (place, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+        }
+    }
 }

@@ -221,7 +221,8 @@ fn conclude(lane: &Arc<Lane>, mut copy: Copy, outcome: &Outcome, rejected: u64) 
     if too_late || lane.client.lease() != copy.lease {
         return give_up(lane, copy);
     }
-    tokio::spawn(again_after(Arc::clone(lane), copy, wait));
+    // Subscribed before anything else can happen on this thread: a sever is not missed.
+    tokio::spawn(again_after(Arc::clone(lane), copy, wait, lane.severed.subscribe()));
 }
 
 fn give_up(lane: &Lane, copy: Copy) {
@@ -230,8 +231,7 @@ fn give_up(lane: &Lane, copy: Copy) {
     lane.finish(copy, fate);
 }
 
-async fn again_after(lane: Arc<Lane>, copy: Copy, wait: Duration) {
-    let mut severed = lane.severed.subscribe();
+async fn again_after(lane: Arc<Lane>, copy: Copy, wait: Duration, mut severed: watch::Receiver<u64>) {
     tokio::select! {
         () = sleep(wait) => {}
         _ = severed.changed() => {}

@@ -90,8 +90,10 @@ async fn a_fence_needs_the_token() {
     for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "s3cret")]] {
         assert_eq!(setup.fence(headers, body).await.0, 401);
     }
+    assert_eq!(setup.fence(&[], "garbage").await.0, 401, "whoever may not fence hears nothing else");
     assert!(!setup.bench.status().fenced);
     let token = [("authorization", "Bearer s3cret")];
+    assert_eq!(setup.fence(&token, "garbage").await.0, 400);
     assert_eq!(setup.fence(&token, r#"{"actor":"alice","rollout":"other"}"#).await.0, 409);
     let (status, body) = setup.fence(&token, body).await;
     let fenced: Fenced = serde_json::from_str(&body).unwrap();

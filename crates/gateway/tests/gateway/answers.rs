@@ -204,3 +204,24 @@ async fn a_timeout_is_a_timeout_on_either_side() {
         bench.account_is(&blue(), "one indeterminate span", settled).await;
     }
 }
+
+// Scenario: an impatient client's requests run into its own deadlines, many in a row.
+// Guarantee: it hears so, and nobody else pays for it: neither the breaker nor the analysis takes it for a failure.
+#[tokio::test]
+async fn a_clients_own_deadline_is_kept_and_is_nobodys_failure() {
+    let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
+    green_is.play(Play::Hang);
+    let bench = Bench::new(&blue_is, &green_is, crate::support::promoted(true)).await;
+    let address = bench.gateway.grpc_addr().unwrap();
+    for _ in 0..30 {
+        let message = one_span().bytes;
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let body = crate::support::Chunks::whole([&[0][..], &length, &message].concat());
+        let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        let reply = crate::support::grpc(address, path, &[("grpc-timeout", "5m")], body).await;
+        assert_eq!(reply.header("grpc-status"), "4", "DEADLINE_EXCEEDED");
+    }
+    assert_eq!(green_is.seen().len(), 30);
+    assert!(!bench.status().fenced);
+    assert!(bench.handle.metrics().contains("crossfade_requests_failed_total{environment=\"green\"} 0\n"));
+}

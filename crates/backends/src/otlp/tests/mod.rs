@@ -94,6 +94,29 @@ async fn a_connection_that_the_server_closed_while_idle_costs_nothing() {
     }
 }
 
+// Scenario: a server is being replaced: it says GOAWAY while a request is in flight, and others are being sent.
+// Guarantee: the others are taken, on a new connection; the one in flight is left to end there.
+#[tokio::test]
+async fn a_server_that_says_goodbye_loses_no_request() {
+    let mut server = Server::start(Protocol::Grpc, Play::Hang).await;
+    let client = client(&server.address, Protocol::Grpc);
+    let flying = tokio::spawn({
+        let client = client.clone();
+        async move { client.export(message(), &HeaderMap::new(), PATIENCE).await.outcome }
+    });
+    server.seen().await;
+    server.play(Play::ok(Protocol::Grpc));
+    server.say_goodbye();
+    for round in 0..200 {
+        let outcome = client.export(message(), &HeaderMap::new(), PATIENCE).await.outcome;
+        assert!(outcome.is_clean(), "round {round}: {outcome:?}");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(server.connections(), 2);
+    assert!(!flying.is_finished());
+    flying.abort();
+}
+
 #[tokio::test]
 async fn connections_are_used_again() {
     for protocol in BOTH {

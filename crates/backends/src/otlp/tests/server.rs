@@ -53,6 +53,7 @@ pub(super) struct Server {
     opened: Arc<AtomicUsize>,
     open: watch::Receiver<usize>,
     closing: watch::Sender<u64>,
+    parting: watch::Sender<u64>,
 }
 
 pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
@@ -95,16 +96,18 @@ impl Server {
         let (tell, seen) = mpsc::unbounded_channel();
         let opened = Arc::new(AtomicUsize::new(0));
         let (count, open) = watch::channel(0);
-        let closing = watch::Sender::new(0);
+        let (closing, parting) = (watch::Sender::new(0), watch::Sender::new(0));
+        let parted = parting.subscribe();
         let (script, counter, closed) = (Arc::clone(&play), Arc::clone(&opened), closing.subscribe());
         tokio::spawn(async move {
             let count = Arc::new(count);
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 counter.fetch_add(1, Ordering::SeqCst);
-                let (script, tell, count, mut closed) =
-                    (Arc::clone(&script), tell.clone(), Arc::clone(&count), closed.clone());
+                let (script, tell, count) = (Arc::clone(&script), tell.clone(), Arc::clone(&count));
+                let (mut closed, mut parted) = (closed.clone(), parted.clone());
                 closed.mark_unchanged();
+                parted.mark_unchanged();
                 tokio::spawn(async move {
                     count.send_modify(|open| *open += 1);
                     let service = service_fn(move |request: http::Request<Incoming>| {
@@ -129,7 +132,13 @@ impl Server {
                             match protocol {
                                 Protocol::Grpc => {
                                     let server = http2::Builder::new(TokioExecutor::new());
-                                    let _ = server.serve_connection(io, service).await;
+                                    let connection = server.serve_connection(io, service);
+                                    tokio::pin!(connection);
+                                    tokio::select! {
+                                        _ = connection.as_mut() => return,
+                                        _ = parted.changed() => connection.as_mut().graceful_shutdown(),
+                                    }
+                                    let _ = connection.await;
                                 }
                                 Protocol::HttpProtobuf => {
                                     let _ = http1::Builder::new().serve_connection(io, service).await;
@@ -141,7 +150,7 @@ impl Server {
                 });
             }
         });
-        Server { address, play, seen, opened, open, closing }
+        Server { address, play, seen, opened, open, closing, parting }
     }
 
     /// Answers so from now on.
@@ -162,6 +171,11 @@ impl Server {
     /// Returns once no connection is open.
     pub(super) async fn until_disconnected(&mut self) {
         self.open.wait_for(|open| *open == 0).await.unwrap();
+    }
+
+    /// Says GOAWAY on every connection, and goes on with what is in flight there.
+    pub(super) fn say_goodbye(&self) {
+        self.parting.send_modify(|round| *round += 1);
     }
 
     pub(super) async fn close_connections(&mut self) {
