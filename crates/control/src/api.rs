@@ -8,27 +8,31 @@
 //! | `POST /v1/plans` | operator | a spec resolved into a plan, its gates dry-run |
 //! | `POST /v1/rollouts` | operator | start the rollout of a plan |
 //! | `POST /v1/rollouts/{name}/{verb}` | operator | pause, resume, promote, rollback, abort; `current` is the one that runs |
-//! | `DELETE /v1/gateways/{id}` | operator | strike a gateway from the roster |
+//! | `DELETE /v1/gateways/{id}` | operator | strike a gateway from the roster: nothing waits for it any more |
+//! | `PUT /v1/gateways/{id}` | operator | take it back |
 //! | `POST /v1/gateways/{id}/sync` | gateway | the protocol of `routing::sync` |
 //!
 //! Every change is a leaf of the log with its actor, made by the engine. Every denied call is one, too. Reads are counted.
 
 mod access;
 mod error;
+mod extract;
 mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, Query, State};
+use axum::Router;
+use axum::extract::{Path, State};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
 use crossfade_rollout::{Actor, Command, PlanFile, RolloutId};
 use crossfade_routing::{GatewayId, TraceId, UnixNanos, sync};
 
-use crate::engine::{Engine, Handle};
+use crate::engine::{Handle, clock_histogram};
 use crate::planner::Planner;
 use crate::status::Status;
+
+use extract::{Asked, Json};
 
 pub use access::{Access, TokenError, read_token};
 pub use error::{ApiError, ErrorBody, ErrorCode};
@@ -39,6 +43,8 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 /// The longest that a reader may wait for news.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(10);
 const EVENTS_MAX: usize = 500;
+/// The longest reason for a way back: its entry must fit the log, and the emergency file.
+const REASON_BYTES_MAX: usize = 2_000;
 
 /// What handlers work with.
 pub(crate) struct Shared {
@@ -56,7 +62,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/plans", post(plan))
         .route("/v1/rollouts", post(start))
         .route("/v1/rollouts/{name}/{verb}", post(verb))
-        .route("/v1/gateways/{id}", delete(strike))
+        .route("/v1/gateways/{id}", delete(strike).put(enlist))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::operator));
     let gateway = Router::new()
         .route("/v1/gateways/{id}/sync", post(sync_gateway))
@@ -67,15 +73,15 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
 type Caller = axum::Extension<Actor>;
 type App = State<Arc<Shared>>;
 
-async fn status(State(app): App, _caller: Caller) -> Json<Status> {
-    Json(Status::clone(&app.engine.status()))
+async fn status(State(app): App, _caller: Caller) -> axum::Json<Status> {
+    axum::Json(Status::clone(&app.engine.status()))
 }
 
 async fn events(
     State(app): App,
     _caller: Caller,
-    Query(request): Query<EventsRequest>,
-) -> Result<Json<EventsReply>, ApiError> {
+    Asked(request): Asked<EventsRequest>,
+) -> Result<axum::Json<EventsReply>, ApiError> {
     let wait = Duration::from_millis(request.wait_ms.unwrap_or(0)).min(EVENTS_WAIT_MAX);
     let mut news = app.engine.news();
     let arrived = news.wait_for(|size| *size > request.from);
@@ -83,39 +89,39 @@ async fn events(
     let _ = tokio::time::timeout(wait, arrived).await;
     let entries = app.engine.entries(request.from, EVENTS_MAX).await?;
     let next = request.from + entries.len() as u64;
-    Ok(Json(EventsReply { entries, next }))
+    Ok(axum::Json(EventsReply { entries, next }))
 }
 
 async fn locate(
     State(app): App,
     _caller: Caller,
-    Query(request): Query<LocateRequest>,
-) -> Result<Json<Located>, ApiError> {
+    Asked(request): Asked<LocateRequest>,
+) -> Result<axum::Json<Located>, ApiError> {
     let trace: TraceId =
         request.trace.parse().map_err(|_| ApiError::invalid("trace: 32 hexadecimal digits are expected"))?;
     let start = request.start.map_or_else(crate::clock::now, UnixNanos);
-    Ok(Json(app.engine.locate(trace, start).await?))
+    Ok(axum::Json(app.engine.locate(trace, start).await?))
 }
 
 async fn plan(
     State(app): App,
     _caller: Caller,
     Json(request): Json<PlanRequest>,
-) -> Result<Json<PlanFile>, ApiError> {
+) -> Result<axum::Json<PlanFile>, ApiError> {
     let baseline = app.engine.baseline().await?;
-    let clocks = Engine::clock_histogram(&app.engine.status());
-    Ok(Json(app.planner.plan(&request, baseline, &clocks).await?))
+    let clocks = clock_histogram(&app.engine.status());
+    Ok(axum::Json(app.planner.plan(&request, baseline, &clocks).await?))
 }
 
 async fn start(
     State(app): App,
     axum::Extension(actor): Caller,
     Json(file): Json<PlanFile>,
-) -> Result<Json<Started>, ApiError> {
+) -> Result<axum::Json<Started>, ApiError> {
     let rollout = file.plan.outline.rollout.clone();
     let snapshots = app.planner.snapshots(&file.plan.outline).await;
     app.engine.start(actor, file, snapshots).await?;
-    Ok(Json(Started { rollout }))
+    Ok(axum::Json(Started { rollout }))
 }
 
 async fn verb(
@@ -123,12 +129,17 @@ async fn verb(
     axum::Extension(actor): Caller,
     Path((name, verb)): Path<(String, String)>,
     Json(request): Json<VerbRequest>,
-) -> Result<Json<Started>, ApiError> {
+) -> Result<axum::Json<Started>, ApiError> {
     let rollout: Option<RolloutId> = match name.as_str() {
         "current" => None,
         name => Some(name.parse().map_err(|_| ApiError::invalid(&format!("`{name}` names no rollout")))?),
     };
     let reason = request.reason.unwrap_or_default();
+    if reason.len() > REASON_BYTES_MAX {
+        return Err(ApiError::invalid(&format!(
+            "reason: longer than {REASON_BYTES_MAX} bytes; the log holds a line"
+        )));
+    }
     let command = match verb.as_str() {
         "pause" => Command::Pause { rollout },
         "resume" => Command::Resume { rollout },
@@ -140,29 +151,39 @@ async fn verb(
     app.engine.command(actor, command).await?;
     let rollout = app.engine.status().rollout.as_ref().map(|rollout| rollout.id.clone());
     let rollout = rollout.ok_or_else(|| ApiError::unavailable("the rollout is gone"))?;
-    Ok(Json(Started { rollout }))
+    Ok(axum::Json(Started { rollout }))
 }
 
 async fn strike(
     State(app): App,
     axum::Extension(actor): Caller,
     Path(id): Path<String>,
-) -> Result<Json<serde_json::Value>, ApiError> {
+) -> Result<axum::Json<serde_json::Value>, ApiError> {
     let gateway = gateway_id(&id)?;
     app.engine.command(actor, Command::Strike { gateway, reason: "by command".to_owned() }).await?;
-    Ok(Json(serde_json::json!({ "struck": id })))
+    Ok(axum::Json(serde_json::json!({ "struck": id })))
+}
+
+async fn enlist(
+    State(app): App,
+    axum::Extension(actor): Caller,
+    Path(id): Path<String>,
+) -> Result<axum::Json<serde_json::Value>, ApiError> {
+    let gateway = gateway_id(&id)?;
+    app.engine.command(actor, Command::Roster { gateway }).await?;
+    Ok(axum::Json(serde_json::json!({ "enlisted": id })))
 }
 
 async fn sync_gateway(
     State(app): App,
     Path(id): Path<String>,
     Json(report): Json<sync::Report>,
-) -> Result<Json<sync::Reply>, ApiError> {
+) -> Result<axum::Json<sync::Reply>, ApiError> {
     if gateway_id(&id)? != report.gateway {
         return Err(ApiError::invalid("the report is of another gateway than the path"));
     }
     let wait = Duration::from_millis(u64::from(report.wait_ms.min(sync::WAIT_MS_MAX)));
-    Ok(Json(app.engine.sync(report, wait).await?))
+    Ok(axum::Json(app.engine.sync(report, wait).await?))
 }
 
 fn gateway_id(text: &str) -> Result<GatewayId, ApiError> {

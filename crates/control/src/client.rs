@@ -69,6 +69,22 @@ impl Client {
         self.call(Method::POST, path, body).await
     }
 
+    /// `PUT` without a body.
+    ///
+    /// # Errors
+    /// What the control plane says, or that it cannot be reached.
+    pub async fn put<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.call(Method::PUT, path, Vec::new()).await
+    }
+
+    /// `DELETE`.
+    ///
+    /// # Errors
+    /// What the control plane says, or that it cannot be reached.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.call(Method::DELETE, path, Vec::new()).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::{Actor, Command, State, decide};
 use crossfade_routing::{EnvironmentId, UnixNanos};
 
@@ -100,7 +101,7 @@ pub fn init(site: &Site, active: &EnvironmentId, now: UnixNanos) -> Result<Made,
     let genesis = Command::Initialise { origin: site.origin.clone(), active: active.clone(), site: digest };
     let events =
         decide(&State::default(), genesis, now).map_err(|error| InitError::Key(error.to_string()))?;
-    journal.append_durable(&Actor::control(), &events, now)?;
+    journal.append(&Actor::control(), &events, Urgency::Ordinary, now)?;
     let verifier = journal.verifier_key().to_string();
     let log_pub = site.log_pub();
     public_file(&log_pub, &verifier)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossfade_rollout::event::{Gate, Outcome, SeedSource, StepIndex};
 use crossfade_rollout::observed::{GateSeen, ProbeSeen, SnapshotsSeen};
@@ -29,6 +29,9 @@ enum Job {
     Probe(RolloutId, StepIndex, u32),
 }
 
+/// The plan of the rollout, and the checkpoint that sampling derives from.
+pub(crate) type Inputs = (Option<Arc<Plan>>, Option<SeedSource>);
+
 impl Jobs {
     pub(crate) fn new(runtime: tokio::runtime::Handle, gates: Arc<Gates>) -> Jobs {
         Jobs { runtime, gates, engine: None, under_way: Arc::default() }
@@ -39,36 +42,46 @@ impl Jobs {
     }
 
     /// Runs a gate for the record.
-    pub(crate) fn gate(
-        &self,
-        rollout: RolloutId,
-        gate: Gate,
-        run: u32,
-        plan: Option<Arc<Plan>>,
-        seed: Option<SeedSource>,
-    ) {
-        let (gates, source) = (Arc::clone(&self.gates), seed.clone());
-        self.spawn(Job::Gate(rollout.clone(), gate, run), move |engine| async move {
-            let report = match plan {
-                Some(plan) => gates.run(gate, &plan, source.as_ref()).await,
-                None => GateReport::no_verdict("the plan document is not among the evidence"),
-            };
+    pub(crate) fn gate(&self, rollout: RolloutId, gate: Gate, run: u32, inputs: impl FnOnce() -> Inputs) {
+        let Some(engine) = self.begin(Job::Gate(rollout.clone(), gate, run)) else { return };
+        let (gates, (plan, seed)) = (Arc::clone(&self.gates), inputs());
+        self.runtime.spawn(async move {
+            let source = seed.clone();
+            let looked = tokio::spawn(async move {
+                match plan {
+                    Some(plan) => gates.run(gate, &plan, source.as_ref()).await,
+                    None => GateReport::no_verdict("the plan document is not among the evidence"),
+                }
+            });
+            // A gate that breaks has not passed, and the rollout must not wait for it for ever.
+            let report = looked.await.unwrap_or_else(|error| broken(&error));
             let evidence = evidence(&engine, report.evidence).await;
             let outcome = if evidence.is_some() { report.outcome } else { without_evidence(report.outcome) };
             let summary = report.summary;
-            Message::Gate(GateSeen { rollout, gate, run, outcome, summary, evidence, seed })
+            let seen = GateSeen { rollout, gate, run, outcome, summary, evidence, seed };
+            // The engine may have ended meanwhile; then nobody wants the result.
+            let _ = engine.send(Message::Gate(seen));
         });
     }
 
-    /// Digests the configurations again. A second cut of one step looks again.
-    pub(crate) fn snapshots(&self, rollout: RolloutId, step: StepIndex, plan: Option<Arc<Plan>>) {
-        let Some(plan) = plan else { return };
-        let (gates, job) = (Arc::clone(&self.gates), Job::Snapshots(rollout.clone(), step));
-        let (under_way, again) = (Arc::clone(&self.under_way), job.clone());
-        self.spawn(job, move |_| async move {
-            let now = gates.snapshots(&plan.outline).await;
-            under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&again);
-            Message::Snapshots(SnapshotsSeen { rollout, step, planned: plan.snapshots.clone(), now })
+    /// Digests the configurations again. A second cut of one step looks again; and so does a first one whose plan could not
+    /// be read.
+    pub(crate) fn snapshots(
+        &self,
+        rollout: RolloutId,
+        step: StepIndex,
+        plan: impl FnOnce() -> Option<Arc<Plan>>,
+    ) {
+        let job = Job::Snapshots(rollout.clone(), step);
+        let Some(engine) = self.begin(job.clone()) else { return };
+        let (gates, under_way, plan) = (Arc::clone(&self.gates), Arc::clone(&self.under_way), plan());
+        self.runtime.spawn(async move {
+            if let Some(plan) = plan {
+                let now = gates.snapshots(&plan.outline).await;
+                let planned = plan.snapshots.clone();
+                let _ = engine.send(Message::Snapshots(SnapshotsSeen { rollout, step, planned, now }));
+            }
+            lock(&under_way).remove(&job);
         });
     }
 
@@ -79,34 +92,37 @@ impl Jobs {
         step: StepIndex,
         round: u32,
         traces: u32,
-        plan: Option<Arc<Plan>>,
-        seed: Option<SeedSource>,
+        inputs: impl FnOnce() -> Inputs,
     ) {
-        let gates = Arc::clone(&self.gates);
-        self.spawn(Job::Probe(rollout.clone(), step, round), move |engine| async move {
-            let (failed, blob) = match plan {
-                Some(plan) => gates.probe_round(&plan, traces, seed.as_ref()).await,
-                None => (traces, None),
-            };
+        let Some(engine) = self.begin(Job::Probe(rollout.clone(), step, round)) else { return };
+        let (gates, (plan, seed)) = (Arc::clone(&self.gates), inputs());
+        self.runtime.spawn(async move {
+            let sent = tokio::spawn(async move {
+                match plan {
+                    Some(plan) => gates.probe_round(&plan, traces, seed.as_ref()).await,
+                    None => (traces, None),
+                }
+            });
+            let (failed, blob) = sent.await.unwrap_or((traces, None));
             let evidence = evidence(&engine, blob).await;
-            Message::Probe(ProbeSeen { rollout, step, round, traces, failed, evidence })
+            let _ = engine.send(Message::Probe(ProbeSeen { rollout, step, round, traces, failed, evidence }));
         });
     }
 
-    fn spawn<F>(&self, job: Job, work: impl FnOnce(Sender<Message>) -> F + Send + 'static)
-    where
-        F: Future<Output = Message> + Send + 'static,
-    {
-        let Some(engine) = self.engine.clone() else { return };
-        if !self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(job) {
-            return;
-        }
-        self.runtime.spawn(async move {
-            let message = work(engine.clone()).await;
-            // The engine may have ended meanwhile; then nobody wants the result.
-            let _ = engine.send(message);
-        });
+    /// The way to the engine, unless the job is under way or done.
+    fn begin(&self, job: Job) -> Option<Sender<Message>> {
+        let engine = self.engine.clone()?;
+        lock(&self.under_way).insert(job).then_some(engine)
     }
+}
+
+fn lock(under_way: &Mutex<BTreeSet<Job>>) -> MutexGuard<'_, BTreeSet<Job>> {
+    under_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn broken(error: &tokio::task::JoinError) -> GateReport {
+    tracing::error!(%error, "a gate broke");
+    GateReport::no_verdict("the gate broke while it looked: a defect; the log of the process says where")
 }
 
 /// Stores a report as evidence, so that its digest can be named. Without a place for it there is no verdict either.

@@ -1,12 +1,22 @@
 //! The log and the state that is its fold, kept together: nothing is folded that is not durable.
 //!
 //! Two places make an entry durable: the log, and, for a way back while the log takes nothing, the emergency file. What
-//! waits there is folded at once, and goes into the log, marked, as soon as that takes entries again.
+//! waits there is folded at once, *on top of* the fold of the log, and goes into the log, marked, as soon as that takes
+//! entries again. If even the emergency file takes nothing, a way back happens all the same, and its entries wait in
+//! memory: gateways keep the fence durably, and report it again should this process die before the log is back.
+//!
+//! ```text
+//! proven = fold(log)          state = fold(log ++ emergency file ++ memory)
+//! ```
+
+mod blobs;
 
 use std::sync::Arc;
 
 use crossfade_audit::canonical::{self, CanonicalError};
+use crossfade_audit::entry::EntryError;
 use crossfade_audit::keys::{self, KeyFileError};
+use crossfade_audit::storage::{Disk, Storage};
 use crossfade_audit::{
     AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery,
 };
@@ -16,10 +26,11 @@ use crossfade_rollout::plan::Plan;
 use crossfade_rollout::{Actor, Digest, Entry, State, evolve};
 use crossfade_routing::sync::SignedEntry;
 use crossfade_routing::{Generation, Schedule, UnixNanos};
-use crossfade_tlog::{Checkpoint, VerifierKey};
+use crossfade_tlog::{Checkpoint, SignerKey, VerifierKey};
 
 use crate::api::{ApiError, ErrorCode};
 use crate::site::Site;
+use blobs::Blobs;
 
 /// Entries that are read at once.
 const CHUNK: u64 = 1_024;
@@ -36,9 +47,12 @@ pub enum JournalError {
     /// The log does not take entries.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// Neither the log nor the emergency file takes entries.
+    /// The emergency file cannot be used.
     #[error(transparent)]
     Emergency(#[from] EmergencyError),
+    /// What waits in the emergency file is no entry.
+    #[error("the emergency file holds what is no entry")]
+    Waiting(#[source] EntryError),
     /// Evidence is not taken.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
@@ -48,9 +62,6 @@ pub enum JournalError {
     /// Something that has no canonical form.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
-    /// The log is shut: an attempt to open it again failed.
-    #[error("the log is shut: {0}")]
-    Shut(String),
     /// A plan in the evidence that cannot be read.
     #[error("the plan {digest} among the evidence cannot be read: {why}")]
     Plan {
@@ -61,15 +72,37 @@ pub enum JournalError {
     },
 }
 
+impl JournalError {
+    /// True if the disk is to blame, and not what was to be written: then nothing else is taken either.
+    pub(crate) fn is_of_storage(&self) -> bool {
+        match self {
+            Self::Append(error) => error.is_retryable() || error.needs_reopening(),
+            Self::Emergency(error) => {
+                matches!(error, EmergencyError::Full { .. } | EmergencyError::Io { .. })
+            }
+            Self::Open(_) | Self::Read(_) => true,
+            Self::Key(_) | Self::Waiting(_) | Self::Evidence(_) | Self::Canonical(_) | Self::Plan { .. } => {
+                false
+            }
+        }
+    }
+}
+
 impl From<JournalError> for ApiError {
     fn from(error: JournalError) -> ApiError {
-        let remedy = "nothing was done; see `crossfade rollout status`";
-        ApiError::new(ErrorCode::Unavailable, format!("{}; {remedy}", chain(&error)))
+        let remedy = match &error {
+            JournalError::Append(AppendError::Indeterminate { .. }) => {
+                "whether it was done is known when the log is back; see `crossfade rollout status`"
+            }
+            _ => "nothing was done; see `crossfade rollout status`",
+        };
+        let code = if error.is_of_storage() { ErrorCode::Unavailable } else { ErrorCode::Refused };
+        ApiError::new(code, format!("{}; {remedy}", chain(&error)))
     }
 }
 
 /// An error with what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -82,19 +115,24 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Log and state.
 pub(crate) struct Journal {
-    place: Place,
-    key_file: std::path::PathBuf,
+    log: Log,
     origin: String,
     verifier: VerifierKey,
-    /// `None` while it is shut: it could not be opened again after a failure.
-    log: Option<Log>,
-    state: State,
-    /// Log entries that are folded.
+    /// The fold of the log.
+    proven: State,
+    /// Entries of the log that are folded into it.
     folded: u64,
-    /// Entries of the emergency file that are folded ahead of the log.
-    ahead: usize,
+    /// The latest time that any folded entry has.
+    newest: UnixNanos,
+    /// `proven`, and on top of it what is not in the log yet; `None` if everything is.
+    ahead: Option<State>,
+    /// What not even the emergency file took, in order.
+    unkept: Vec<Entry>,
+    blobs: Blobs,
     /// Every schedule that was issued, oldest first, with the entry that issued it.
     schedules: Vec<(u64, Schedule)>,
+    /// The newest proof that was made: what is left if the disk can no longer be read.
+    signed: Option<(Generation, SignedEntry)>,
     plan: Option<(Digest, Arc<Plan>)>,
 }
 
@@ -115,28 +153,47 @@ impl Journal {
 
     /// Opens the log of a site, puts it in order, and folds it.
     pub(crate) fn open(site: &Site, now: UnixNanos) -> Result<Opened, JournalError> {
-        let key = keys::load(&site.key_file)?;
+        Journal::open_on(Arc::new(Disk), &place(site), keys::load(&site.key_file)?, now)
+    }
+
+    /// [`open`](Self::open), on other storage.
+    pub(crate) fn open_on(
+        storage: Arc<dyn Storage>,
+        place: &Place,
+        key: SignerKey,
+        now: UnixNanos,
+    ) -> Result<Opened, JournalError> {
         let verifier = key.verifier().clone();
-        let (log, recovery) = Log::open(&place(site), key)?;
+        let (log, recovery) = Log::open_with(storage, place, key)?;
         let mut journal = Journal {
-            place: place(site),
-            key_file: site.key_file.clone(),
-            origin: site.origin.clone(),
+            log,
+            origin: verifier.name().to_string(),
             verifier,
-            log: Some(log),
-            state: State::default(),
+            proven: State::default(),
             folded: 0,
-            ahead: 0,
+            newest: UnixNanos::ZERO,
+            ahead: None,
+            unkept: Vec::new(),
+            blobs: Blobs::default(),
             schedules: Vec::new(),
+            signed: None,
             plan: None,
         };
         journal.catch_up()?;
-        journal.merge(now)?;
+        journal.look_ahead()?;
+        match journal.merge(now) {
+            // Full since before the restart: what waits is known all the same.
+            Err(error) if error.is_of_storage() => {
+                tracing::error!(error = chain(&error), "the log takes nothing yet");
+            }
+            other => other?,
+        }
         Ok(Opened { journal, recovery })
     }
 
+    /// Everything that has happened, folded.
     pub(crate) fn state(&self) -> &State {
-        &self.state
+        self.ahead.as_ref().unwrap_or(&self.proven)
     }
 
     pub(crate) fn origin(&self) -> &str {
@@ -152,9 +209,14 @@ impl Journal {
         self.folded
     }
 
-    /// Whether the log holds everything that is folded.
+    /// The latest time that any entry has.
+    pub(crate) fn newest(&self) -> UnixNanos {
+        self.newest
+    }
+
+    /// Whether the log holds everything that is folded, and takes more.
     pub(crate) fn is_clean(&self) -> bool {
-        self.ahead == 0 && self.log.is_some()
+        self.ahead.is_none() && self.log.poisoned().is_none()
     }
 
     /// Every schedule, oldest first.
@@ -170,104 +232,149 @@ impl Journal {
         urgency: Urgency,
         now: UnixNanos,
     ) -> Result<(), JournalError> {
-        match (self.append_durable(actor, events, now), urgency) {
-            (Ok(()), _) => Ok(()),
-            (Err(error), Urgency::Ordinary) => Err(error),
-            (Err(error), Urgency::Emergency) => {
-                tracing::error!(
-                    error = chain(&error),
-                    "the log takes nothing: a way back goes to the emergency file"
-                );
-                self.append_emergency(actor, events, now)
+        let entries: Vec<Entry> =
+            events.iter().map(|event| Entry::new(actor.clone(), now, event.clone())).collect();
+        match self.append_to_log(&entries, now) {
+            Err(error) if urgency == Urgency::Emergency && error.is_of_storage() => {
+                tracing::error!(error = chain(&error), "the log takes nothing: a way back goes ahead of it");
+                self.go_ahead(entries)
+            }
+            other => other,
+        }
+    }
+
+    /// Commit point: on an error nothing is folded, and what is folded is in the log.
+    fn append_to_log(&mut self, entries: &[Entry], now: UnixNanos) -> Result<(), JournalError> {
+        self.merge(now)?;
+        self.blobs.hand_over(entries, &mut self.log)?;
+        let before = self.folded;
+        match self.log.append(entries) {
+            Ok(receipt) => {
+                self.blobs.named(entries);
+                self.take_in(receipt.entries.start, entries);
+                Ok(())
+            }
+            Err(error @ AppendError::Indeterminate { .. }) => self.learn(before, entries, error),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Finds out whether entries are in the log of which it could not say so. If that cannot be known yet, they are taken
+    /// as not appended; should they turn up later, they are folded then, before all that is ahead.
+    fn learn(&mut self, before: u64, entries: &[Entry], error: AppendError) -> Result<(), JournalError> {
+        tracing::error!(error = chain(&error), "opening the log again to learn what it holds");
+        match self.reopen() {
+            Ok(()) if self.folded == before + entries.len() as u64 => {
+                self.blobs.named(entries);
+                Ok(())
+            }
+            Ok(()) => Err(error.into()),
+            Err(again) => {
+                tracing::error!(error = chain(&again), "the log cannot be opened again");
+                Err(error.into())
             }
         }
     }
 
-    /// Appends to the log and folds; on an error nothing is folded.
-    pub(crate) fn append_durable(
-        &mut self,
-        actor: &Actor,
-        events: &[Event],
-        now: UnixNanos,
-    ) -> Result<(), JournalError> {
-        self.merge(now)?;
-        let entries: Vec<Entry> =
-            events.iter().map(|event| Entry::new(actor.clone(), now, event.clone())).collect();
-        let log =
-            self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
-        log.append(&entries)?;
-        self.catch_up()
+    fn reopen(&mut self) -> Result<(), JournalError> {
+        let recovery = self.log.reopen()?;
+        tracing::warn!(%recovery, "the log was opened again");
+        self.catch_up()?;
+        self.look_ahead()
     }
 
-    fn append_emergency(
-        &mut self,
-        actor: &Actor,
-        events: &[Event],
-        now: UnixNanos,
-    ) -> Result<(), JournalError> {
-        let log =
-            self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
-        for event in events {
-            log.append_emergency(&Entry::new(actor.clone(), now, event.clone()))?;
-            self.state = evolve(std::mem::take(&mut self.state), event);
-            self.ahead += 1;
+    /// A way back does not wait for the log. In order: once something is kept in memory only, all that follows is.
+    fn go_ahead(&mut self, entries: Vec<Entry>) -> Result<(), JournalError> {
+        for entry in entries {
+            if !self.unkept.is_empty() {
+                self.unkept.push(entry.clone());
+            } else if let Err(error) = self.log.append_emergency(&entry) {
+                if matches!(error, EmergencyError::Entry(_)) {
+                    // Nothing will ever take it.
+                    return Err(error.into());
+                }
+                tracing::error!(
+                    error = chain(&error),
+                    "not even the emergency file takes it: it is done all the same, and is on no record until the log is back"
+                );
+                self.unkept.push(entry.clone());
+            }
+            self.newest = self.newest.max(entry.time);
+            let state = self.ahead.take().unwrap_or_else(|| self.proven.clone());
+            self.ahead = Some(evolve(state, &entry.event));
         }
         Ok(())
     }
 
     /// Tries a log that failed: opens it again if that is needed, and merges what waits.
     pub(crate) fn recover(&mut self, now: UnixNanos) -> Result<(), JournalError> {
-        if self.log.as_ref().is_none_or(|log| log.poisoned().is_some()) {
-            // The lock goes with the old one.
-            self.log = None;
-            let (log, recovery) = Log::open(&self.place, keys::load(&self.key_file)?)?;
-            tracing::warn!(%recovery, "the log was opened again");
-            self.log = Some(log);
-            self.catch_up()?;
+        if self.log.poisoned().is_some() {
+            self.reopen()?;
         }
         self.merge(now)
     }
 
-    /// Moves what waits in the emergency file into the log.
+    /// Moves what waits in the emergency file, and then what waits in memory, into the log, each behind its mark.
     fn merge(&mut self, now: UnixNanos) -> Result<(), JournalError> {
-        let Some(log) = self.log.as_mut() else { return Ok(()) };
-        if log.merge_emergency(now)?.is_some() {
+        self.catch_up()?;
+        if self.ahead.is_none() {
+            return Ok(());
+        }
+        if self.log.merge_emergency(now)?.is_some() {
             self.catch_up()?;
         }
+        if let Some(first) = self.unkept.first() {
+            let entries =
+                u32::try_from(self.unkept.len()).expect("each was made by hand, or once in a rollout");
+            let mark = Event::EmergencyMerged { entries, since: first.time, at: now };
+            let mut all = vec![Entry::new(Actor::control(), now, mark)];
+            all.extend(self.unkept.iter().cloned());
+            let receipt = self.log.append(&all)?;
+            self.unkept.clear();
+            self.take_in(receipt.entries.start, &all);
+        }
+        self.ahead = None;
         Ok(())
     }
 
     /// Folds what the log holds beyond what is folded.
     fn catch_up(&mut self) -> Result<(), JournalError> {
-        loop {
-            let Some(log) = self.log.as_ref() else { return Ok(()) };
-            let (from, size) = (self.folded, log.size());
-            if from >= size {
-                return Ok(());
+        while self.folded < self.log.size() {
+            let until = self.log.size().min(self.folded + CHUNK);
+            for leaf in self.log.entries(self.folded..until)? {
+                let entry = leaf.entry().map_err(JournalError::Read)?;
+                self.take_in(leaf.index, std::slice::from_ref(&entry));
             }
-            let leaves = log.entries(from..size.min(from + CHUNK))?;
-            for leaf in leaves {
-                let entry = leaf.entry()?;
-                self.note_schedule(leaf.index, &entry.event);
-                self.fold(&entry.event);
-                self.folded = leaf.index + 1;
+        }
+        Ok(())
+    }
+
+    /// Folds entries that are in the log, from number `first` on.
+    fn take_in(&mut self, first: u64, entries: &[Entry]) {
+        assert_eq!(first, self.folded, "every entry is folded once, in order");
+        for entry in entries {
+            if let Event::GenerationIssued { schedule, .. } | Event::CutCommitted { schedule, .. } =
+                &entry.event
+            {
+                self.schedules.push((self.folded, (**schedule).clone()));
             }
+            self.proven = evolve(std::mem::take(&mut self.proven), &entry.event);
+            self.newest = self.newest.max(entry.time);
+            self.folded += 1;
+            // Appended after all, although nobody could say so.
+            self.unkept.retain(|kept| kept != entry);
         }
     }
 
-    /// Folds an event of the log, unless it was folded when it went to the emergency file.
-    fn fold(&mut self, event: &Event) {
-        if self.ahead > 0 && !matches!(event, Event::EmergencyMerged { .. }) {
-            self.ahead -= 1;
-            return;
-        }
-        self.state = evolve(std::mem::take(&mut self.state), event);
-    }
-
-    fn note_schedule(&mut self, index: u64, event: &Event) {
-        if let Event::GenerationIssued { schedule, .. } | Event::CutCommitted { schedule, .. } = event {
-            self.schedules.push((index, (**schedule).clone()));
-        }
+    /// Folds what is not in the log on top of what is.
+    fn look_ahead(&mut self) -> Result<(), JournalError> {
+        let kept = self.log.emergency_entries().iter().map(|bytes| crossfade_audit::entry::decode(bytes));
+        let mut waiting = kept.collect::<Result<Vec<Entry>, _>>().map_err(JournalError::Waiting)?;
+        waiting.extend(self.unkept.iter().cloned());
+        self.newest = waiting.iter().map(|entry| entry.time).fold(self.newest, UnixNanos::max);
+        let fold = |state, entry: &Entry| evolve(state, &entry.event);
+        self.ahead = (!waiting.is_empty()).then(|| waiting.iter().fold(self.proven.clone(), fold));
+        Ok(())
     }
 
     /// The newest schedule that is in the log itself: the one that gateways can be given a proof of.
@@ -275,36 +382,38 @@ impl Journal {
         self.schedules.last().map(|(_, schedule)| schedule)
     }
 
-    /// The entry that issued a generation, with its proof.
-    pub(crate) fn signed_generation(&self, generation: Generation) -> Result<SignedEntry, ApiError> {
+    /// The entry that issued a generation, with its proof. While the disk cannot be read, the last proof that was made: it
+    /// shows the same, and a fence that goes with it must not wait for a disk.
+    pub(crate) fn signed_generation(&mut self, generation: Generation) -> Result<SignedEntry, ApiError> {
         let found = self.schedules.iter().rev().find(|(_, schedule)| schedule.generation() == generation);
         let (index, _) =
             found.ok_or_else(|| ApiError::unavailable("the generation is not in the log yet"))?;
-        let log = self.log.as_ref().ok_or_else(|| ApiError::unavailable("the log is shut"))?;
-        let inclusion = log.inclusion(*index).map_err(JournalError::from)?;
-        let entry = String::from_utf8(inclusion.leaf.bytes).map_err(|_| {
-            ApiError::unavailable("the log's entry is not text: run `crossfade audit verify`")
-        })?;
-        let proof = inclusion.proof.iter().map(ToString::to_string).collect();
-        Ok(SignedEntry { index: *index, entry, proof, checkpoint: inclusion.checkpoint })
+        match sign(&self.log, *index) {
+            Ok(signed) => {
+                self.signed = Some((generation, signed.clone()));
+                Ok(signed)
+            }
+            Err(error) => match &self.signed {
+                Some((known, signed)) if *known == generation => Ok(signed.clone()),
+                _ => Err(error),
+            },
+        }
     }
 
-    /// Stores a blob.
-    pub(crate) fn evidence(&mut self, bytes: &[u8]) -> Result<Digest, JournalError> {
-        let log =
-            self.log.as_mut().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
-        Ok(log.put_evidence(bytes)?)
+    /// Takes a blob as evidence. It waits in memory until an entry that names it is appended, and is durable before that
+    /// entry is.
+    pub(crate) fn evidence(&mut self, bytes: Vec<u8>) -> Result<Digest, JournalError> {
+        Ok(self.blobs.put(bytes)?)
     }
 
-    /// Stores something in canonical JSON.
-    pub(crate) fn evidence_json<T: serde::Serialize>(&mut self, value: &T) -> Result<Digest, JournalError> {
-        let bytes = canonical::to_vec(value)?;
-        self.evidence(&bytes)
+    /// Forgets a blob that no entry will name.
+    pub(crate) fn withdraw(&mut self, digest: &Digest) {
+        self.blobs.withdraw(digest);
     }
 
     /// The plan of the rollout that runs.
     pub(crate) fn plan(&mut self) -> Option<Arc<Plan>> {
-        let digest = self.state.rollout.as_ref()?.plan;
+        let digest = self.state().rollout.as_ref()?.plan;
         if let Some((_, plan)) = self.plan.as_ref().filter(|(known, _)| *known == digest) {
             return Some(Arc::clone(plan));
         }
@@ -321,36 +430,40 @@ impl Journal {
     }
 
     fn read_plan(&self, digest: Digest) -> Result<Arc<Plan>, JournalError> {
-        let log =
-            self.log.as_ref().ok_or_else(|| JournalError::Shut("it could not be opened again".to_owned()))?;
-        let bytes = log.evidence(&digest)?;
+        let bytes = self.log.evidence(&digest)?;
         let plan = serde_json::from_slice(&bytes);
         plan.map(Arc::new).map_err(|error| JournalError::Plan { digest, why: error.to_string() })
     }
 
     /// The checkpoint as it is now: what a seed derives from.
     pub(crate) fn seed_source(&self) -> Option<SeedSource> {
-        let note = self.log.as_ref()?.checkpoint();
+        let note = self.log.checkpoint();
         let checkpoint = Checkpoint::open(note.as_bytes(), &self.verifier).ok()?;
         Some(SeedSource { size: checkpoint.size, root: checkpoint.root.to_string() })
     }
 
-    /// Entries from `from` on, with their numbers.
+    /// Entries of the log from `from` on, with their numbers.
     pub(crate) fn entries(&self, from: u64, max: usize) -> Result<Vec<serde_json::Value>, JournalError> {
-        let Some(log) = self.log.as_ref() else { return Ok(Vec::new()) };
-        let size = log.size();
-        let until = size.min(from.saturating_add(max as u64));
+        let until = self.folded.min(from.saturating_add(max as u64));
         if from >= until {
             return Ok(Vec::new());
         }
-        let leaves = log.entries(from..until)?;
+        let leaves = self.log.entries(from..until)?;
         Ok(leaves.iter().map(|leaf| with_index(leaf.index, &leaf.bytes)).collect())
     }
 
-    /// The digest of the state, for the record.
-    pub(crate) fn state_digest(&self) -> Result<Digest, JournalError> {
-        Ok(canonical::digest(&self.state)?)
+    /// The digest of the fold of the log, for the record; `None` while something is not in the log.
+    pub(crate) fn state_digest(&self) -> Result<Option<Digest>, JournalError> {
+        Ok(if self.is_clean() { Some(canonical::digest(&self.proven)?) } else { None })
     }
+}
+
+fn sign(log: &Log, index: u64) -> Result<SignedEntry, ApiError> {
+    let inclusion = log.inclusion(index).map_err(JournalError::from)?;
+    let entry = String::from_utf8(inclusion.leaf.bytes)
+        .map_err(|_| ApiError::unavailable("the log's entry is not text: run `crossfade audit verify`"))?;
+    let proof = inclusion.proof.iter().map(ToString::to_string).collect();
+    Ok(SignedEntry { index, entry, proof, checkpoint: inclusion.checkpoint })
 }
 
 fn with_index(index: u64, bytes: &[u8]) -> serde_json::Value {
@@ -365,3 +478,6 @@ fn place(site: &Site) -> Place {
     let place = Place::new(&site.log_dir);
     Place { emergency: site.emergency_file(), ..place }
 }
+
+#[cfg(test)]
+mod tests;

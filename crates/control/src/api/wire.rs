@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /v1/events`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventsRequest {
     /// The first entry wanted.
     pub from: u64,
@@ -24,6 +25,7 @@ pub struct EventsReply {
 
 /// `GET /v1/locate`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LocateRequest {
     /// The trace id in hexadecimal.
     pub trace: String,
@@ -73,6 +75,7 @@ impl Located {
 
 /// `POST /v1/plans`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlanRequest {
     /// The spec's text.
     pub spec: String,
@@ -82,6 +85,7 @@ pub struct PlanRequest {
 
 /// `POST /v1/rollouts/{name}/{verb}`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct VerbRequest {
     /// Why, for the record.
     pub reason: Option<String>,

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Actor, Command, PlanFile};
-use crossfade_routing::sync::{Reply, Report};
+use crossfade_routing::sync::{Fence, Reply, Report};
 use crossfade_routing::{TraceId, UnixNanos};
 use tokio::sync::{oneshot, watch};
 
+use super::fleet::Told;
 use super::message::{Baselined, Message};
 use crate::api::{ApiError, Located};
 use crate::status::Status;
@@ -20,7 +21,9 @@ pub(crate) struct Handle {
     sender: Sender<Message>,
     status: watch::Receiver<Arc<Status>>,
     news: watch::Receiver<u64>,
-    directions: watch::Receiver<u64>,
+    directions: watch::Receiver<Told>,
+    /// The fence of a rollback, which does not wait for the log.
+    fences: watch::Receiver<Option<Fence>>,
 }
 
 impl Handle {
@@ -28,9 +31,10 @@ impl Handle {
         sender: Sender<Message>,
         status: watch::Receiver<Arc<Status>>,
         news: watch::Receiver<u64>,
-        directions: watch::Receiver<u64>,
+        directions: watch::Receiver<Told>,
+        fences: watch::Receiver<Option<Fence>>,
     ) -> Handle {
-        Handle { sender, status, news, directions }
+        Handle { sender, status, news, directions, fences }
     }
 
     /// The last snapshot; never waits for the engine.
@@ -71,19 +75,26 @@ impl Handle {
 
     /// Hears a gateway's report and answers it, at once if there is news for it, at the latest after `wait`.
     pub(crate) async fn sync(&self, report: Report, wait: Duration) -> Result<Reply, ApiError> {
-        let held = report.ack;
-        let fenced = report.fence.is_some();
         let mut directions = self.directions.clone();
+        let mut fences = self.fences.clone();
         directions.mark_unchanged();
         let reply = self.report(report.clone()).await?;
-        let known = held == Some(reply.directive.ack()) && (fenced || reply.fence.is_none());
-        if !known || wait.is_zero() {
+        let known = report.ack == Some(reply.directive.ack());
+        let fenced = report.fence.is_some();
+        if !known || (reply.fence.is_some() && !fenced) || wait.is_zero() {
             return Ok(reply);
         }
-        match tokio::time::timeout(wait, directions.changed()).await {
+        let falls = |fence: &Option<Fence>| {
+            !fenced && fence.as_ref().is_some_and(|fence| fence.applies_to(&reply.directive.schedule))
+        };
+        let fallen = async { fences.wait_for(falls).await.map(|fence| fence.clone()) };
+        tokio::select! {
+            biased;
+            // The engine may be waiting for the disk that is to take this fence's entry: it is not asked.
+            Ok(fence) = fallen => Ok(Reply { fence, ..reply.clone() }),
             // The same report again is no newer: it only fetches the answer as it is now.
-            Ok(Ok(())) => self.report(report).await,
-            _ => Ok(reply),
+            Ok(()) = directions.changed() => self.report(report).await,
+            () = tokio::time::sleep(wait) => Ok(reply.clone()),
         }
     }
 

@@ -11,6 +11,8 @@ use crossfade_routing::{BootId, Conductor, GatewayId, UnixNanos};
 
 /// How long the log rests before it is tried again.
 const LOG_RETRY: Duration = Duration::from_millis(500);
+/// How many boots of a gateway are remembered: one that crashes again and again is no reason to run out of memory.
+const BOOTS_MAX: usize = 16;
 
 /// Live inputs of `due`.
 #[derive(Debug, Default)]
@@ -19,36 +21,66 @@ pub(crate) struct Live {
     pub(crate) snapshots: Option<SnapshotsSeen>,
     pub(crate) probe: Option<ProbeSeen>,
     gates: Vec<GateSeen>,
-    /// The last report of every boot, and which boot spoke last.
-    seen: BTreeMap<GatewayId, (BootId, BTreeMap<BootId, GatewaySeen>)>,
+    seen: BTreeMap<GatewayId, Boots>,
     log_tried: Option<UnixNanos>,
+}
+
+/// The last report of every boot of one gateway.
+#[derive(Debug, Default)]
+struct Boots {
+    /// The boot that speaks for the gateway.
+    last: Option<BootId>,
+    /// The latest horizon that any of them was granted.
+    horizon: UnixNanos,
+    reports: BTreeMap<BootId, GatewaySeen>,
+}
+
+impl Boots {
+    fn take(&mut self, report: Report, received_at: UnixNanos) -> bool {
+        let boot = report.boot.clone();
+        if self.reports.get(&boot).is_some_and(|seen| seen.report.sequence >= report.sequence) {
+            return false;
+        }
+        self.reports.insert(boot, GatewaySeen { report, received_at, horizon: self.horizon });
+        if self.reports.len() > BOOTS_MAX {
+            let oldest = self.reports.iter().min_by_key(|(_, seen)| seen.received_at);
+            let oldest = oldest.map(|(boot, _)| boot.clone());
+            oldest.and_then(|boot| self.reports.remove(&boot));
+        }
+        true
+    }
 }
 
 impl Live {
     /// Takes a report, unless it is not newer than the last of its boot; says whether it did.
-    pub(crate) fn heard(&mut self, report: Report, received_at: UnixNanos) -> Option<&Report> {
-        let (gateway, boot) = (report.gateway.clone(), report.boot.clone());
-        let (last, boots) = self.seen.entry(gateway).or_insert_with(|| (boot.clone(), BTreeMap::new()));
-        let horizon = boots.get(last).map(|seen| seen.horizon).unwrap_or_default();
-        if boots.get(&boot).is_some_and(|seen| seen.report.sequence >= report.sequence) {
-            return None;
+    pub(crate) fn heard(&mut self, report: Report, received_at: UnixNanos) -> bool {
+        let boots = self.seen.entry(report.gateway.clone()).or_default();
+        let boot = report.boot.clone();
+        let fresh = boots.take(report, received_at);
+        if fresh {
+            boots.last = Some(boot);
         }
-        *last = boot.clone();
-        boots.insert(boot.clone(), GatewaySeen { report, received_at, horizon });
-        boots.get(&boot).map(|seen| &seen.report)
+        fresh
+    }
+
+    /// Takes a report of a boot that another one has replaced: for its accounts.
+    pub(crate) fn heard_of_old(&mut self, report: Report, received_at: UnixNanos) {
+        self.seen.entry(report.gateway.clone()).or_default().take(report, received_at);
     }
 
     /// Notes the horizon that a gateway was granted.
     pub(crate) fn granted(&mut self, gateway: &GatewayId, horizon: UnixNanos) {
-        let Some((boot, boots)) = self.seen.get_mut(gateway) else { return };
-        if let Some(seen) = boots.get_mut(boot) {
-            seen.horizon = seen.horizon.max(horizon);
+        let Some(boots) = self.seen.get_mut(gateway) else { return };
+        boots.horizon = boots.horizon.max(horizon);
+        if let Some(seen) = boots.last.as_ref().and_then(|boot| boots.reports.get_mut(boot)) {
+            seen.horizon = boots.horizon;
         }
     }
 
     /// The last report of a gateway.
     pub(crate) fn last(&self, gateway: &GatewayId) -> Option<&GatewaySeen> {
-        self.seen.get(gateway).and_then(|(boot, boots)| boots.get(boot))
+        let boots = self.seen.get(gateway)?;
+        boots.reports.get(boots.last.as_ref()?)
     }
 
     /// Forgets a gateway that is no longer on the roster.
@@ -62,11 +94,12 @@ impl Live {
         self.gates.push(seen);
     }
 
-    /// Whether the log has rested long enough.
-    pub(crate) fn retry_log(&mut self, now: UnixNanos) -> bool {
-        let rested = self.log_tried.is_none_or(|tried| now >= tried.plus(LOG_RETRY));
+    /// Whether the log has rested long enough, by the host's clock: should that go back, it is tried at once.
+    pub(crate) fn retry_log(&mut self, host: UnixNanos) -> bool {
+        let rests = |tried: UnixNanos| host.since(tried).is_some_and(|rested| rested < LOG_RETRY);
+        let rested = !self.log_tried.is_some_and(rests);
         if rested {
-            self.log_tried = Some(now);
+            self.log_tried = Some(host);
         }
         rested
     }
@@ -75,7 +108,7 @@ impl Live {
     pub(crate) fn observed(&self, conductor: Option<&Conductor>, now: UnixNanos) -> Observed {
         Observed {
             log: self.log.clone(),
-            gateways: self.seen.values().flat_map(|(_, boots)| boots.values().cloned()).collect(),
+            gateways: self.seen.values().flat_map(|boots| boots.reports.values().cloned()).collect(),
             cut: conductor.and_then(|conductor| cut_seen(conductor, now)),
             wants_watermark: conductor.and_then(|conductor| conductor.wants_watermark(now)),
             gates: self.gates.clone(),

@@ -28,6 +28,11 @@ impl Reads {
             .collect()
     }
 
+    /// Counts on what could not be put on record.
+    pub(crate) fn put_back(&mut self, actor: Actor, hour: UnixNanos, count: u64) {
+        *self.counts.entry((hour, actor)).or_default() += count;
+    }
+
     /// Takes out everything: the control plane ends.
     pub(crate) fn drain(&mut self) -> Vec<(Actor, UnixNanos, u64)> {
         std::mem::take(&mut self.counts)
