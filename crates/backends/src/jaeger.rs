@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use ::http::HeaderMap;
 use crossfade_gates::probe::model::{Span, TraceId};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 pub use self::endpoint::{QueryEndpoint, QueryEndpointError};
 use self::http::{Answer, Http};
@@ -51,7 +51,7 @@ impl JaegerConfig {
     }
 }
 
-/// A client of one Jaeger. Cheap to clone; clones share their connections.
+/// A client of one Jaeger. Cheap to clone; clones share their connections, and put at most 16 questions at once.
 #[derive(Clone, Debug)]
 pub struct Jaeger {
     http: Http,
@@ -193,7 +193,7 @@ impl Jaeger {
     }
 
     /// Asks for a trace again and again until `enough` says so of what is stored, or until `deadline`; gives what was there
-    /// last. The pauses grow from 20 ms to 1 s. Errors that may pass are asked over; at the deadline the last one is the
+    /// last. The pauses grow from 20 ms to 2 s. Errors that may pass are asked over; at the deadline the last one is the
     /// answer.
     pub async fn trace_when(
         &self,
@@ -201,17 +201,28 @@ impl Jaeger {
         deadline: Instant,
         mut enough: impl FnMut(&[Span]) -> bool,
     ) -> Result<Vec<Span>, QueryError> {
+        let begun = Instant::now();
+        // One question is always put, and has its own time; nothing waits longer than that or the deadline.
+        let until = deadline.max(begun + self.http.timeout());
         let mut pause = Duration::from_millis(20);
+        let mut last = None;
         loop {
-            let seen = self.trace(id).await;
-            match &seen {
-                Ok(Some(spans)) if enough(spans) => return Ok(seen?.unwrap_or_default()),
-                Err(error) if !error.may_retry() => return seen.map(Option::unwrap_or_default),
-                _ if Instant::now() + pause > deadline => return seen.map(Option::unwrap_or_default),
-                _ => {}
+            let Ok(seen) = timeout_at(until, self.trace(id)).await else {
+                let silence =
+                    QueryError::TimedOut { endpoint: self.endpoint().to_string(), after: begun.elapsed() };
+                return last.unwrap_or(Err(silence));
+            };
+            let seen = seen.map(Option::unwrap_or_default);
+            let done = match &seen {
+                Ok(spans) => !spans.is_empty() && enough(spans),
+                Err(error) => !error.may_retry(),
+            };
+            if done || Instant::now() + pause > deadline {
+                return seen;
             }
+            last = Some(seen);
             tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(Duration::from_secs(1));
+            pause = (pause * 3 / 2).min(Duration::from_secs(2));
         }
     }
 

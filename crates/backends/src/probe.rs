@@ -9,13 +9,14 @@
 
 mod encode;
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crossfade_gates::probe::{Failure, Finding, ProbeReport, Repeats, Trace, TraceResult, compare, generate};
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use self::encode::request;
 use crate::clock;
@@ -29,14 +30,14 @@ pub struct ProbeConfig {
     pub seed: u64,
     /// How many traces.
     pub traces: u32,
-    /// How long a trace may take, from its export's answer until it reads back whole; and how long its export may take.
+    /// How long a trace may take, from its export's answer until it reads back whole; and how long all exports may take.
     pub deadline: Duration,
-    /// How many traces are under way at once.
+    /// How many exports are under way at once.
     pub concurrency: usize,
 }
 
 impl ProbeConfig {
-    /// With 32 traces under way at once.
+    /// With 32 exports under way at once.
     pub const fn new(seed: u64, traces: u32, deadline: Duration) -> Self {
         Self { seed, traces, deadline, concurrency: 32 }
     }
@@ -48,21 +49,27 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// When a trace came back whole, how long to look for a second copy of its spans: a duplicate arrives behind the first.
 const LINGER: Duration = Duration::from_millis(250);
+/// The second look's patience.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// Writes `config.traces` traces and reads them back. The report's `json()` is the evidence.
 ///
-/// Takes at most about twice the deadline for each `concurrency` traces; in a healthy environment a fraction of it.
+/// Takes at most twice the deadline and a little, however many traces fail; in a healthy environment a fraction of it.
 pub async fn run(otlp: &Client, jaeger: &Jaeger, config: &ProbeConfig) -> ProbeReport {
     let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-    let permits = std::sync::Arc::new(Semaphore::new(config.concurrency.max(1)));
+    let write_until = Instant::now() + config.deadline;
+    let permits = Arc::new(Semaphore::new(config.concurrency.max(1)));
     let mut running = JoinSet::new();
     for (index, trace) in generate(config.seed, at, config.traces).into_iter().enumerate() {
         let (otlp, jaeger, deadline) = (otlp.clone(), jaeger.clone(), config.deadline);
         let permits = permits.clone();
         running.spawn(async move {
-            let _permit = permits.acquire_owned().await;
-            (index, one(&otlp, &jaeger, &trace, deadline).await)
+            // Waiting for a trace to be readable holds up nobody: only exports take turns here, and queries in the client.
+            let permit = permits.acquire().await;
+            let written = write(&otlp, &trace, write_until).await;
+            drop(permit);
+            (index, read_back(&jaeger, &trace, written, deadline).await)
         });
     }
     let mut results = running.join_all().await;
@@ -71,9 +78,14 @@ pub async fn run(otlp: &Client, jaeger: &Jaeger, config: &ProbeConfig) -> ProbeR
     ProbeReport::new(config.seed, at, &results)
 }
 
-async fn one(otlp: &Client, jaeger: &Jaeger, trace: &Trace, deadline: Duration) -> TraceResult {
+async fn read_back(
+    jaeger: &Jaeger,
+    trace: &Trace,
+    written: Result<Repeats, Finding>,
+    deadline: Duration,
+) -> TraceResult {
     let failed = |finding| TraceResult { trace_id: trace.id, read_back: None, findings: vec![finding] };
-    let repeats = match write(otlp, trace, deadline).await {
+    let repeats = match written {
         Ok(repeats) => repeats,
         Err(finding) => return failed(finding),
     };
@@ -85,7 +97,8 @@ async fn one(otlp: &Client, jaeger: &Jaeger, trace: &Trace, deadline: Duration) 
         Ok(spans) if whole(&spans) && repeats == Repeats::Unexpected => {
             sleep(LINGER).await;
             // What came back whole stays whole: an error now takes nothing back.
-            Ok(jaeger.trace(trace.id).await.ok().flatten().unwrap_or(spans))
+            let again = timeout(SECOND_LOOK, jaeger.trace(trace.id)).await;
+            Ok(again.ok().and_then(Result::ok).flatten().unwrap_or(spans))
         }
         read => read,
     };
@@ -104,10 +117,9 @@ fn is_whole(findings: &[Finding]) -> bool {
     !findings.iter().any(|f| matches!(f.failure, Failure::NotFound | Failure::MissingSpans))
 }
 
-/// Exports one trace, again and again if it may be, until `deadline` from now.
-async fn write(otlp: &Client, trace: &Trace, deadline: Duration) -> Result<Repeats, Finding> {
+/// Exports one trace, again and again if it may be, until a point in time.
+async fn write(otlp: &Client, trace: &Trace, until: Instant) -> Result<Repeats, Finding> {
     let message = Message::identity(request(trace));
-    let until = Instant::now() + deadline;
     let mut repeats = Repeats::Unexpected;
     loop {
         let left = until.saturating_duration_since(Instant::now()).min(EXPORT_TIMEOUT);

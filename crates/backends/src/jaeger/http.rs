@@ -1,6 +1,7 @@
 //! One request, one bounded answer.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::header::{ACCEPT, HOST, HeaderValue, USER_AGENT};
@@ -10,12 +11,15 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{JaegerConfig, QueryEndpoint, QueryError};
 
+/// Calls at once: whoever waits for hundreds of traces must not press the store that is to make them readable.
+const CALLS_MAX: usize = 16;
 /// Idle connections that are kept.
-const IDLE_MAX: usize = 16;
+const IDLE_MAX: usize = CALLS_MAX;
 /// How much of a refusal's text is kept.
 const MESSAGE_CHARS_MAX: usize = 300;
 
@@ -27,6 +31,8 @@ pub(crate) struct Http {
 #[derive(Debug)]
 struct Inner {
     config: JaegerConfig,
+    /// Calls take turns; a call's time begins with its turn.
+    turns: Semaphore,
     idle: Mutex<Vec<SendRequest<Empty<Bytes>>>>,
 }
 
@@ -39,16 +45,22 @@ pub(crate) enum Answer {
 
 impl Http {
     pub(crate) fn new(config: JaegerConfig) -> Self {
-        Self { inner: Arc::new(Inner { config, idle: Mutex::default() }) }
+        let turns = Semaphore::new(CALLS_MAX);
+        Self { inner: Arc::new(Inner { config, turns, idle: Mutex::default() }) }
     }
 
     pub(crate) fn endpoint(&self) -> &QueryEndpoint {
         &self.inner.config.endpoint
     }
 
+    pub(crate) fn timeout(&self) -> Duration {
+        self.inner.config.timeout
+    }
+
     /// `GET` below the base path.
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, QueryError> {
-        let after = self.inner.config.timeout;
+        let _turn = self.inner.turns.acquire().await;
+        let after = self.timeout();
         match timeout(after, self.exchange(path)).await {
             Ok(answer) => answer,
             Err(_) => Err(QueryError::TimedOut { endpoint: self.name(), after }),

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossfade_backends::jaeger::{Jaeger, JaegerConfig, QueryEndpoint};
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
@@ -144,6 +144,25 @@ async fn refusals_are_failures_and_silence_is_no_verdict() {
     for (write, read) in [(away, here), (here, away)] {
         let report = run(&otlp(write), &jaeger(read), &config).await;
         assert_eq!(report.verdict, Verdict::NoVerdict, "{}", report.text());
+    }
+}
+
+/// Scenario: hundreds of traces, and every one fails as slowly as it can: none is ever readable, or no
+/// export is answered, or no question.
+/// Guarantee: all of them wait together; the run takes two deadlines at most, not one for each batch.
+#[tokio::test]
+async fn a_run_is_bounded_however_many_traces_fail() {
+    let lost = Environment::start(|_| None, 0).await;
+    let silent = serve(|_| Reply::Hang).await;
+    for (write, read) in [(&lost, &lost), (&silent, &lost), (&lost, &silent)] {
+        let begun = Instant::now();
+        let config = ProbeConfig { concurrency: 4, ..ProbeConfig::new(7, 200, Duration::from_secs(1)) };
+        let mut query = JaegerConfig::new(QueryEndpoint::parse(read).unwrap());
+        query.timeout = Duration::from_secs(2);
+        let report = run(&otlp(write), &Jaeger::new(query), &config).await;
+        assert_eq!((report.summary.failed, report.verdict == Verdict::Pass), (200, false));
+        // One after the other would be 50 s; the rest is room for a busy machine.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }
 
