@@ -54,6 +54,7 @@ pub const RULES: &[Rule] = &[
         "a rollout ends with balanced accounts of every gateway, or a declared gap",
         phases::ledgers,
     ),
+    rule("ended", "a rollout ends with the one environment alone that is active then", phases::ended),
     rule("gates", "no candidate is named before every gate has passed, on the record", gates::gates),
     rule(
         "gate_runs",
@@ -69,6 +70,7 @@ pub const RULES: &[Rule] = &[
     rule("step_ends", "a step ends by time and a passing verdict, or early on request", steps::ends),
     rule("verdict", "a verdict follows from the counts on the record", steps::verdict),
     rule("failure", "a failed verdict is acted on", steps::failure),
+    rule("cause", "what stops a rollout is on the record before it does", steps::cause),
 ];
 
 const fn rule(name: &'static str, holds: &'static str, check: fn(&State, &Event) -> Option<String>) -> Rule {

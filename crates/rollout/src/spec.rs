@@ -203,10 +203,10 @@ pub struct Drift {
 pub struct Allow {
     /// `<configuration>:<path>`, as the drift report prints it.
     pub path: Spanned<String>,
-    /// The active's value; absent: any.
+    /// The active's value; absent: it has none there.
     #[serde(default, deserialize_with = "some_literal", skip_serializing_if = "Option::is_none")]
     pub from: Option<Literal>,
-    /// The candidate's value; absent: any.
+    /// The candidate's value; absent: it has none there.
     #[serde(default, deserialize_with = "some_literal", skip_serializing_if = "Option::is_none")]
     pub to: Option<Literal>,
     /// Why it is wanted.

@@ -20,6 +20,10 @@ pub(super) fn roster(before: &State, event: &Event) -> Option<String> {
         Event::GatewayStruck { gateway, .. } => {
             unless(before.roster.contains_key(gateway), || format!("{gateway} is struck, and is not there"))
         }
+        Event::AnalysisRecorded { gateway, boot, .. } => {
+            let present = before.roster.get(gateway).and_then(Option::as_ref) == Some(boot);
+            unless(present, || format!("counts of {gateway} as {boot}, which is not there"))
+        }
         Event::GatewayBooted { gateway, boot, .. } => {
             let departed = before.departed.get(gateway).is_some_and(|boots| boots.contains(boot));
             let rostered = before.roster.contains_key(gateway);

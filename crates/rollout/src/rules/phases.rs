@@ -1,5 +1,7 @@
 //! The order of a rollout's phases.
 
+use crossfade_routing::{BootId, GatewayId};
+
 use super::unless;
 use crate::event::{Event, GenerationCause, PauseCause};
 use crate::state::{LedgerStatus, Phase, State};
@@ -137,6 +139,13 @@ pub(super) fn abort(before: &State, event: &Event) -> Option<String> {
 
 pub(super) fn ledgers(before: &State, event: &Event) -> Option<String> {
     match event {
+        Event::LedgerNoted { gateway, boot, .. }
+        | Event::LedgerClosed { gateway, boot, .. }
+        | Event::LedgerGapDeclared { gateway, boot, .. }
+            if !is_open(before, gateway, boot) =>
+        {
+            Some(format!("accounts of {gateway} ({boot}), which holds none"))
+        }
         Event::LedgerClosed { gateway, rows, balanced, .. } => {
             let adds_up = rows.iter().all(crossfade_routing::sync::LedgerRow::is_balanced);
             unless(adds_up && *balanced, || format!("the accounts of {gateway} do not balance"))
@@ -150,4 +159,21 @@ pub(super) fn ledgers(before: &State, event: &Event) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn is_open(before: &State, gateway: &GatewayId, boot: &BootId) -> bool {
+    let ledger = before.current().and_then(|rollout| rollout.ledgers.get(gateway)?.get(boot));
+    ledger.is_some_and(|ledger| ledger.status == LedgerStatus::Open)
+}
+
+/// The last schedule is the one that this end calls for.
+pub(super) fn ended(before: &State, event: &Event) -> Option<String> {
+    let active = match event {
+        Event::RolledBack { .. } | Event::Aborted { .. } => &before.current()?.outline.from,
+        Event::Finalized { active, .. } => active,
+        _ => return None,
+    };
+    let schedule = before.schedule.as_ref()?;
+    let alone = schedule.to().is_none() && schedule.from() == active;
+    unless(alone, || format!("ended while generation {} still knows two environments", schedule.generation()))
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::unless;
 use crate::assess::{Assessment, Look, assess};
 use crate::due::{step_arms, step_end};
-use crate::event::{Event, Outcome, PauseCause, StepEnd};
+use crate::event::{AbortReason, Event, Outcome, PauseCause, RollbackReason, StepEnd};
 use crate::numbers::MetricReading;
 use crate::spec::Step;
-use crate::state::{Rollout, Running, State};
+use crate::state::{GateStatus, Rollout, Running, State};
 
 pub(super) fn begins(before: &State, event: &Event) -> Option<String> {
     let Event::StepStarted { step, generation, at, .. } = event else { return None };
@@ -93,4 +93,27 @@ pub(super) fn failure(before: &State, event: &Event) -> Option<String> {
             | Event::AnalysisRecorded { .. }
     );
     unless(!failed || !of_it || acts, || "goes on after a failed verdict".to_owned())
+}
+
+/// What stops a rollout is on the record before it does.
+pub(super) fn cause(before: &State, event: &Event) -> Option<String> {
+    let rollout = before.current()?;
+    let failed = || rollout.running.as_ref().is_some_and(|running| running.verdict == Some(Outcome::Fail));
+    let gate_failed = |gate| {
+        let status = rollout.gates.get(gate).map(|run| run.status);
+        matches!(status, Some(GateStatus::Done(Outcome::Fail | Outcome::NoVerdict)))
+    };
+    let on_record = match event {
+        Event::RollbackStarted { reason: RollbackReason::Verdict { .. }, .. }
+        | Event::Paused { by: PauseCause::Analysis {}, .. } => failed(),
+        Event::RollbackStarted { reason: RollbackReason::Fence { gateway, .. }, .. } => {
+            rollout.fences.contains_key(gateway)
+        }
+        Event::AbortStarted { reason: AbortReason::Gate { gate, outcome }, .. } => {
+            gate_failed(gate) && *outcome != Outcome::Pass
+        }
+        Event::Paused { by: PauseCause::Gate { gate }, .. } => gate_failed(gate),
+        _ => true,
+    };
+    unless(on_record, || "what stopped it is not on the record".to_owned())
 }
