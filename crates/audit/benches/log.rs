@@ -1,7 +1,7 @@
 //! What the log costs on the disk of the machine at hand: appending, opening, verifying.
 //!
-//! `TMPDIR` says which disk. An append is dominated by the disk: two folders, two files and the
-//! checkpoint are synced, one after the other.
+//! `TMPDIR` says which disk. An append is dominated by the disk: it waits for three rounds of syncs
+//! (files, folders, the rename).
 #![allow(clippy::unwrap_used, reason = "a benchmark")]
 
 use std::ops::Range;

@@ -1,12 +1,12 @@
 //! The commit protocol: the order in which files become durable.
 //!
-//! 1. blobs, bundles and tiles, each a new file with durable content;
+//! 1. blobs, bundles, tiles, and the new checkpoint as `checkpoint.tmp`: new files with durable
+//!    content, in any order;
 //! 2. the folders that got new names, from the bottom up;
-//! 3. `checkpoint.tmp`, durable, signed over everything of 1;
-//! 4. its rename to `checkpoint`, and the folder synced: **the commit point**;
-//! 5. partial tiles that are superseded are removed; nothing depends on it.
+//! 3. the rename of `checkpoint.tmp` to `checkpoint`, and the folder synced: **the commit point**;
+//! 4. partial tiles that are superseded are removed; nothing depends on it.
 //!
-//! Until 4 nothing that the old checkpoint covers has been touched, so that an error or a crash
+//! Until 3 nothing that the old checkpoint covers has been touched, so that an error or a crash
 //! leaves the old log and some files that no checkpoint accounts for.
 
 use std::collections::BTreeSet;
@@ -35,7 +35,9 @@ pub(crate) struct Writer {
     folder: PathBuf,
     /// Folders, relative, whose names are known to be durable.
     durable: BTreeSet<String>,
-    /// What this transaction has made, and the folders it must sync.
+    /// Files to be written in step 1.
+    staged: Vec<(PathBuf, Vec<u8>)>,
+    /// What this transaction makes, and the folders it must sync.
     files: Vec<String>,
     folders: Vec<String>,
     dirty: BTreeSet<String>,
@@ -46,20 +48,36 @@ pub(crate) struct Writer {
 impl Writer {
     /// `durable`: folders that are known to be there, relative to `folder`.
     pub(crate) fn new(storage: Arc<dyn Storage>, folder: PathBuf, durable: BTreeSet<String>) -> Self {
-        let (files, folders) = (Vec::new(), Vec::new());
-        let (dirty, leftovers) = (BTreeSet::new(), BTreeSet::new());
-        Self { storage, folder, durable, files, folders, dirty, leftovers }
+        Self {
+            storage,
+            folder,
+            durable,
+            staged: Vec::new(),
+            files: Vec::new(),
+            folders: Vec::new(),
+            dirty: BTreeSet::new(),
+            leftovers: BTreeSet::new(),
+        }
     }
 
-    /// Step 1, for one file.
-    pub(crate) fn write(&mut self, relative: &str, bytes: &[u8]) -> Result<(), StepError> {
+    /// Adds a file to step 1, and makes its folder.
+    pub(crate) fn stage(&mut self, relative: &str, bytes: Vec<u8>) -> Result<(), StepError> {
         let parent = parent(relative);
         self.make_folder(parent)?;
-        let path = self.folder.join(relative);
+        self.staged.push((self.folder.join(relative), bytes));
         self.files.push(relative.to_owned());
         self.leftovers.remove(relative);
-        self.dirty.insert(parent.to_owned());
-        step(&path, self.storage.write_new(&path, bytes))
+        if relative != TEMPORARY {
+            // That name need not last: its rename is synced.
+            self.dirty.insert(parent.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Step 1.
+    pub(crate) fn write_staged(&mut self) -> Result<(), StepError> {
+        let staged = std::mem::take(&mut self.staged);
+        self.storage.write_all_new(&staged).map_err(|(path, source)| StepError { path, source })
     }
 
     fn make_folder(&mut self, relative: &str) -> Result<(), StepError> {
@@ -86,15 +104,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Step 3.
-    pub(crate) fn write_temporary(&mut self, bytes: &[u8]) -> Result<(), StepError> {
-        let path = self.folder.join(TEMPORARY);
-        self.files.push(TEMPORARY.to_owned());
-        self.leftovers.remove(TEMPORARY);
-        step(&path, self.storage.write_new(&path, bytes))
-    }
-
-    /// Step 4. After an error nobody knows whether it has happened.
+    /// Step 3. After an error nobody knows whether it has happened.
     pub(crate) fn publish(&mut self) -> Result<(), StepError> {
         let (from, to) = (self.folder.join(TEMPORARY), self.folder.join(CHECKPOINT));
         step(&to, self.storage.rename(&from, &to))?;
@@ -106,8 +116,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Before step 4: takes back what was made. What cannot be removed is tried again later.
+    /// Before step 3: takes back what was made. What cannot be removed is tried again later.
     pub(crate) fn undo(&mut self) {
+        self.staged.clear();
         self.leftovers.extend(self.files.drain(..));
         self.dirty.clear();
         self.remove_leftovers();
@@ -117,7 +128,7 @@ impl Writer {
         }
     }
 
-    /// Step 5. What cannot be removed is tried again later.
+    /// Step 4. What cannot be removed is tried again later.
     pub(crate) fn discard(&mut self, superseded: impl IntoIterator<Item = String>) {
         self.leftovers.extend(superseded);
         self.remove_leftovers();

@@ -24,9 +24,9 @@
 //!
 //! # Why an acknowledged entry is there after a crash
 //!
-//! An append makes, in this order, durable: the blobs, bundles and tiles, all of them new files; the
-//! folders that name them; the new checkpoint, under another name; its rename. The rename and the sync
-//! of its folder are the commit point. Before it, nothing that the old checkpoint covers is touched: a
+//! An append makes, in this order, durable: the blobs, bundles and tiles, and the new checkpoint under
+//! another name, all of them new files; the folders that name them; the rename of the checkpoint. The
+//! rename and the sync of its folder are the commit point. Before it, nothing that the old checkpoint covers is touched: a
 //! crash leaves the old log, and files that no checkpoint accounts for, which opening removes. After
 //! it, the new checkpoint covers only what is durable. Whether a rename that was interrupted has
 //! happened is decided when the log is opened: the checkpoint that is found is written anew, since a

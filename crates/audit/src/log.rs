@@ -16,7 +16,7 @@ use crate::commit::{StepError, Writer};
 use crate::emergency::{Emergency, EmergencyError};
 use crate::entry::{self, EntryError};
 use crate::evidence::{Evidence, EvidenceError};
-use crate::layout::{Place, evidence_path};
+use crate::layout::{Place, TEMPORARY, evidence_path};
 use crate::reader::{Inclusion, Leaf, ReadError, Reader};
 use crate::recovery::{self, OpenError, Opened, Recovery};
 use crate::storage::{Disk, Lock, Storage, is_no_space};
@@ -234,8 +234,8 @@ impl Log {
         named: &BTreeSet<Digest>,
     ) -> Result<String, AppendError> {
         for digest in named.iter().filter(|digest| !self.evidence.stored.contains(digest)) {
-            let blob = self.evidence.waiting(digest).ok_or(AppendError::NoEvidence(*digest))?;
-            self.writer.write(&evidence_path(digest), blob).map_err(before_commit)?;
+            let blob = self.evidence.waiting(digest).ok_or(AppendError::NoEvidence(*digest))?.to_vec();
+            self.writer.stage(&evidence_path(digest), blob).map_err(before_commit)?;
         }
         encoded.iter().for_each(|entry| self.tree.push(leaf_hash(entry)));
         let size = self.tree.size();
@@ -246,13 +246,14 @@ impl Log {
                 }
                 TileKind::Hashes { .. } => tile.hashes(&self.tree).expect("the tree has grown to this size"),
             };
-            self.writer.write(&tile.to_string(), &bytes).map_err(before_commit)?;
+            self.writer.stage(&tile.to_string(), bytes).map_err(before_commit)?;
         }
-        self.writer.sync_names().map_err(before_commit)?;
         let origin = self.key.verifier().name().to_string();
         let checkpoint = Checkpoint { origin, size, root: self.tree.root(), extensions: Vec::new() };
         let signed = checkpoint.sign(&self.key)?;
-        self.writer.write_temporary(signed.as_bytes()).map_err(before_commit)?;
+        self.writer.stage(TEMPORARY, signed.clone().into_bytes()).map_err(before_commit)?;
+        self.writer.write_staged().map_err(before_commit)?;
+        self.writer.sync_names().map_err(before_commit)?;
         Ok(signed)
     }
 

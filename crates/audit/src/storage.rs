@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crossfade_tlog::bundle::ENTRY_LEN_MAX;
 use crossfade_tlog::tile::TILE_WIDTH;
@@ -66,6 +67,13 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// Makes a file with this content, in place of any other of this name. Its *content* is durable
     /// afterwards; its name is once [`sync_folder`](Self::sync_folder) has returned.
     fn write_new(&self, file: &Path, bytes: &[u8]) -> io::Result<()>;
+
+    /// [`write_new`](Self::write_new) for several files, in any order; the error is of one of them.
+    fn write_all_new(&self, files: &[(PathBuf, Vec<u8>)]) -> Result<(), (PathBuf, io::Error)> {
+        files
+            .iter()
+            .try_for_each(|(file, bytes)| self.write_new(file, bytes).map_err(|error| (file.clone(), error)))
+    }
 
     /// Overwrites bytes within a file that is long enough. Durable afterwards.
     fn overwrite(&self, file: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
@@ -130,15 +138,16 @@ impl Storage for Disk {
     }
 
     fn write_new(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
-        // A fresh file, never an old one written over: pages that a failed fsync has marked clean
-        // would otherwise pass for durable.
-        match fs::remove_file(file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+        write(file, bytes)?.sync_all()
+    }
+
+    fn write_all_new(&self, files: &[(PathBuf, Vec<u8>)]) -> Result<(), (PathBuf, io::Error)> {
+        let mut written = Vec::with_capacity(files.len());
+        for (path, bytes) in files {
+            let file = write(path, bytes).map_err(|error| (path.clone(), error))?;
+            written.push((path.as_path(), file));
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).open(file)?;
-        file.write_all(bytes)?;
-        file.sync_all()
+        sync_together(&written)
     }
 
     fn overwrite(&self, file: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -169,6 +178,36 @@ impl Storage for Disk {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         File::open(here(folder))?.sync_all()
     }
+}
+
+/// A fresh file, never an old one written over: pages that a failed fsync has marked clean would
+/// otherwise pass for durable.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// Syncs files at the same time: a journaling file system commits once for all of them, where one
+/// after the other each waits for a commit of its own.
+fn sync_together(files: &[(&Path, File)]) -> Result<(), (PathBuf, io::Error)> {
+    let sync = |(path, file): &(&Path, File)| file.sync_all().map_err(|error| (path.to_path_buf(), error));
+    let Some((first, others)) = files.split_first() else { return Ok(()) };
+    thread::scope(|scope| {
+        let spawn = |file| thread::Builder::new().spawn_scoped(scope, move || sync(file)).map_err(|_| file);
+        let running: Vec<_> = others.iter().map(spawn).collect();
+        let mut result = sync(first);
+        for one in running {
+            // Without another thread to be had, it is done here.
+            let synced = one.map_or_else(sync, |handle| handle.join().expect("syncing does not panic"));
+            result = result.and(synced);
+        }
+        result
+    })
 }
 
 /// True if the error says that there is no room: retryable, once somebody has made some.

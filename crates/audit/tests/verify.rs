@@ -276,13 +276,19 @@ fn any_added_file_is_found() {
 }
 
 #[test]
-fn any_truncated_or_extended_file_is_found() {
+fn any_file_of_another_length_is_found() {
     let mut chance = ChaCha8Rng::seed_from_u64(9);
     for fixture in [Fixture::new(14), Fixture::new(270)] {
         for file in &fixture.files {
             let size = fixture.size_of(file);
             for cut in [0, size - 1, chance.random_range(0..size)] {
                 names(&fixture.with_content(file, |bytes| bytes.truncate(cut)), file, "the truncation");
+            }
+            for _ in 0..if file == "checkpoint" { 120 } else { 8 } {
+                let at = chance.random_range(0..size);
+                let byte = b"\n\r\0 =A0"[chance.random_range(0..7)];
+                names(&fixture.with_content(file, |bytes| bytes.insert(at, byte)), file, "the insertion");
+                names(&fixture.with_content(file, |bytes| drop(bytes.drain(at..=at))), file, "the deletion");
             }
             for tail in [&b"\0"[..], b"\n", b"\0\0", b"\0\x02{}", &[0; 32]] {
                 names(&fixture.with_content(file, |bytes| bytes.extend(tail)), file, "the extension");
