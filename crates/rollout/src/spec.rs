@@ -3,6 +3,7 @@
 //! Its types are also those of the plan and of the log ([`crate::plan::Outline`]): what is approved is what runs.
 
 mod parse;
+mod schema;
 mod validate;
 
 use crossfade_routing::{EnvironmentId, Seed, Weight, Window};
@@ -15,6 +16,7 @@ use crate::plan::Outline;
 use crate::units::{Literal, RolloutId, Share, percent, some_literal};
 
 pub use self::parse::SpecError;
+pub use self::schema::schema;
 pub use self::validate::{Problem, check_outline};
 
 /// One audited change that moves traffic from an active environment to a candidate.

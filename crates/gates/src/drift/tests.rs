@@ -3,6 +3,7 @@ mod noise;
 mod reports;
 mod secrets;
 mod silence;
+mod whole;
 
 use std::fmt::Write;
 
