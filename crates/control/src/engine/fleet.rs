@@ -32,7 +32,10 @@ impl Engine {
     /// does not count: a fence needs none.
     pub(super) fn follow_log(&mut self) {
         let issued = match self.conductor.as_mut() {
-            None => Ok(self.conduct()),
+            None => {
+                self.conduct();
+                Ok(())
+            }
             Some(conductor) => {
                 let held = conductor.schedule().generation();
                 let newer = self.journal.schedules().filter(|schedule| schedule.generation() > held);
