@@ -47,7 +47,7 @@ impl RolloutFacts {
 struct Reader<'a> {
     rollout: &'a RolloutId,
     facts: Option<RolloutFacts>,
-    /// The first announcement of a cut to each weight.
+    /// Every announcement, in order: the first one of a weight is found first.
     announced: Vec<(Weight, UnixNanos)>,
     /// The last verdict that failed it.
     failed: Option<UnixNanos>,
@@ -88,9 +88,7 @@ impl Reader<'_> {
     }
 
     fn happen(&mut self, event: &Event) {
-        if let Event::CutAnnounced { weight, at, .. } = event
-            && self.announced.iter().all(|(known, _)| known != weight)
-        {
+        if let Event::CutAnnounced { weight, at, .. } = event {
             self.announced.push((*weight, *at));
         }
         if let Event::VerdictReached { outcome: GateOutcome::Fail, at, .. } = event {
