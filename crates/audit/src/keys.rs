@@ -149,6 +149,8 @@ mod tests {
     fn two_keys_differ() {
         let secret = || generate("a").unwrap().to_secret_text();
         assert_ne!(secret(), secret());
+        assert_ne!(random().unwrap(), random().unwrap());
+        assert_ne!(random_u64().unwrap(), random_u64().unwrap());
     }
 
     #[test]

@@ -377,7 +377,10 @@ fn check_tiles(storage: &dyn Storage, folder: &Path, tree: &Tree) -> Result<(), 
 /// is there is the best that can be had, and better than not starting.
 fn confirm(storage: &dyn Storage, folder: &Path, note: &str) -> Result<(), OpenError> {
     match replace(storage, folder, CHECKPOINT, note.as_bytes()) {
-        Err(error) if is_no_space(&error) => storage.sync_folder(&here(folder)).map_err(io_at(folder)),
+        Err(error) if is_no_space(&error) => {
+            let _ = storage.remove(&folder.join(TEMPORARY));
+            storage.sync_folder(&here(folder)).map_err(io_at(folder))
+        }
         other => other.map_err(io_at(folder)),
     }
 }

@@ -460,6 +460,20 @@ fn a_clock_that_goes_back_is_noted() {
 }
 
 #[test]
+fn emergency_entries_may_be_older_than_their_mark() {
+    let mark = |entries| {
+        let event = Event::EmergencyMerged { entries, since: time(3), at: time(8) };
+        bytes(&Entry::new(Actor::control(), time(8), event))
+    };
+    let leaves =
+        |marked| [bytes(&entry(0)), mark(marked), bytes(&entry(3)), bytes(&entry(4)), bytes(&entry(9))];
+    assert!(!forge(&leaves(2)).verify().to_string().contains("clock"));
+    assert!(
+        forge(&leaves(1)).verify().to_string().contains("! clock        goes back 1 time, first at entry 3")
+    );
+}
+
+#[test]
 fn a_root_of_other_entries_is_found() {
     let fixture = forge(&[bytes(&entry(0)), bytes(&entry(1))]);
     sign(&fixture, 2, leaf_hash(b"another tree"), &[]);

@@ -24,8 +24,10 @@ pub(crate) struct Pass {
     named: BTreeMap<Digest, u64>,
     /// The first entry that could not be read: what follows cannot be replayed.
     gap: Option<u64>,
-    /// The time of the last entry.
+    /// The time of the last entry, emergency entries left out.
     last: UnixNanos,
+    /// Emergency entries that are still to follow their mark.
+    merging: u32,
     /// Entries that are older than the one before, and the first of them.
     backwards: Option<(u64, u64)>,
     state: State,
@@ -44,6 +46,7 @@ impl Pass {
             named: BTreeMap::new(),
             gap: None,
             last: UnixNanos(0),
+            merging: 0,
             backwards: None,
             state: State::default(),
             recorded: 0,
@@ -96,7 +99,7 @@ impl Pass {
         self.tree.push(leaf_hash(bytes));
         match entry::decode(bytes) {
             Ok(entry) => {
-                self.clock(index, entry.time);
+                self.clock(index, &entry);
                 if let Some(digest) = entry::evidence(&entry.event) {
                     self.named.entry(digest).or_insert(index);
                 }
@@ -111,14 +114,20 @@ impl Pass {
         }
     }
 
-    /// Merged emergency entries are older than the entry that announces them, and clocks are set back
-    /// at times: neither breaks the log, whose order is that of its entries, but a reader should know.
-    fn clock(&mut self, index: u64, time: UnixNanos) {
-        if time < self.last {
+    /// The order of the log is that of its entries, so a clock that was set back breaks nothing; but a
+    /// reader should know. Emergency entries are older than the mark that they follow.
+    fn clock(&mut self, index: u64, entry: &Entry) {
+        if let Event::EmergencyMerged { entries, .. } = &entry.event {
+            self.merging = *entries;
+        } else if self.merging > 0 {
+            self.merging -= 1;
+            return;
+        }
+        if entry.time < self.last {
             let (count, first) = self.backwards.unwrap_or((0, index));
             self.backwards = Some((count + 1, first));
         }
-        self.last = time;
+        self.last = entry.time;
     }
 
     fn fold(&mut self, index: u64, place: &Finding, entry: &Entry) {
