@@ -263,7 +263,7 @@ fn micros(micros: u64) -> String {
 /// An e-value for people: `0.8`, `312`, `1e14`.
 fn short(ln_e: f64) -> String {
     match ln_e {
-        x if x < 100_f64.ln() => format!("{:.1}", x.exp()),
+        x if x < std::f64::consts::LN_10 => format!("{:.1}", x.exp()),
         x if x < 1e6_f64.ln() => format!("{:.0}", x.exp()),
         x => format!("1e{:.0}", x / std::f64::consts::LN_10),
     }

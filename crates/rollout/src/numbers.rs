@@ -141,7 +141,9 @@ impl FromStr for Histogram {
             Some((bucket.parse().ok()?, count.parse().ok()?))
         };
         let counts: Option<BTreeMap<u16, u64>> = text.split_terminator(' ').map(pair).collect();
-        let histogram = counts.map(Self).filter(|histogram| histogram.to_string() == text);
+        let spelled =
+            |histogram: &Self| histogram.0.values().all(|count| *count > 0) && histogram.to_string() == text;
+        let histogram = counts.map(Self).filter(spelled);
         histogram.ok_or_else(|| {
             format!("`{text}` is no histogram; expected `bucket:count bucket:count`, ascending")
         })
@@ -211,3 +213,6 @@ pub struct Sample {
     #[serde(with = "text64")]
     pub bad: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -110,6 +110,3 @@ pub fn broken(entries: &[Entry]) -> Vec<Broken> {
 fn unless(holds: bool, what: impl FnOnce() -> String) -> Option<String> {
     if holds { None } else { Some(what()) }
 }
-
-#[cfg(test)]
-mod tests;

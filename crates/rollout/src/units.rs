@@ -8,7 +8,7 @@ use std::str::FromStr;
 use crossfade_yaml::Raw;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use serde_json::{Value, json};
+use serde_json::{Number, Value, json};
 
 /// Why a small type could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -253,7 +253,13 @@ fn without_floats(value: Value) -> Value {
 
 fn with_floats(value: &Value) -> Value {
     let number = |map: &serde_json::Map<String, Value>| match (map.len(), map.get(NUMBER)) {
-        (1, Some(Value::String(text))) => serde_json::from_str::<serde_json::Number>(text).ok(),
+        // Integers as serde_json reads them, anything else as the standard library does, which is exact.
+        (1, Some(Value::String(text))) => match text.parse::<u64>() {
+            Ok(integer) => Some(integer.into()),
+            Err(_) => {
+                text.parse::<i64>().map(Into::into).ok().or_else(|| Number::from_f64(text.parse().ok()?))
+            }
+        },
         _ => None,
     };
     match value {
@@ -401,6 +407,14 @@ pub mod percent {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Weight, D::Error> {
         let raw = Raw::deserialize(deserializer)?;
         let text = raw.as_str().trim().trim_end_matches('%').trim_end();
-        Weight::from_percent_str(text).map_err(de::Error::custom)
+        let wrong = |_| {
+            de::Error::custom(format_args!(
+                "`{raw}` is no share of traces; write 0 to 100, with at most 4 decimals"
+            ))
+        };
+        Weight::from_percent_str(text).map_err(wrong)
     }
 }
+
+#[cfg(test)]
+mod tests;

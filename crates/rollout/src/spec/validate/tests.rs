@@ -1,1 +1,185 @@
+use crossfade_yaml::{Resolution, Resolve};
 
+use crate::spec::{Metric, Spec, Step};
+
+struct Nothing;
+
+impl Resolve for Nothing {
+    fn resolve(&self, _: &str, _: &str) -> Resolution {
+        Resolution::Unset
+    }
+}
+
+fn parse(text: &str) -> Result<Spec, String> {
+    Spec::parse(text, "rollout.yaml", &Nothing).map_err(|error| error.to_string())
+}
+
+const MINIMAL: &str = "name: tempo-3
+from: blue
+to: green
+steps:
+  - weight: { percent: 100, duration: 1h }
+  - promote: {}
+  - finalize: {}
+";
+
+/// One text with one part replaced, and every message about it.
+fn errors(part: &str, by: &str) -> String {
+    assert!(MINIMAL.contains(part), "{part}");
+    parse(&MINIMAL.replace(part, by)).expect_err(by)
+}
+
+#[test]
+fn the_smallest_spec_gets_safe_defaults() {
+    let spec = parse(MINIMAL).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&spec).unwrap());
+}
+
+#[test]
+fn the_spec_of_the_guide_is_read() {
+    let spec = parse(
+        "
+name: tempo-3
+from: blue
+to: green
+change: { ticket: CHG-20418, reason: Tempo 2 to 3, impact: none expected }
+protection: copy
+routing: { overlap: 10m, skew: 30s }
+steps:
+  - mirror: { percent: 5, duration: 30m }
+  - weight: { percent: 0.01, duration: 20m }
+  - weight: { percent: 12.5 %, duration: 30m }
+  - pause: {}
+  - weight: { percent: 100, duration: 1h }
+  - promote: {}
+  - bake: { duration: 24h, mirror_back: true }
+  - finalize: {}
+gates:
+  drift:
+    allow:
+      - { path: \"tempo:distributor.max_attribute_bytes\", from: 2048, to: 1024, reason: CHG-20418 }
+      - { path: \"collector:processors.probabilistic_sampler.sampling_percentage\", from: 0.5, to: null, reason: x }
+  probe: { traces: 600, deadline: 60s }
+analysis:
+  alpha: 0.01
+  no_verdict_max: 15m
+  metrics:
+    - { name: export_errors }
+    - { name: export_latency, quantile: 0.99, worse_max: 20% }
+    - { name: probe_failures, max: 1 }
+on_failure: hold
+",
+    )
+    .unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&spec).unwrap());
+    // What a person wrote is what is approved: through JSON and back it stays the same.
+    let json = serde_json::to_string(&spec).unwrap();
+    assert!(!json.contains("0.5,"), "no float: {json}");
+    assert_eq!(serde_json::from_str::<Spec>(&json).unwrap(), spec);
+    let allowed = &spec.gates.drift.allow[1];
+    assert_eq!(allowed.path.mark.to_string(), "rollout.yaml:21:17");
+    assert_eq!(allowed.from.as_ref().unwrap().value().to_string(), "0.5");
+    assert!(allowed.to.as_ref().unwrap().value().is_null());
+}
+
+/// Each mistake with its place, its field and its remedy.
+#[test]
+fn mistakes_of_form() {
+    let told: Vec<String> = [
+        ("name: tempo-3", "nmae: tempo-3"),
+        ("to: green", "to: green\nprotection: holdback"),
+        ("to: green", "to: green\non_failure: rolback"),
+        ("duration: 1h", "duratoin: 1h"),
+        ("duration: 1h", "duration: 60"),
+        ("duration: 1h", "duration: [1h]"),
+        ("percent: 100", "percent: all"),
+        ("percent: 100", "percent: 101"),
+        ("percent: 100", "percent: 12.34567"),
+        ("  - promote: {}", "  - promotion: {}"),
+        ("  - promote: {}", "  - { promote: {}, finalize: {} }"),
+        ("to: green", "to: GREEN"),
+        ("to: green", "to: green\nanalysis: { alpha: 1 in 100 }"),
+        (
+            "to: green",
+            "to: green\nanalysis: { metrics: [{ name: export_latency, worse_max: 20%, quantil: 0.9 }] }",
+        ),
+        ("to: green", "to: green\nanalysis: { metrics: [{ name: export_error }] }"),
+        ("to: green", "to: green\nanalysis: { metrics: [{ name: export_errors, quantile: 0.9 }] }"),
+        ("to: green", "to: green\ngates: { drift: { allow: [{ path: x, reason: y, form: 1 }] } }"),
+        ("to: green", "to: green\ngates: { probe: { traces: -1 } }"),
+        ("to: green", "to: ${env:GREEN}"),
+        ("from: blue", "from: blue\nfrom: blue"),
+    ]
+    .iter()
+    .map(|(part, by)| errors(part, by))
+    .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn mistakes_of_meaning() {
+    let told: Vec<String> = [
+        ("name: tempo-3", "name: Tempo.3"),
+        ("to: green", "to: blue"),
+        ("to: green", "to: green\nrouting: { skew: 100ms }"),
+        ("duration: 1h", "duration: 0s"),
+        ("duration: 1h", "duration: 9999d"),
+        ("  - promote: {}\n", ""),
+        ("  - finalize: {}\n", ""),
+        ("  - finalize: {}", "  - finalize: {}\n  - pause: {}"),
+        ("percent: 100", "percent: 99"),
+        ("  - promote: {}", "  - weight: { percent: 100, duration: 1h }\n  - promote: {}"),
+        ("  - promote: {}", "  - mirror: { percent: 0, duration: 1h }\n  - promote: {}\n  - promote: {}"),
+        ("  - weight", "  - bake: { duration: 1h }\n  - weight"),
+        ("  - finalize: {}", "  - bake: { duration: 1h }\n  - bake: { duration: 1h }\n  - finalize: {}"),
+        ("to: green", "to: green\nanalysis: { alpha: 0.6, min_requests: 0, no_verdict_max: 0s, metrics: [] }"),
+        (
+            "to: green",
+            "to: green\nanalysis: { metrics: [{ name: shed }, { name: shed }, { name: export_latency, quantile: 1 }] }",
+        ),
+        ("to: green", "to: green\nanalysis: { metrics: [{ name: probe_failures, traces: 0, every: 0s }] }"),
+        ("to: green", "to: green\ngates: { probe: { traces: 0 }, drift: { allow: [{ path: '', reason: ' ' }] } }"),
+    ]
+    .iter()
+    .map(|(part, by)| errors(part, by))
+    .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn no_steps() {
+    let text = "name: a\nfrom: blue\nto: green\nsteps: []\n";
+    assert_eq!(
+        parse(text).unwrap_err(),
+        "rollout.yaml:4:8: steps: no steps; the shortest is weight 100, promote, finalize"
+    );
+}
+
+#[test]
+fn steps_and_metrics_read_as_written() {
+    let spec = parse(&MINIMAL.replace("- promote: {}", "- promote")).unwrap();
+    assert_eq!(spec.steps[1], Step::Promote {});
+    let spec = parse(&format!("{MINIMAL}analysis: {{ metrics: [{{ name: shed, max: 3 }}] }}\n")).unwrap();
+    assert_eq!(spec.analysis.metrics, [Metric::Shed { max: 3 }]);
+}
+
+/// What the candidate's queue drops is tested whether the spec names it or not.
+#[test]
+fn shed_is_always_tested() {
+    let spec = parse(&format!("{MINIMAL}analysis: {{ metrics: [{{ name: export_errors }}] }}\n")).unwrap();
+    let outline = spec.outline("tempo-3".parse().unwrap(), crossfade_routing::Seed(1)).unwrap();
+    assert_eq!(outline.analysis.metrics, [Metric::ExportErrors {}, Metric::Shed { max: 0 }]);
+    assert!(super::check_outline(&outline).is_empty());
+}
+
+/// A plan can come from anywhere: it is checked again, and has to fit into an entry of the log.
+#[test]
+fn an_outline_is_checked_as_well() {
+    let mut outline =
+        parse(MINIMAL).unwrap().outline("tempo-3".parse().unwrap(), crossfade_routing::Seed(1)).unwrap();
+    outline.change.reason = "x".repeat(70_000);
+    outline.steps.pop();
+    let fields: Vec<String> =
+        super::check_outline(&outline).iter().map(|p| format!("{}: {}", p.field(), p.message)).collect();
+    insta::assert_snapshot!(fields.join("\n"));
+}
