@@ -71,6 +71,8 @@ pub(crate) struct Steward {
     unsaved_fence: Option<Fence>,
     /// When a longer horizon was taken that is not on disk.
     renewed: Option<Instant>,
+    /// Whether every worker routes by what the follower holds. Until then nothing is acknowledged, saved or not.
+    in_effect: bool,
 }
 
 /// Why a reply was not taken.
@@ -128,6 +130,7 @@ impl Steward {
             route: None,
             unsaved_fence: None,
             renewed: None,
+            in_effect: false,
         }
     }
 
@@ -226,6 +229,7 @@ impl Steward {
             return Err(FollowError::UnknownEnvironment(unknown.clone()));
         }
         let accepted = self.follower.accept(directive)?;
+        self.in_effect &= accepted == Accepted::Unchanged;
         let held = self.follower.directive().map(Directive::ack);
         if accepted == Accepted::Changed || self.follower.ack() != held {
             // In this order: whoever hears the acknowledgement may count on both.
@@ -311,7 +315,9 @@ impl Steward {
     fn save(&mut self) -> Result<(), FollowError> {
         let kept = Kept::new(self.follower.saved().clone(), self.checkpoint.clone());
         self.keep.save(&kept).map_err(FollowError::NotSaved)?;
-        self.follower.mark_saved(&kept.saved);
+        if self.in_effect {
+            self.follower.mark_saved(&kept.saved);
+        }
         self.renewed = None;
         Ok(())
     }
@@ -350,6 +356,7 @@ impl Steward {
         for waits in waiting {
             all &= timeout(deadline.saturating_duration_since(Instant::now()), waits).await.is_ok();
         }
+        self.in_effect = all;
         if all { Ok(()) } else { Err(FollowError::WorkerSilent) }
     }
 
