@@ -73,6 +73,8 @@ pub(crate) struct Emergency {
     chain: [u8; 32],
     /// Entries that are not known to be in the log.
     entries: Vec<Vec<u8>>,
+    /// Emptying the file has failed, perhaps half-way: no record may stand behind the ones it holds.
+    half_empty: bool,
 }
 
 /// Bytes after the last record that are neither zero nor a record.
@@ -116,7 +118,8 @@ impl Emergency {
         if torn.is_some() {
             storage.overwrite(file, end as u64, &vec![0; rest.len()]).map_err(io)?;
         }
-        Ok((Self { storage, file: file.to_owned(), size: bytes.len(), end, chain, entries }, torn))
+        let (file, size) = (file.to_owned(), bytes.len());
+        Ok((Self { storage, file, size, end, chain, entries, half_empty: false }, torn))
     }
 
     /// Entries that are not known to be in the log, oldest first.
@@ -130,19 +133,22 @@ impl Emergency {
     }
 
     /// Keeps an entry; durable afterwards. After an error the next record goes to the same place, so
-    /// that what was perhaps written is written over.
+    /// that what was perhaps written is written over; if there is none, it may be found at opening.
     pub(crate) fn append(&mut self, entry: Vec<u8>) -> Result<(), EmergencyError> {
+        let file = self.file.clone();
+        let io = |source| EmergencyError::Io { file: file.clone(), source };
+        if self.half_empty {
+            self.clear().map_err(io)?;
+        }
         let free = self.size - self.end;
         if entry.len() + HEAD > free {
             let left = free.saturating_sub(HEAD).min(ENTRY_LEN_MAX);
-            return Err(EmergencyError::Full { file: self.file.clone(), left });
+            return Err(EmergencyError::Full { file, left });
         }
         let len = u32::try_from(entry.len()).expect("an entry is at most 65,535 bytes").to_be_bytes();
         let chain = sha256_parts(&[&self.chain, &len, &entry]);
         let bytes = [&len, &chain[..], &entry].concat();
-        self.storage
-            .overwrite(&self.file, self.end as u64, &bytes)
-            .map_err(|source| EmergencyError::Io { file: self.file.clone(), source })?;
+        self.storage.overwrite(&self.file, self.end as u64, &bytes).map_err(io)?;
         self.end += bytes.len();
         self.chain = chain;
         self.entries.push(entry);
@@ -153,12 +159,12 @@ impl Emergency {
     /// the log is known to be there when the file is read again.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.entries.clear();
-        if self.end == MAGIC.len() {
-            return Ok(());
+        if self.end > MAGIC.len() {
+            self.half_empty = true;
+            let zeros = vec![0; self.end - MAGIC.len()];
+            self.storage.overwrite(&self.file, MAGIC.len() as u64, &zeros)?;
         }
-        self.storage.overwrite(&self.file, MAGIC.len() as u64, &vec![0; self.end - MAGIC.len()])?;
-        self.end = MAGIC.len();
-        self.chain = sha256(MAGIC);
+        (self.end, self.chain, self.half_empty) = (MAGIC.len(), sha256(MAGIC), false);
         Ok(())
     }
 }

@@ -289,7 +289,8 @@ impl Log {
 
     /// Keeps an entry that must not wait for the log (a rollback, a fence) in the emergency file.
     /// Durable on return. Works when the disk is full and when the log is poisoned; until
-    /// [`merge_emergency`](Self::merge_emergency) has succeeded, the log takes no other entries.
+    /// [`merge_emergency`](Self::merge_emergency) has succeeded, the log takes no other entries. After
+    /// an error the entry may still be found when the log is opened again.
     pub fn append_emergency(&mut self, entry: &Entry) -> Result<(), EmergencyError> {
         if let Some(digest) = entry::evidence(&entry.event).filter(|one| !self.evidence.stored.contains(one))
         {

@@ -209,8 +209,12 @@ fn script(run: &mut Run) {
     run.append_emergency(&entry(1004));
     run.append_emergency(&entry(1005));
     run.append(&gate_run(1006, 2, digest), &[blob]);
+    run.append_emergency(&entry(1007));
+    run.append(&[entry(1008)], &[]);
+    run.append_emergency(&entry(1009));
     run.open();
-    run.append(&[entry(1007)], &[]);
+    run.append(&[entry(1010)], &[]);
+    run.append_emergency(&entry(1011));
 }
 
 fn base(entries_before: u64) -> MemoryDisk {
@@ -255,7 +259,7 @@ fn every_operation_fails(entries_before: u64, faults: &[Fault]) {
             let struck = run.disk.struck();
             if *fault != Fault::Crash {
                 let log = run.log.as_ref().expect("a single failure does not lock the log");
-                assert_eq!(log.emergency_entries().len(), 0);
+                assert_eq!(log.emergency_entries(), [bytes(&entry(1011))]);
             }
             after_a_crash(run, &format!("{fault:?} at operation {at}"));
             if !struck {
