@@ -7,7 +7,7 @@ use crate::event::{AbortReason, Event, PauseCause, RollbackReason};
 use crate::plan::{PLAN_VERSION, Plan};
 use crate::spec::check_outline;
 use crate::state::{Phase, Rollout, State};
-use crate::units::{Actor, Digest, RolloutId, Snapshots};
+use crate::units::{Actor, Digest, RolloutId, Snapshots, brief};
 
 /// What a command makes happen, or why not. Pure: nothing has happened until the events are durable.
 ///
@@ -35,7 +35,9 @@ pub fn decide(state: &State, command: Command, now: UnixNanos) -> Result<Vec<Eve
         Command::Abort { rollout, reason } => abort(running(state, rollout)?, reason, now)?,
         Command::Roster { gateway } => roster(state, gateway, now)?,
         Command::Strike { gateway, reason } => strike(state, gateway, reason, now)?,
-        Command::DenyAccess { call, why } => Event::AccessDenied { call, why, at: now },
+        Command::DenyAccess { call, why } => {
+            Event::AccessDenied { call: brief(call), why: brief(why), at: now }
+        }
         Command::CountReads { actor, hour, count } => Event::ReadsCounted { actor, hour, count },
         Command::RecordState { state } => Event::StateRecorded { state, at: now },
         Command::MergeEmergency { entries, since } => Event::EmergencyMerged { entries, since, at: now },
@@ -160,7 +162,7 @@ fn rollback(rollout: &Rollout, actor: Actor, reason: String, now: UnixNanos) -> 
         return abort(rollout, reason, now);
     }
     let lossless = rollout.is_lossless();
-    let reason = RollbackReason::Command { actor, why: reason };
+    let reason = RollbackReason::Command { actor, why: brief(reason) };
     Ok(Event::RollbackStarted { rollout: rollout.id.clone(), reason, lossless, at: now })
 }
 
@@ -169,7 +171,7 @@ fn abort(rollout: &Rollout, why: String, now: UnixNanos) -> Result<Event, Reject
     if !before_the_first_cut {
         return Err(wrong_phase("abort", rollout));
     }
-    let reason = AbortReason::Command { why };
+    let reason = AbortReason::Command { why: brief(why) };
     Ok(Event::AbortStarted { rollout: rollout.id.clone(), reason, at: now })
 }
 
@@ -184,7 +186,7 @@ fn strike(state: &State, gateway: GatewayId, reason: String, now: UnixNanos) -> 
     if !state.roster.contains_key(&gateway) {
         return Err(Rejection::NotRostered { gateway });
     }
-    Ok(Event::GatewayStruck { gateway, reason, at: now })
+    Ok(Event::GatewayStruck { gateway, reason: brief(reason), at: now })
 }
 
 #[cfg(test)]

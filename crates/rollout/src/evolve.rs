@@ -377,8 +377,11 @@ fn resumed(rollout: &mut Rollout, at: UnixNanos) {
         PauseCause::Command {} | PauseCause::Snapshots {} => {}
     }
     if let Some(running) = &mut rollout.running {
-        let stood = at.since(pause.at.max(running.at)).map_or(0, |d| d.as_millis());
-        running.paused_ms = running.paused_ms.saturating_add(u64::try_from(stood).unwrap_or(u64::MAX));
+        // Neither the step's time nor the patience with a missing verdict runs while it is paused.
+        let stood = at.since(pause.at.max(running.at)).unwrap_or_default();
+        let millis = u64::try_from(stood.as_millis()).unwrap_or(u64::MAX);
+        running.paused_ms = running.paused_ms.saturating_add(millis);
+        running.no_verdict = running.no_verdict.map(|since| since.plus(stood));
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::event::{Event, Gate, Outcome, PauseCause, SeedSource, StepIndex};
 use crate::state::Phase;
-use crate::units::{Digest, RolloutId, Snapshots};
+use crate::units::{Digest, RolloutId, Snapshots, text64};
 
 /// Live inputs. All of it may be lost in a crash; nothing is concluded from it that is not logged first.
 #[derive(Debug, Clone, Default)]
@@ -148,7 +148,7 @@ pub enum Waiting {
     Genesis {},
     /// No rollout runs.
     Rollout {},
-    /// No gateway is rostered.
+    /// No gateway is rostered: there is nobody to shift anything.
     Gateway {},
     /// The log does not take entries: no shift, no promotion.
     Log { detail: String },
@@ -165,9 +165,19 @@ pub enum Waiting {
     /// The configurations are being digested again.
     Snapshots {},
     /// The step's time.
-    StepTime { step: StepIndex, until: UnixNanos, left_ms: u64 },
+    StepTime {
+        step: StepIndex,
+        until: UnixNanos,
+        #[serde(with = "text64")]
+        left_ms: u64,
+    },
     /// Fewer requests of the candidate than a pass needs.
-    Requests { have: u64, need: u64 },
+    Requests {
+        #[serde(with = "text64")]
+        have: u64,
+        #[serde(with = "text64")]
+        need: u64,
+    },
     /// Nothing to judge by; at `until` that becomes a failure.
     Verdict { why: String, until: UnixNanos },
     /// A round of probe traces is under way.

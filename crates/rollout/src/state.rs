@@ -14,7 +14,7 @@ use crate::numbers::{Arms, MetricName, MetricReading};
 use crate::observed::Directions;
 use crate::plan::Outline;
 use crate::spec::Step;
-use crate::units::{Digest, RolloutId, percent};
+use crate::units::{Digest, RolloutId, percent, text64};
 
 /// The state of one log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,9 +219,13 @@ impl Rollout {
         self.begun.is_some() && !self.phase.is_final()
     }
 
-    /// Whether the former active has, or will have, every span: going back loses nothing.
+    /// Whether the former active has, or will have, every span, as far as is on record: going back loses nothing.
+    ///
+    /// Before promotion it answers the clients, and has everything; after it, what was mirrored back and not dropped.
     pub fn is_lossless(&self) -> bool {
-        self.promoted.is_none() || self.outline.mirror_back()
+        let rows = self.ledgers.values().flat_map(BTreeMap::values).flat_map(|ledger| &ledger.rows);
+        let dropped = |row: &LedgerRow| row.environment == self.outline.from && row.shed > row.shed_untrusted;
+        self.promoted.is_none() || self.outline.mirror_back() && !rows.into_iter().any(dropped)
     }
 
     pub(crate) fn open_ledger(&mut self, gateway: &GatewayId, boot: &BootId, at: UnixNanos) {
@@ -289,6 +293,7 @@ pub struct Running {
     /// The generation whose counts are this step's.
     pub generation: Generation,
     /// Paused time, which does not count.
+    #[serde(with = "text64")]
     pub paused_ms: u64,
     /// Somebody asked to leave it early.
     pub leave: bool,

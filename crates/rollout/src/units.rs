@@ -354,6 +354,19 @@ impl fmt::Display for Actor {
     }
 }
 
+/// Most bytes of a free text in the log: an entry is bounded, and what people and gateways write is not.
+const TEXT_MAX: usize = 1_000;
+
+/// The text, cut to what an entry can hold.
+pub(crate) fn brief(mut text: String) -> String {
+    if text.len() > TEXT_MAX {
+        let end = (0..=TEXT_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// Digests of configuration inputs, by the name under which a report shows them (`green/collector.yaml`).
 pub type Snapshots = BTreeMap<String, Digest>;
 

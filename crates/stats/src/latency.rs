@@ -33,42 +33,46 @@ impl LatencyLimit {
     /// everything above the last.
     #[must_use]
     pub fn look(&self, bounds: &[u64], active: &[u64], candidate: &[u64]) -> LatencyLook {
-        let requests = candidate.iter().sum();
+        let requests = total(candidate);
         let limit = self.limit(bounds, active);
         // Whole buckets: those that lie above the limit altogether. A limit past the last bound leaves none.
         let within =
             limit.map_or(bounds.len() + 1, |limit| bounds.partition_point(|bound| *bound < limit) + 1);
-        let slow = candidate.iter().skip(within).sum();
+        let slow = candidate.get(within..).map_or(0, total);
         let test = CountTest::new(1.0 - self.quantile).filter(|_| limit.is_some());
         LatencyLook { ln_e: test.map_or(0.0, |test| test.ln_e(slow, requests - slow)), limit, requests, slow }
     }
 
     /// The upper confidence bound of the active's quantile, with the tolerance added.
     fn limit(&self, bounds: &[u64], active: &[u64]) -> Option<u64> {
-        let all: u64 = active.iter().sum();
         let test = CountTest::new(self.quantile)?;
-        let mut within = 0;
-        for (bound, count) in bounds.iter().zip(active) {
-            within += count;
-            if test.ln_e(within, all - within) >= self.ln_confidence {
-                let bound = *bound as f64;
-                return Some((bound * (1.0 + self.worse_max)).max(bound + self.worse_min).ceil() as u64);
-            }
-        }
-        None
+        let all = total(active);
+        let within: Vec<u64> =
+            active.iter().take(bounds.len()).scan(0, |sum, count| Some(add(sum, *count))).collect();
+        // e grows with the requests within a bound, and these grow from bound to bound.
+        let bucket = within.partition_point(|within| test.ln_e(*within, all - within) < self.ln_confidence);
+        let bound = *bounds.get(bucket).filter(|_| bucket < within.len())? as f64;
+        Some((bound * (1.0 + self.worse_max)).max(bound + self.worse_min).ceil() as u64)
     }
+}
+
+/// Counts come from elsewhere: they saturate, and never wrap.
+fn add(sum: &mut u64, count: u64) -> u64 {
+    *sum = sum.saturating_add(count);
+    *sum
+}
+
+fn total(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 /// The bucket that holds the `quantile` of a histogram: the least one with at least that share at or below it. `None` if empty.
 #[must_use]
 pub fn quantile_bucket(counts: &[u64], quantile: f64) -> Option<usize> {
-    let all: u64 = counts.iter().sum();
+    let all = total(counts);
     let needed = (all as f64 * quantile).ceil().max(1.0);
     let mut within = 0_u64;
-    counts.iter().position(|count| {
-        within += count;
-        within as f64 >= needed
-    })
+    counts.iter().position(|count| add(&mut within, *count) as f64 >= needed)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{Flow, NEXT, Out, watch};
 use crate::event::{Alert, Event, GenerationCause};
 use crate::observed::{Effect, GatewaySeen, LogHealth, Observed, Urgency};
 use crate::state::{LedgerStatus, State};
+use crate::units::brief;
 
 /// A gateway that has not reported for this long is silent. It reports at least once a second.
 const SILENT_AFTER: Duration = Duration::from_secs(5);
@@ -79,7 +80,7 @@ fn log_alert(state: &State, observed: &Observed, now: UnixNanos, out: &mut Out<'
     let alert = Alert::LogUnwritable;
     match (&observed.log, state.alerts.contains_key(&alert)) {
         (LogHealth::Unwritable { detail }, false) => {
-            let events = vec![Event::AlertRaised { alert, detail: detail.clone(), at: now }];
+            let events = vec![Event::AlertRaised { alert, detail: brief(detail.clone()), at: now }];
             // Goes on: a log that takes nothing must not keep a way back from being found.
             out.effect(Effect::Record { events, urgency: Urgency::Emergency });
             NEXT

@@ -7,6 +7,7 @@ use crate::event::{AbortReason, Event, Gate, GenerationCause, Outcome, PauseCaus
 use crate::observed::{Effect, GateSeen, Waiting};
 use crate::spec::OnFailure;
 use crate::state::{GateRun, GateStatus, Phase};
+use crate::units::brief;
 
 /// Every gate that a plan has.
 pub(crate) const GATES: [Gate; 2] = [Gate::Drift, Gate::Probe];
@@ -62,7 +63,7 @@ fn running(cx: &Cx<'_>, out: &mut Out<'_>, gate: Gate, run: u32) -> Flow {
             out.wait(Waiting::Gate { gate, run })
         }
         Some(GateSeen { outcome, summary, evidence, seed, .. }) => {
-            let (summary, evidence, seed) = (summary.clone(), *evidence, seed.clone());
+            let (summary, evidence, seed) = (brief(summary.clone()), *evidence, seed.clone());
             let (outcome, at) = (*outcome, cx.now);
             out.record(vec![Event::GateFinished { rollout, gate, run, outcome, summary, evidence, seed, at }])
         }

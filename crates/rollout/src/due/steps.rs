@@ -14,6 +14,9 @@ pub(super) fn go_on(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     if let Some(running) = &cx.rollout.running {
         return run(cx, out, step, running);
     }
+    if cx.state.roster.is_empty() {
+        return out.wait(Waiting::Gateway {});
+    }
     if cx.rollout.full && is_skippable(cx, step) {
         if cx.is_paused(out) {
             return NEXT;

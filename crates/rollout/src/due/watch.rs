@@ -49,7 +49,11 @@ pub(super) fn look(cx: &Cx<'_>, running: &Running) -> Option<Assessment> {
     let outline = &cx.rollout.outline;
     outline.is_analysed(cx.rollout.step).then(|| {
         let arms = step_arms(&tallies(cx, running.generation), &running.baseline);
-        assess(outline, &cx.rollout.carried, &Look { arms, probe: running.probe })
+        let mut judged = assess(outline, &cx.rollout.carried, &Look { arms, probe: running.probe });
+        if running.gaps > 0 {
+            judged.why.push_str(&format!("; {} declared gaps in the counts", running.gaps));
+        }
+        judged
     })
 }
 

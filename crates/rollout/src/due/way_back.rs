@@ -9,11 +9,16 @@ use crate::event::{AbortReason, Event, Outcome, PauseCause, RollbackReason};
 use crate::observed::Effect;
 use crate::spec::OnFailure;
 use crate::state::Running;
+use crate::units::brief;
 
 /// A gateway has fenced by itself: one gateway's fence rolls the rollout back.
 pub(super) fn reported(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     let Some(schedule) = cx.schedule().filter(|_| cx.rollout.phase.is_live()) else { return NEXT };
     let Some((gateway, fence)) = fences(cx, schedule).next() else { return NEXT };
+    let mut fence = fence.clone();
+    if let FenceCause::Breaker { detail } | FenceCause::Command { actor: detail } = &mut fence.cause {
+        *detail = brief(std::mem::take(detail));
+    }
     let why = match &fence.cause {
         FenceCause::Command { actor } => format!("by command of {actor}"),
         FenceCause::Verdict {} => "by a verdict".to_owned(),
@@ -22,7 +27,7 @@ pub(super) fn reported(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     let (rollout, at) = (cx.rollout.id.clone(), cx.now);
     let reported = Event::Fenced { rollout, gateway: gateway.clone(), fence: fence.clone(), at };
     let reason = RollbackReason::Fence { gateway: gateway.clone(), why };
-    out.effect(Effect::Fence { fence: fence.clone() });
+    out.effect(Effect::Fence { fence });
     out.record_emergency(vec![reported, rollback(cx, reason)])
 }
 

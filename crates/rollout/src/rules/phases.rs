@@ -110,7 +110,7 @@ pub(super) fn paused(before: &State, event: &Event) -> Option<String> {
     match (event, paused) {
         // A graver reason may come on top of a person's.
         (Event::Paused { by, .. }, Some(pause)) => {
-            let graver = *by != PauseCause::Command {} && pause.by == PauseCause::Command {};
+            let graver = *by == PauseCause::Analysis {} && pause.by != PauseCause::Analysis {};
             unless(graver, || "paused twice".to_owned())
         }
         (Event::Resumed { .. }, None) => Some("resumed, and was not paused".to_owned()),

@@ -89,3 +89,12 @@ fn quantiles_by_bucket() {
     assert_eq!(quantile_bucket(&counts, 0.0), Some(0));
     assert_eq!(quantile_bucket(&[0; 10], 0.5), None);
 }
+
+#[test]
+fn counts_that_cannot_be_do_no_harm() {
+    let absurd = [u64::MAX; 10];
+    let look = limit(0.95, 0.2).look(&BOUNDS, &absurd, &absurd);
+    assert!(!look.ln_e.is_nan(), "{look:?}");
+    assert!(limit(0.95, 0.2).look(&BOUNDS, &[], &[]).limit.is_none());
+    assert_eq!(quantile_bucket(&absurd, 0.5), Some(0));
+}
