@@ -14,7 +14,7 @@ pub fn format(time: UnixNanos) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
 }
 
-/// The time that [`format`] writes as `text`; `None` for any other text.
+/// The time that [`format()`] writes as `text`; `None` for any other text.
 pub fn parse(text: &str) -> Option<UnixNanos> {
     let number = |range: std::ops::Range<usize>| -> Option<u64> {
         let digits = text.get(range)?;
