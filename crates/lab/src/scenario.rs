@@ -12,10 +12,10 @@
 //! | | good | bad |
 //! |---|---|---|
 //! | gates, then mirror 5 % | 0 - 3 s | 0 - 3 s |
-//! | weight 5 % | 3 - 10 s | 3 - 7 s |
-//! | weight 25 % | 10 - 17 s | 7 - 15 s: refusals from 6.5 s after the cut, found within about a second |
-//! | 100 %, promote, bake, finalize | 17 - 24 s | |
-//! | traffic ends | 24 - 28 s | 16 - 19 s |
+//! | weight 5 % | 3 - 11 s | 3 - 6 s |
+//! | weight 25 % | 11 - 18 s | 6 - 14 s: refusals from 7 s after the cut, found within about a second |
+//! | 100 %, promote, bake, finalize | 18 - 24 s | |
+//! | the last traces end | 27 s | 18 s |
 
 use crate::clock;
 use crate::environment::{Environment, Faults, Refusal, Share};
@@ -92,7 +92,7 @@ pub fn scenarios() -> [Scenario; 2] {
         rollout: include_str!("../scenarios/bad.yaml"),
         fault: Some(TimedFault {
             weight: Weight::from_ppm(250_000).expect("a quarter"),
-            after: Duration::from_millis(6_500),
+            after: Duration::from_secs(7),
             // Far too few for a breaker, which looks for a candidate that is gone.
             faults: Faults { refuse: Some(Refusal::unavailable(Share::percent(20))), ..Faults::default() },
         }),

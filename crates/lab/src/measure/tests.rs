@@ -326,9 +326,9 @@ fn found() -> Measurement {
         torn_by_request_split: 1_234,
         spans_untrusted: 300,
         green_share: vec![
-            (Weight::ZERO, Ratio { part: 0, whole: 199 }),
+            (Weight::ZERO, Ratio { part: 0, whole: 999 }),
             (weight(25), Ratio { part: 251, whole: 1_000 }),
-            (Weight::FULL, Ratio { part: 900, whole: 900 }),
+            (Weight::FULL, Ratio { part: 1_000, whole: 1_000 }),
         ],
         ..Measurement::default()
     }
@@ -382,7 +382,7 @@ fn everything_that_makes_a_story_fail_is_named() {
     check(&|found| found.green_share[1].1.part = 350, vec![]);
     let excess = GreenShare { weight: 0.25, share: 0.351 };
     check(&|found| found.green_share[1].1.part = 351, vec![Flaw::Excess(excess)]);
-    check(&|found| found.green_share[0].1 = Ratio { part: 30, whole: 200 }, {
+    check(&|found| found.green_share[0].1 = Ratio { part: 150, whole: 1_000 }, {
         vec![Flaw::Excess(GreenShare { weight: 0.0, share: 0.15 })]
     });
     check(&|found| found.green_share.retain(|(of, _)| *of != weight(25)), vec![Flaw::NoShare]);
