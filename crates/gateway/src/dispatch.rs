@@ -119,8 +119,7 @@ async fn export(worker: &Worker, arrival: &Arrival, arrived: Instant, awaited: A
     let export = lane.client.export_under(lease, message, &arrival.metadata, timeout).await;
     let unanswered = matches!(export.outcome, Outcome::Unanswered { .. });
     let cut_off = unanswered && lane.client.lease() != lease;
-    let gave_up_early = timeout < lane.timeout
-        && matches!(export.outcome, Outcome::Unanswered { silence: Silence::TimedOut, .. });
+    let gave_up_early = unanswered && timeout < lane.timeout && export.latency >= timeout;
     // Neither what we cut off ourselves nor a client's impatience is a failure of the environment.
     if !cut_off && !gave_up_early {
         worker.vitals.hear(place, &export.outcome, true);
@@ -278,9 +277,9 @@ impl Load<'_> {
         let arrived = &self.arrival.message;
         let target = self.worker.lane(place).compression.target(arrived.coding);
         if !part.is_whole() {
-            let mut assembled = Vec::with_capacity(part.encoded_len());
+            let mut assembled = self.worker.pool.take(part.encoded_len());
             part.write_to(&mut assembled);
-            return Message::coded(assembled, target);
+            return Message::coded(self.worker.pool.share(assembled), target);
         }
         match (arrived.coding, target) {
             (arrived_in, target) if arrived_in == target => arrived.clone(),

@@ -45,6 +45,7 @@
 //! | [`admin`] | [`admin_router`]: health, readiness, metrics, status, fence |
 //! | [`status`] | what a gateway says of itself, [`ClosingLedger`] |
 //! | [`worker`], [`listen`], [`receive`], [`dispatch`], [`route`], [`lane`], [`queue`], [`answer`] | the way of a request |
+//! | [`gulp`], [`pool`] | large reads; large buffers, used again |
 //! | [`budget`] | bounds on memory and on requests |
 //! | [`books`] | the ledger, and the counts of the analysis |
 //! | [`breaker`], [`vitals`] | how the environments are, and when that is enough for a fence |
@@ -66,10 +67,12 @@ mod clock;
 mod config;
 mod dispatch;
 mod gateway;
+mod gulp;
 mod lane;
 mod listen;
 mod metrics;
 mod overview;
+mod pool;
 mod queue;
 mod receive;
 mod route;

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::gulp::Gulp;
 use crate::receive::{grpc, http};
 use crate::status::Phase;
 use crate::worker::Worker;
@@ -123,7 +124,7 @@ async fn serve(
         _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
         spoke = timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => if !matches!(spoke, Ok(Ok(1..))) { return },
     }
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(Gulp::new(stream, Arc::clone(&worker.pool)));
     let served = Arc::new(AtomicBool::new(false));
     let note = Arc::clone(&served);
     // An error of a connection is the client's affair: its requests have their own accounts.

@@ -20,6 +20,7 @@ use crate::config::{GatewayConfig, Limits};
 use crate::dispatch::Scratch;
 use crate::lane::Lane;
 use crate::listen::{Transport, accept};
+use crate::pool::Pool;
 use crate::queue::Queue;
 use crate::receive::body::Bounds;
 use crate::route::{Route, RouteCell};
@@ -57,6 +58,7 @@ pub(crate) struct Worker {
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) forward_headers: Vec<HeaderName>,
     pub(crate) no_metadata: Arc<HeaderMap>,
+    pub(crate) pool: Arc<Pool>,
     memory: Arc<Budget>,
     refusals: Arc<[AtomicU64; Refusal::KINDS.len()]>,
     lanes: Vec<Arc<Lane>>,
@@ -96,6 +98,7 @@ impl Worker {
             connections,
             forward_headers: config.forward_headers.clone(),
             no_metadata: Arc::default(),
+            pool: Arc::default(),
             memory,
             refusals,
             lanes: config.environments.values().enumerate().map(lane).collect(),
@@ -123,6 +126,7 @@ impl Worker {
             bytes_max: self.limits.request_bytes,
             deadline: Instant::now() + self.limits.body_timeout,
             memory: Arc::clone(&self.memory),
+            pool: Arc::clone(&self.pool),
         }
     }
 

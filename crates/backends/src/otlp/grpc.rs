@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use super::code::{Code, GrpcCode};
+use super::cork::Cork;
 use super::dial::{DialError, Dialer, Lease};
 use super::framing::{
     Framed, PREFIX_BYTES, decode_grpc_message, decode_status_details, encode_timeout, frame,
@@ -137,7 +138,7 @@ impl GrpcPool {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .max_header_list_size(64 << 10)
-            .handshake::<_, Body>(TokioIo::new(line));
+            .handshake::<_, Body>(TokioIo::new(Cork::new(line)));
         let (sender, connection) =
             handshake.await.map_err(|e| DialError::Failed(format!("HTTP/2 handshake: {}", chain(&e))))?;
         tokio::spawn(async move {

@@ -10,6 +10,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `code` | [`GrpcCode`], [`Code`]: status codes, which are retryable, how they map between the transports |
+//! | `cork` | small writes gathered into large ones |
 //! | `dial` | opening connections, and cutting all of them |
 //! | `endpoint` | [`Endpoint`], [`Protocol`] |
 //! | [`framing`] | gRPC's message prefix, `grpc-message`, `grpc-timeout`, `grpc-status-details-bin` |
@@ -20,6 +21,7 @@
 //! | `retry_after` | `Retry-After` |
 
 mod code;
+mod cork;
 mod dial;
 mod endpoint;
 pub mod framing;

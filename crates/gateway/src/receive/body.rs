@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::answer::Refusal;
 use crate::budget::{Budget, Share};
+use crate::pool::Pool;
 
 /// A body, and its share of the memory budget.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct Bounds {
     pub(crate) bytes_max: usize,
     pub(crate) deadline: Instant,
     pub(crate) memory: Arc<Budget>,
+    pub(crate) pool: Arc<Pool>,
 }
 
 /// A buffer for an announced length that is not believed starts no larger than this.
@@ -165,7 +167,7 @@ impl<'a> Assembly<'a> {
         self.pieces = match std::mem::replace(&mut self.pieces, Pieces::None) {
             Pieces::None => Pieces::One(chunk),
             Pieces::One(first) => {
-                let mut buffer = Vec::with_capacity(length.max(self.announced.min(FIRST_BYTES)));
+                let mut buffer = self.bounds.pool.take(length.max(self.announced.min(FIRST_BYTES)));
                 buffer.extend_from_slice(&first);
                 buffer.extend_from_slice(&chunk);
                 Pieces::Many(buffer)
@@ -190,7 +192,7 @@ impl<'a> Assembly<'a> {
         let bytes = match self.pieces {
             Pieces::None => Bytes::new(),
             Pieces::One(bytes) => bytes,
-            Pieces::Many(buffer) => buffer.into(),
+            Pieces::Many(buffer) => self.bounds.pool.share(buffer),
         };
         Received { bytes, memory: self.memory }
     }

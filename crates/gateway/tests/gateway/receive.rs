@@ -284,6 +284,34 @@ async fn requests_in_any_chunks_are_taken() {
     }
 }
 
+#[tokio::test]
+async fn large_requests_are_taken_in_small_frames_and_in_large_ones() {
+    let setup = setup().await;
+    // As a Go client sends them.
+    for size in [100, 400_000, 900_000] {
+        let message = Bytes::from(framed(0, &large(size)));
+        let frames = message.chunks(16_384).map(|frame| message.slice_ref(frame)).collect();
+        let sending = grpc(setup.grpc_addr(), EXPORT, &[], Chunks::all(frames));
+        assert_eq!(soon("an answer", sending).await.header("grpc-status"), "0");
+        assert!(setup.blue.seen().pop().unwrap().bytes == message.slice(5..), "{size}");
+    }
+    // As large as the gateway lets them be, small and large by turns on one connection, and several at a time.
+    let client = setup.bench.client(Protocol::Grpc);
+    for size in [100, 400_000, 10, 200_000, 700_000, 1, 16_384, 900_000] {
+        let message = Message::identity(large(size));
+        assert!(export(&client, message.clone()).await.is_clean());
+        assert!(setup.blue.seen().pop().unwrap().bytes == message.bytes, "{size}");
+    }
+    let at_once = [300_000, 500_000, 800_000].map(|size| {
+        let (client, message) = (client.clone(), Message::identity(large(size)));
+        tokio::spawn(async move { export(&client, message).await })
+    });
+    for export in at_once {
+        assert!(soon("an answer", export).await.unwrap().is_clean());
+    }
+    assert_eq!(setup.blue.stored().len(), 14);
+}
+
 // Scenario: more is being sent than the gateway will hold.
 // Guarantee: what does not fit is refused as something to be sent again, the rest is answered, and no share of the memory
 // is kept by what was refused.

@@ -117,6 +117,39 @@ async fn a_server_that_says_goodbye_loses_no_request() {
     flying.abort();
 }
 
+// The server takes frames of 16 KiB, so that a large message comes in many.
+#[tokio::test]
+async fn large_messages_arrive_whole_and_beside_each_other() {
+    for protocol in BOTH {
+        let mut server = Server::start(protocol, Play::ok(protocol)).await;
+        let client = client(&server.address, protocol);
+        let sizes = [0usize, 1, 5, 16_379, 16_384, 65_535, 65_536, 300_000, 1_000_000];
+        let exports = sizes.map(|size| {
+            let client = client.clone();
+            let bytes: Vec<u8> = (0..size).map(|at| (at * 31 + size) as u8).collect();
+            let metadata = HeaderMap::from_iter([("x-size".parse().unwrap(), size.into())]);
+            let message = Message::identity(bytes.clone());
+            let export =
+                tokio::spawn(async move { client.export(message, &metadata, PATIENCE).await.outcome });
+            (bytes, export)
+        });
+        let mut sent = std::collections::BTreeMap::new();
+        for (bytes, export) in exports {
+            assert!(export.await.unwrap().is_clean());
+            sent.insert(bytes.len(), bytes);
+        }
+        for _ in sizes {
+            let seen = server.seen().await;
+            let size: usize = seen.headers["x-size"].to_str().unwrap().parse().unwrap();
+            let body = match protocol {
+                Protocol::Grpc => seen.body.slice(5..),
+                Protocol::HttpProtobuf => seen.body,
+            };
+            assert!(body == sent[&size], "{size}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn connections_are_used_again() {
     for protocol in BOTH {
