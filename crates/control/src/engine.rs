@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use crossfade_rollout::event::Event;
+use crossfade_rollout::event::{Alert, Event};
 use crossfade_rollout::observed::{Effect, LogHealth, Urgency};
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Actor, Command, DueReport, Phase, PlanFile, decide, due, evolve};
@@ -70,6 +70,8 @@ pub(crate) struct Engine {
     unstarted: Vec<Event>,
     /// The phase of the last state whose digest is on record.
     phase_on_record: Option<Phase>,
+    /// Why a cut that is on record is not announced to gateways yet.
+    held_up: Option<String>,
     /// Why an entry that is due cannot be written although the log is in order.
     refused: Option<String>,
     status: watch::Sender<Arc<Status>>,
@@ -116,6 +118,7 @@ impl Engine {
             horizon: parts.horizon,
             unstarted,
             phase_on_record: None,
+            held_up: None,
             refused: None,
             status,
             news,
@@ -330,6 +333,7 @@ impl Engine {
                 // Each cut wants a fresh look.
                 self.live.snapshots = None;
             }
+            self.held_up = None;
             let mut recorded = false;
             for effect in effects {
                 recorded |= self.perform(effect);
@@ -373,9 +377,11 @@ impl Engine {
         done.is_ok() && !events.is_empty()
     }
 
-    /// While the log was away, tries it again: first what waits in the emergency file.
+    /// While the log was away, tries it again: first what waits in the emergency file. Not before the alert is raised: it is
+    /// what is appended, or cleared by another entry, and only an entry that is taken shows that entries are taken.
     fn try_log_again(&mut self, now: UnixNanos) {
-        if self.live.log == LogHealth::Writable || !self.live.retry_log(self.time.host()) {
+        let alarmed = self.journal.state().alerts.contains_key(&Alert::LogUnwritable);
+        if self.live.log == LogHealth::Writable || !alarmed || !self.live.retry_log(self.time.host()) {
             return;
         }
         let recovered = self.journal.recover(now).and_then(|()| self.put_start_on_record(now));

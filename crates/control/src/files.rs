@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crossfade_yaml::{self as yaml, Node, Resolution, Resolve};
+use crossfade_yaml::{self as yaml, ExpandError, Mark, Node, Resolution, Resolve, Value};
 
-use crate::site::SiteError;
+use crate::site::{Problem, SiteError};
 
 /// Looks up an environment variable, for as long as the control plane runs.
 pub type Variables = std::sync::Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -18,8 +18,41 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Not YAML, or a reference that cannot be replaced.
 pub fn expanded(text: &str, path: &Path, environment: Environment<'_>) -> Result<Node, SiteError> {
     let mut node = yaml::parse(text, &path.display().to_string())?;
-    yaml::expand(&mut node, &strict(path, environment))?;
+    let expanded = yaml::expand(&mut node, &strict(path, environment));
+    expanded.map_err(|error| SiteError::Problems(vec![not_expanded(&node, &error)]))?;
     Ok(node)
+}
+
+fn not_expanded(node: &Node, error: &ExpandError) -> Problem {
+    let (ExpandError::Unset { mark, .. }
+    | ExpandError::Failed { mark, .. }
+    | ExpandError::Unclosed { mark }
+    | ExpandError::TooMuch { mark }) = error;
+    let text = error.to_string();
+    let text = text.strip_prefix(&format!("{mark}: ")).unwrap_or(&text);
+    let (what, remedy) =
+        text.split_once("; ").unwrap_or((text, "check the name, and that this process may read it"));
+    let field = field_at(node, mark).unwrap_or_else(|| "a value".to_owned());
+    Problem { mark: mark.clone(), field, what: what.to_owned(), remedy: remedy.to_owned() }
+}
+
+/// The dotted path of the value that stands at a mark.
+fn field_at(node: &Node, mark: &Mark) -> Option<String> {
+    let joined = |part: String, below: String| match below.as_str() {
+        "" => part,
+        _ if below.starts_with('[') => part + &below,
+        _ => format!("{part}.{below}"),
+    };
+    match &node.value {
+        Value::Map(map) => {
+            map.iter().find_map(|(key, value)| Some(joined(key.name.clone(), field_at(value, mark)?)))
+        }
+        Value::List(items) => {
+            let mut items = items.iter().enumerate();
+            items.find_map(|(index, item)| Some(joined(format!("[{index}]"), field_at(item, mark)?)))
+        }
+        _ => (node.mark == *mark).then(String::new),
+    }
 }
 
 /// The text of a file.

@@ -91,6 +91,10 @@ pub fn init(site: &Site, active: &EnvironmentId, now: UnixNanos) -> Result<Made,
             private_folder(folder)?;
         }
     }
+    if let Some(folder) = site.log_dir.parent() {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| InitError::Make { path: folder.to_owned(), source })?;
+    }
     for path in &secrets[1..] {
         private_file(path, &random_token()?)?;
     }

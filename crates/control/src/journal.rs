@@ -474,10 +474,13 @@ fn with_index(index: u64, bytes: &[u8]) -> serde_json::Value {
     value
 }
 
-fn place(site: &Site) -> Place {
+/// Where the log of a site is.
+pub(crate) fn place(site: &Site) -> Place {
     let place = Place::new(&site.log_dir);
     Place { emergency: site.emergency_file(), ..place }
 }
 
+#[cfg(test)]
+pub(crate) mod faulty;
 #[cfg(test)]
 mod tests;

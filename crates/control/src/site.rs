@@ -5,7 +5,7 @@
 
 mod file;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -125,9 +125,6 @@ pub enum SiteError {
     /// Not YAML.
     #[error(transparent)]
     Yaml(#[from] yaml::YamlError),
-    /// A `${…}` that cannot be expanded.
-    #[error(transparent)]
-    Expand(#[from] yaml::ExpandError),
     /// A key, type or unit is wrong.
     #[error(transparent)]
     Typed(#[from] yaml::TypedError),
@@ -157,6 +154,7 @@ impl Site {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Site, SiteError> {
         let node = crate::files::expanded(text, path, environment)?;
+        refuse_tls(&node)?;
         let file: SiteFile = yaml::from_node(&node)?;
         Checker { node: &node, base: path.parent().unwrap_or(Path::new("")), problems: Vec::new() }
             .site(file, path)
@@ -183,6 +181,29 @@ impl Site {
     }
 }
 
+/// Whoever asks for TLS must neither get plain text nor be pointed at some other key.
+fn refuse_tls(node: &Node) -> Result<(), SiteError> {
+    let names = node.get("environments").and_then(Node::as_map).into_iter().flat_map(|map| map.iter());
+    let of_environments = names.flat_map(|(name, _)| {
+        ["otlp", "query"]
+            .map(|section| vec!["environments".to_owned(), name.name.clone(), section.to_owned()])
+    });
+    let own = [&["gateway", "grpc"][..], &["gateway", "http"], &["control"]];
+    let own = own.map(|path| path.iter().map(|part| (*part).to_owned()).collect());
+    let problems = of_environments.chain(own).filter_map(|path: Vec<String>| {
+        let section = node.at(&path.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let (key, _) = section.as_map()?.entry("tls")?;
+        let field = format!("{}.tls", path.join("."));
+        let (what, remedy) = (
+            "TLS is not supported yet".to_owned(),
+            "remove it, and stay inside a protected network".to_owned(),
+        );
+        Some(Problem { mark: key.mark.clone(), field, what, remedy })
+    });
+    let problems: Vec<Problem> = problems.collect();
+    if problems.is_empty() { Ok(()) } else { Err(SiteError::Problems(problems)) }
+}
+
 /// Collects every problem, so that a person mends a file once.
 struct Checker<'a> {
     node: &'a Node,
@@ -205,13 +226,10 @@ impl Checker<'_> {
             );
         }
         self.distinct_ports(&gateway, control);
+        self.no_loops(&environments, gateway.as_ref());
         let origin = file.audit.origin.clone().unwrap_or_else(|| "crossfade.local/default".to_owned());
-        if origin.is_empty() || origin.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control()) {
-            self.problem(
-                "audit.origin",
-                "spaces, '+' and empty names cannot be signed",
-                "use a name like bank.example/prod",
-            );
+        if let Err(error) = origin.parse::<crossfade_tlog::key::KeyName>() {
+            self.problem("audit.origin", error.to_string(), "use a name like bank.example/prod");
         }
         let join = |path: Option<&String>, default: PathBuf| path.map_or(default, |path| self.path(path));
         let log_dir = join(file.audit.directory.as_ref(), data.join("audit"));
@@ -257,6 +275,7 @@ impl Checker<'_> {
             if let Some(query) = &environment.query {
                 self.url(&format!("{field}.query.endpoint"), &query.endpoint);
             }
+            self.headers(&format!("{field}.otlp.headers"), &environment.otlp.headers);
             let configs = self.configs(&field, &environment.configs);
             found.insert(
                 id,
@@ -371,16 +390,57 @@ impl Checker<'_> {
             named.push(("gateway.grpc.endpoint", Some(gateway.grpc)));
             named.push(("gateway.http.endpoint", Some(gateway.http)));
         }
-        let mut taken = BTreeSet::new();
+        let mut taken: BTreeMap<u16, &str> = BTreeMap::new();
         for (field, address) in named {
             let Some(port) = address.map(|address| address.port()).filter(|port| *port != 0) else {
                 continue;
             };
-            if !taken.insert(port) {
+            let Some(other) = taken.insert(port, field) else { continue };
+            // To be mended where the file says it, which a default does not.
+            let is_written = |field: &str| self.node.at(&field.split('.').collect::<Vec<_>>()).is_some();
+            let (field, other) = if is_written(field) { (field, other) } else { (other, field) };
+            let what = format!("port {port} is used twice, the other time by {other}");
+            self.problem(field, what, "give each listener a port of its own");
+        }
+    }
+
+    /// An environment that is the gateway itself: every span would come back, for ever.
+    fn no_loops(
+        &mut self,
+        environments: &BTreeMap<EnvironmentId, Environment>,
+        gateway: Option<&GatewaySite>,
+    ) {
+        let Some(gateway) = gateway else { return };
+        for (name, environment) in environments {
+            let Ok(uri) = environment.otlp.parse::<axum::http::Uri>() else { continue };
+            let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
+            let here = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+            let here = here.map_or(host == "localhost", |ip| ip.is_loopback() || ip.is_unspecified());
+            if here && [gateway.grpc, gateway.http].iter().any(|own| own.port() == port) {
+                let field = format!("environments.{name}.otlp.endpoint");
+                let what = format!(
+                    "{} is this gateway's own listener: every span would come back",
+                    environment.otlp
+                );
                 self.problem(
-                    field,
-                    format!("port {port} is used twice"),
-                    "give each listener a port of its own",
+                    &field,
+                    what,
+                    "name the environment's Collector, or move gateway.grpc and gateway.http",
+                );
+            }
+        }
+    }
+
+    fn headers(&mut self, field: &str, headers: &BTreeMap<String, String>) {
+        for (name, value) in headers {
+            if axum::http::HeaderName::try_from(name).is_err() {
+                self.problem(&format!("{field}.{name}"), "not a header name", "use letters, digits and '-'");
+            }
+            if axum::http::HeaderValue::try_from(value).is_err() {
+                self.problem(
+                    &format!("{field}.{name}"),
+                    "not a header value",
+                    "use one line of visible characters",
                 );
             }
         }
@@ -402,9 +462,11 @@ impl Checker<'_> {
             self.problem(field, "TLS is not supported yet", "use http:// inside a protected network");
             return;
         }
-        let valid = text.strip_prefix("http://").is_some_and(|rest| {
-            let host = rest.split('/').next().unwrap_or_default();
-            !host.is_empty() && text.parse::<axum::http::Uri>().is_ok()
+        let uri = text.parse::<axum::http::Uri>().ok().filter(|_| text.starts_with("http://"));
+        let valid = uri.as_ref().and_then(axum::http::Uri::authority).is_some_and(|authority| {
+            let after = &authority.as_str()[authority.host().len()..];
+            !authority.host().is_empty()
+                && (after.is_empty() || authority.port_u16().is_some_and(|port| port != 0))
         });
         if !valid {
             self.problem(field, format!("`{text}` is not a URL"), "write it like http://blue-collector:4317");
@@ -437,3 +499,6 @@ fn mark_of(node: &Node, field: &str) -> Mark {
     }
     here.mark.clone()
 }
+
+#[cfg(test)]
+mod tests;

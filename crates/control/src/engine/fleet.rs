@@ -84,7 +84,7 @@ impl Engine {
         match conductor.announce(cut_at) {
             Ok(()) => self.tell(),
             Err(ConductorError::Inherited { .. }) => return self.reissue(),
-            Err(error) => tracing::debug!(%error, "the cut cannot be announced yet"),
+            Err(error) => self.held_up = Some(format!("the cut cannot be announced yet: {error}")),
         }
         false
     }

@@ -58,6 +58,7 @@ impl Engine {
             }
         });
         let mut waiting: Vec<String> = self.report.waiting.iter().map(ToString::to_string).collect();
+        waiting.extend(self.held_up.clone());
         waiting.extend(self.refused.clone());
         waiting.extend(self.time.trouble());
         Status {

@@ -1,6 +1,8 @@
 //! A gateway that follows directives and counts; it routes nothing. It believes a directive only with its proof, and holds
 //! the real follower of `routing`.
 
+#![allow(dead_code, reason = "a fixture: the engine's own tests and those from outside use each their part")]
+
 use std::collections::BTreeMap;
 
 use crossfade_routing::sync::{

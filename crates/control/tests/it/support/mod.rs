@@ -21,7 +21,7 @@ use crossfade_routing::sync::{Reply, Report};
 use crossfade_tlog::VerifierKey;
 use tokio::task::JoinHandle;
 
-pub(crate) use gateway::{Gateway, Weather};
+pub(crate) use gateway::Gateway;
 
 /// No wait in a test takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,8 +53,7 @@ pub(crate) fn spec_waiting_at_ten() -> String {
 /// Files, keys and environments of one site.
 pub(crate) struct House {
     pub(crate) dir: tempfile::TempDir,
-    pub(crate) green: Environment,
-    _blue: Environment,
+    _environments: [Environment; 2],
 }
 
 impl House {
@@ -67,7 +66,7 @@ impl House {
         for name in ["blue.yaml", "green.yaml"] {
             fs::write(dir.path().join(name), "receivers: { otlp: {} }\nexporters: { debug: {} }\n").unwrap();
         }
-        let house = House { dir, green, _blue: blue };
+        let house = House { dir, _environments: [blue, green] };
         crossfade_control::init(&house.site(), &"blue".parse().unwrap(), crossfade_control::now()).unwrap();
         house
     }
@@ -193,15 +192,17 @@ impl Operator {
         };
         match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(status) => status,
-            Err(_) => panic!("{what}: did not happen; {:#?}", self.status().await),
+            Err(_) => {
+                let status = self.status().await;
+                let phase = status
+                    .rollout
+                    .map(|rollout| (rollout.phase, rollout.step, rollout.paused, rollout.steps.len()));
+                panic!(
+                    "{what}: did not happen; {phase:?}; log {:?}; waiting for {:#?}",
+                    status.log, status.waiting
+                )
+            }
         }
-    }
-
-    pub(crate) async fn until_phase(&self, phase: Phase) -> Status {
-        self.until(&format!("{phase:?}"), |status| {
-            status.rollout.as_ref().is_some_and(|it| it.phase == phase)
-        })
-        .await
     }
 
     /// Waits until a step runs; steps count from 0.

@@ -1,0 +1,111 @@
+//! A local disk that fails when told.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex};
+
+use crossfade_audit::storage::{Disk, Listed, Lock, Storage};
+
+/// What is wrong with the disk; by default nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    /// No room: nothing new can be made. Files that are there can be written over.
+    pub(crate) full: bool,
+    /// Nothing new can be made, for no reason that the log could get over by itself.
+    pub(crate) broken: bool,
+    /// The emergency file cannot be written.
+    pub(crate) no_emergency: bool,
+    /// Nothing can be read.
+    pub(crate) unreadable: bool,
+    /// The next commit point fails, once; with `true` it has happened all the same.
+    pub(crate) commit: Option<bool>,
+    /// Nothing that makes a file returns.
+    pub(crate) hangs: bool,
+}
+
+/// Clones are the same disk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FaultyDisk(Arc<(Mutex<Faults>, Condvar)>);
+
+impl FaultyDisk {
+    pub(crate) fn set(&self, faults: Faults) {
+        *self.0.0.lock().unwrap() = faults;
+        self.0.1.notify_all();
+    }
+
+    fn now(&self) -> Faults {
+        *self.0.0.lock().unwrap()
+    }
+
+    fn room(&self) -> io::Result<()> {
+        let faults = self.0.1.wait_while(self.0.0.lock().unwrap(), |faults| faults.hangs).unwrap();
+        match *faults {
+            Faults { full: true, .. } => Err(ErrorKind::StorageFull.into()),
+            Faults { broken: true, .. } => Err(io::Error::other("broken")),
+            _ => Ok(()),
+        }
+    }
+
+    fn readable(&self) -> io::Result<()> {
+        if self.now().unreadable { Err(io::Error::other("unreadable")) } else { Ok(()) }
+    }
+}
+
+impl Storage for FaultyDisk {
+    fn lock(&self, folder: &Path) -> io::Result<Lock> {
+        Disk.lock(folder)
+    }
+
+    fn read(&self, file: &Path) -> io::Result<Vec<u8>> {
+        self.readable()?;
+        Disk.read(file)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {
+        self.readable()?;
+        Disk.list(folder)
+    }
+
+    fn write_new(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.room()?;
+        Disk.write_new(file, bytes)
+    }
+
+    fn overwrite(&self, file: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.now().no_emergency {
+            return Err(io::Error::other("no emergency file"));
+        }
+        Disk.overwrite(file, offset, bytes)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.0.0.lock().unwrap().commit.take() {
+            None => Disk.rename(from, to),
+            Some(happens) => {
+                if happens {
+                    Disk.rename(from, to)?;
+                }
+                Err(io::Error::other("the rename failed"))
+            }
+        }
+    }
+
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        Disk.remove(file)
+    }
+
+    fn create_folder(&self, folder: &Path) -> io::Result<()> {
+        if !folder.exists() {
+            self.room()?;
+        }
+        Disk.create_folder(folder)
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        Disk.remove_folder(folder)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        Disk.sync_folder(folder)
+    }
+}
