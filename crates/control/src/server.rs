@@ -139,6 +139,8 @@ impl Control {
             let _ = stop.send(());
         }
         self.server.abort();
+        // Over only when its address is free again: whoever starts next may want the same one.
+        let _ = (&mut self.server).await;
         if let Some(engine) = self.engine.take() {
             let _ = tokio::task::spawn_blocking(move || engine.join()).await;
         }

@@ -194,11 +194,10 @@ async fn a_second_control_plane_is_refused() {
     let config = || ControlConfig::new(house.site(), "0.0.0-test", Arc::new(|_| None));
     let locked = Control::start(config(), Router::new()).await.err().expect("refused").to_string();
     assert!(locked.contains("is in use by another process"), "{locked}");
-    let address = first.address();
     first.stop().await;
-    let _taken = std::net::TcpListener::bind(address).unwrap();
+    let somebody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut taken = config();
-    taken.site.control = address;
+    taken.site.control = somebody.local_addr().unwrap();
     let before = house.entries().len();
     let refused = Control::start(taken, Router::new()).await.err().expect("refused").to_string();
     assert!(refused.contains("choose another control.endpoint"), "{refused}");

@@ -74,7 +74,7 @@ async fn a_struck_gateway_comes_back_only_by_command() {
     stays.end().await;
     control.stop().await;
     let by = |wanted: fn(&Event) -> bool| {
-        let entry = house.entries().into_iter().filter(|entry| wanted(&entry.event)).last();
+        let entry = house.entries().into_iter().rev().find(|entry| wanted(&entry.event));
         entry.expect("it happened").actor.to_string()
     };
     assert!(by(|event| matches!(event, Event::GatewayStruck { .. })).starts_with("operator:"));
