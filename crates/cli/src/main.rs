@@ -22,6 +22,7 @@ use crate::exit::{Exit, Failure};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
+    ui::end_with_the_reader();
     let cli = args::Cli::parse();
     ui::logging(if matches!(cli.command, args::Command::Demo(_)) { ui::QUIET } else { ui::USUAL });
     match commands::run(cli.command) {

@@ -84,6 +84,46 @@ fn a_changed_log_is_not_intact() {
 }
 
 #[test]
+fn a_changed_log_is_not_shown_as_if_it_were_whole() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let bundle = folder.path().join("crossfade-data/audit/tile/entries/000.p/1");
+    let text = String::from_utf8_lossy(&std::fs::read(&bundle).unwrap()).replace("blue", "bleu");
+    std::fs::write(&bundle, text).unwrap();
+    assert_eq!(folder.run(&["audit", "show", "crossfade-data/audit"]).code, 1);
+}
+
+#[test]
+fn a_plan_never_replaces_its_spec() {
+    let folder = Folder::new();
+    let before = std::fs::read(folder.path().join("rollout.yaml")).unwrap();
+    let ran = folder.run(&["rollout", "plan", "rollout.yaml", "--out", "./rollout.yaml"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("is the spec itself"), "{}", ran.stderr);
+    assert_eq!(std::fs::read(folder.path().join("rollout.yaml")).unwrap(), before);
+}
+
+/// Scenario: `crossfade schema config | head -1`. Guarantee: no panic, no word on stderr.
+#[test]
+fn a_reader_that_leaves_is_no_panic() {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_crossfade"))
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    child.wait().unwrap();
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
 fn completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let ran = Folder::new().run(&["completions", shell]);

@@ -58,7 +58,10 @@ fn key(given: Option<&str>, folder: &Path) -> Result<(VerifierKey, Option<PathBu
         }
         return Ok((keys::load_verifier(Path::new(given)).or_usage()?, None));
     }
-    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let whole = folder
+        .canonicalize()
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", folder.display()))
+        .or_usage()?;
     let beside = whole.with_file_name("log.pub");
     let key = keys::load_verifier(&beside)
         .map_err(|error| anyhow::anyhow!("{error}; give the log's verifier key with --key"))
@@ -70,12 +73,16 @@ fn show_log(args: &args::Show) -> Outcome {
     let rollout = args.rollout.as_deref().map(str::parse).transpose().or_usage()?;
     let types = args.event.iter().cloned().collect();
     let filter = Filter { rollout, types, ..Filter::default() };
-    if let Some(given) = args.key.as_deref() {
-        let (key, _) = key(Some(given), &args.dir)?;
+    // What is shown is what was checked. Without any key at all it is shown as it lies there.
+    let found = key(args.key.as_deref(), &args.dir);
+    if args.key.is_some() || found.is_ok() {
+        let (key, trusted) = found?;
         let report = verify(&args.dir, &key).or_usage()?;
         if !report.intact {
-            return show_report(&report, args.output, None);
+            return show_report(&report, Format::Text, trusted.as_deref());
         }
+    } else {
+        eprintln!("no verifier key is given or lies beside the folder: nothing below was verified");
     }
     for leaf in show::entries(&args.dir, filter).or_usage()? {
         let leaf = leaf.or_usage()?;

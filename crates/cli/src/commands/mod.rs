@@ -37,7 +37,9 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Explain(args) => explain::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => {
-            clap_complete::generate(args.shell, &mut Cli::command(), "crossfade", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "crossfade", &mut script);
+            print!("{}", String::from_utf8_lossy(&script));
             Ok(Exit::Passed)
         }
     }

@@ -42,6 +42,14 @@ fn plan(args: &args::Plan) -> Outcome {
     let spec = std::fs::read_to_string(&args.spec)
         .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", args.spec.display()))
         .or_usage()?;
+    if args.out.as_deref().is_some_and(|out| same_file(out, &args.spec)) {
+        let what =
+            format!("--out {} is the spec itself; write the plan to another file", args.spec.display());
+        return Err(Failure::usage(anyhow::anyhow!(what)));
+    }
+    eprintln!(
+        "resolving, reading configurations, and trying the gates; probe traces may take up to their deadline"
+    );
     let request = PlanRequest { spec, source: args.spec.display().to_string() };
     let client = client(&args.control)?;
     let file: PlanFile = block_on(async { Ok(client.post("/v1/plans", &request).await?) })?;
@@ -58,6 +66,11 @@ fn plan(args: &args::Plan) -> Outcome {
     Ok(show::readiness(&file))
 }
 
+/// Whether two paths lead to one file that is there.
+fn same_file(one: &std::path::Path, other: &std::path::Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
 fn start(args: &args::Start) -> Outcome {
     let text = std::fs::read_to_string(&args.plan)
         .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", args.plan.display()))
@@ -66,7 +79,7 @@ fn start(args: &args::Start) -> Outcome {
         .map_err(|error| {
             let path = args.plan.display();
             anyhow::anyhow!(
-                "{path}:{}:{}: no plan: {error}; write one with `crossfade rollout plan SPEC --out {path}`",
+                "{path}:{}:{}: no plan: {error}; write one with `crossfade rollout plan SPEC --out plan.json`",
                 error.line(),
                 error.column()
             )

@@ -68,6 +68,21 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// The exit code of a program whose reader has gone, as a shell counts it: 128 + SIGPIPE.
+const READER_GONE: i32 = 141;
+
+/// A reader that has seen enough (`| head`) ends the program, without a word: `println!` knows no other way than a panic.
+pub(crate) fn end_with_the_reader() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(READER_GONE);
+        }
+        usual(panic);
+    }));
+}
+
 /// What a command logs by itself.
 pub(crate) const USUAL: &str = "warn";
 /// A command that makes things fail on purpose says itself what happens.
