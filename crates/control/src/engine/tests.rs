@@ -161,11 +161,11 @@ async fn it_starts_on_a_full_disk() {
     );
     assert_eq!(rig.events().len(), before);
     rig.disk.set(WELL);
-    rig.until("an order in the log", |rig| rig.status().log.unwritable.is_none()).await;
+    rig.command(Command::Promote { rollout: None, full: false }).await.unwrap();
     let after = &rig.events()[before..];
     assert!(matches!(after[0], Event::EmergencyMerged { .. }), "{after:?}");
     assert!(matches!(after[2], Event::ControlStarted { .. }), "{after:?}");
-    rig.command(Command::Promote { rollout: None, full: false }).await.unwrap();
+    assert!(matches!(after[3], Event::PromoteRequested { .. }), "{after:?}");
     rig.until("the end", |rig| rig.phase() == Some(Phase::Finalized)).await;
     rig.stop().await;
     rig.verify();

@@ -192,6 +192,9 @@ fn an_entry_that_turns_up_is_folded_before_what_went_ahead() {
     bench.append(&mut journal, &[raised(LogUnwritable)], Emergency).unwrap();
     assert_eq!(alerts(&journal), [LogUnwritable], "the other one is not known to have happened");
     assert!(journal.recover(UnixNanos(9)).is_err());
+    bench.disk.set(FULL);
+    assert!(journal.recover(UnixNanos(9)).is_err(), "it can be read again, and not written");
+    assert_eq!(alerts(&journal), [LogUnwritable, BothFailing]);
     bench.disk.set(WELL);
     journal.recover(UnixNanos(9)).unwrap();
     assert_eq!(bench.told(), ["genesis", "issued", "+BothFailing", "merged 1", "+LogUnwritable"]);

@@ -240,7 +240,15 @@ impl Rig {
         self.disk.set(faults);
         let denied = Command::DenyAccess { call: "GET /".to_owned(), why: "no token".to_owned() };
         self.command(denied).await.expect_err("the log takes nothing");
-        self.until("the alert", |rig| rig.status().alerts.contains_key(&Alert::LogUnwritable)).await;
+        let patience = std::time::Instant::now() + Duration::from_secs(10);
+        while !self.status().alerts.contains_key(&Alert::LogUnwritable) {
+            assert!(
+                std::time::Instant::now() < patience,
+                "no alert, although no time may pass: {}",
+                self.why()
+            );
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Why nothing happens.
