@@ -160,3 +160,40 @@ impl AsyncWrite for Line {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    // Scenario: a connection is cut in the middle of something.
+    // Guarantee: every way of writing to it fails from then on, the meter stands still, and the peer gets nothing more.
+    #[tokio::test]
+    async fn a_line_that_was_cut_writes_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let meter = Meter::new();
+        assert_eq!(meter.last_sent(), None);
+        let mut line = Line::new(stream, Arc::clone(&meter)).unwrap();
+        line.write_all(b"before").await.unwrap();
+        let mut received = [0; 6];
+        peer.read_exact(&mut received).await.unwrap();
+        let (sent, at) = (meter.sent_bytes(), meter.last_sent());
+        assert!(sent == 6 && at.is_some());
+
+        line.leash().cut();
+        let aborted = |result: io::Result<usize>| {
+            assert_eq!(result.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionAborted));
+        };
+        aborted(line.write(b"after").await);
+        aborted(line.write_vectored(&[io::IoSlice::new(b"after")]).await);
+        aborted(line.shutdown().await.map(|()| 0));
+        assert_eq!(line.read(&mut received).await.unwrap(), 0, "the reader is woken, and sees the end");
+        assert_eq!((meter.sent_bytes(), meter.last_sent()), (sent, at));
+        drop(line);
+        assert!(!matches!(peer.read(&mut received).await, Ok(1..)));
+    }
+}

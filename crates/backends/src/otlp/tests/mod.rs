@@ -8,6 +8,7 @@ mod values;
 use std::time::Duration;
 
 use ::http::HeaderMap;
+use tokio::io::AsyncReadExt;
 
 use super::{Client, ClientConfig, Endpoint, Message, Outcome, Protocol, Silence};
 use server::{Play, Server};
@@ -201,6 +202,12 @@ async fn a_severed_client_writes_nothing() {
         // A new lease is a new decision: the environment may be used again.
         server.play(Play::ok(protocol));
         assert!(client.export(message(), &HeaderMap::new(), PATIENCE).await.outcome.is_clean());
+        server.seen().await;
+        // The old one is not, although there is a connection again.
+        let sent = client.meter().sent_bytes();
+        let late = client.export_under(lease, message(), &HeaderMap::new(), PATIENCE).await.outcome;
+        assert_eq!(silence_of(&late), Some(Silence::Severed), "{late:?}");
+        assert_eq!(client.meter().sent_bytes(), sent);
     }
 }
 
@@ -217,7 +224,12 @@ async fn a_dial_that_was_under_way_does_not_survive_a_sever() {
     client.sever();
     let outcome = export.await.outcome;
     assert_eq!(silence_of(&outcome), Some(Silence::Severed), "{outcome:?}");
-    assert_eq!(client.meter().sent_bytes(), 0);
+    // The connection came about, and ends without a byte.
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut received = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await;
+    assert!(end.is_ok(), "the connection was left open");
+    assert_eq!((received.len(), client.meter().sent_bytes()), (0, 0));
 }
 
 async fn futures_poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
