@@ -334,7 +334,23 @@ pub(crate) enum Gateway {
     /// Generation, queues, ledgers, health
     Status(Status),
     /// Stop sending to the candidate at once; it cannot be taken back for this rollout
+    #[command(after_help = "Example:\n  crossfade gateway fence --reason 'storage of green is full'")]
     Fence(Fence),
+    /// Strike a gateway that is gone for good from the roster: no cut waits for it any more
+    #[command(after_help = "Example:\n  crossfade gateway strike gateway-2")]
+    Strike(Rostered),
+    /// Take a gateway that was struck back into the roster
+    #[command(after_help = "Example:\n  crossfade gateway enlist gateway-2")]
+    Enlist(Rostered),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rostered {
+    /// The gateway's id, as `rollout status -o json` lists it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) control: Control,
 }
 
 #[derive(Debug, Args)]

@@ -131,3 +131,41 @@ fn completions_for_every_shell() {
         assert!(ran.stdout.contains("crossfade"), "{shell}");
     }
 }
+
+#[test]
+fn asking_a_log_for_what_it_does_not_hold_names_what_it_holds() {
+    let folder = Folder::new();
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    for asked in [["--type", "Nonsense"], ["--rollout", "nonsense"]] {
+        let shown = folder.run(&["audit", "show", "crossfade-data/audit", asked[0], asked[1]]);
+        assert_eq!(shown.code, 3, "{asked:?}");
+        assert_eq!(shown.stdout, "");
+        assert!(shown.stderr.contains("rollouts in this log: none"), "{}", shown.stderr);
+        assert!(shown.stderr.contains("types in this log: Genesis"), "{}", shown.stderr);
+    }
+    let shown = folder.run(&["audit", "show", "crossfade-data/audit", "--type", "Genesis"]);
+    assert_eq!((shown.code, shown.stdout.lines().count()), (0, 1));
+}
+
+#[test]
+fn what_makes_no_sense_is_said_before_anything_is_asked_of_a_server() {
+    let folder = Folder::new();
+    let before_init = folder.run(&["rollout", "status"]);
+    assert_eq!(before_init.code, 2);
+    assert!(before_init.stderr.contains("crossfade init"), "{}", before_init.stderr);
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let cases: [(&[&str], &str); 4] = [
+        (&["rollout", "status", "--control", "foo"], "http://127.0.0.1:8400"),
+        (&["trace", "locate", "00000000000000000000000000000000"], "no trace id"),
+        (&["trace", "locate", "4bf92f"], "32 hexadecimal digits"),
+        (&["gateway", "strike", "no/where"], "no/where"),
+    ];
+    for (arguments, words) in cases {
+        let ran = folder.run(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{arguments:?}: {}", ran.stderr);
+    }
+    let demo = folder.run(&["demo", "good", "--dir", "/proc/crossfade"]);
+    assert_eq!(demo.code, 2);
+    assert!(demo.stderr.contains("/proc/crossfade/good") && demo.stderr.contains("--dir"), "{}", demo.stderr);
+}

@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 
 use crate::api::{ApiError, ErrorBody, ErrorCode, read_token};
@@ -32,8 +32,10 @@ impl Client {
     /// # Errors
     /// The URL is none, or the token cannot be read.
     pub fn new(url: &str, token_file: &Path) -> Result<Client, ApiError> {
-        let token =
-            read_token(token_file).map_err(|error| ApiError::new(ErrorCode::Denied, error.to_string()))?;
+        let token = read_token(token_file).map_err(|error| {
+            let what = format!("{error}; `crossfade init` writes it, and --token-file names another");
+            ApiError::new(ErrorCode::Invalid, what)
+        })?;
         Client::with_token(url, token)
     }
 
@@ -43,7 +45,8 @@ impl Client {
     /// The URL is none.
     pub fn with_token(url: &str, token: String) -> Result<Client, ApiError> {
         let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
-        if authority.is_empty() || authority.contains('/') {
+        let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if authority.contains('/') || port.is_none() {
             let what =
                 format!("`{url}` is not the address of a control plane; write it like http://127.0.0.1:8400");
             return Err(ApiError::new(ErrorCode::Invalid, what));
@@ -91,23 +94,21 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Result<T, ApiError> {
-        let (success, answer) =
+        let (status, answer) =
             self.exchange(method, path, body).await.map_err(|why| self.unreachable(&why))?;
-        if success {
+        if status.is_success() {
             return serde_json::from_slice(&answer)
                 .map_err(|error| self.unreachable(&format!("its answer is not understood: {error}")));
         }
-        match serde_json::from_slice::<ErrorBody>(&answer) {
-            Ok(body) => Err(ApiError(body)),
-            Err(_) => {
-                let text = String::from_utf8_lossy(&answer);
-                let first = text.lines().next().unwrap_or("no reason given");
-                Err(ApiError::new(ErrorCode::Invalid, first))
-            }
-        }
+        Err(refusal(status, &answer))
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(bool, Bytes), String> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), String> {
         let connecting = TcpStream::connect(&self.authority);
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
@@ -126,10 +127,10 @@ impl Client {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| error.to_string())?;
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        let success = response.status().is_success();
+        let status = response.status();
         let collected = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         driver.abort();
-        Ok((success, collected.map_err(|error| error.to_string())?.to_bytes()))
+        Ok((status, collected.map_err(|error| error.to_string())?.to_bytes()))
     }
 
     fn unreachable(&self, why: &str) -> ApiError {
@@ -138,5 +139,66 @@ impl Client {
             self.authority
         );
         ApiError::new(ErrorCode::Unreachable, what)
+    }
+}
+
+/// What the gateway's own routes answer when they refuse.
+#[derive(Deserialize)]
+struct GatewayRefusal {
+    error: String,
+}
+
+/// Why a call failed: as the control plane says it, as the gateway does on its own routes, or as plain text.
+fn refusal(status: StatusCode, answer: &[u8]) -> ApiError {
+    if let Ok(body) = serde_json::from_slice::<ErrorBody>(answer) {
+        return ApiError(body);
+    }
+    let code = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ErrorCode::Denied,
+        StatusCode::CONFLICT => ErrorCode::Refused,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE => ErrorCode::Unavailable,
+        _ => ErrorCode::Invalid,
+    };
+    if let Ok(GatewayRefusal { error }) = serde_json::from_slice(answer) {
+        return ApiError::new(code, error);
+    }
+    let text = String::from_utf8_lossy(answer);
+    ApiError::new(code, text.lines().next().unwrap_or("no reason given"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_in_words_whoever_refused() {
+        let of = |status: u16, answer: &str| {
+            let ApiError(body) = refusal(StatusCode::from_u16(status).unwrap(), answer.as_bytes());
+            (body.code, body.message)
+        };
+        let of_control = r#"{"code":"refused","message":"a rollout runs already"}"#;
+        assert_eq!(of(409, of_control), (ErrorCode::Refused, "a rollout runs already".to_owned()));
+        let of_gateway = r#"{"error":"no rollout runs"}"#;
+        assert_eq!(of(409, of_gateway), (ErrorCode::Refused, "no rollout runs".to_owned()));
+        assert_eq!(of(401, of_gateway).0, ErrorCode::Denied);
+        assert_eq!(
+            of(503, "the gateway is starting\n"),
+            (ErrorCode::Unavailable, "the gateway is starting".to_owned())
+        );
+        assert_eq!(of(404, ""), (ErrorCode::Invalid, "no reason given".to_owned()));
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        for url in ["foo", "", "http://", "http://127.0.0.1", "http://127.0.0.1:8400/v1", "127.0.0.1:http"] {
+            let error = Client::with_token(url, String::new()).unwrap_err();
+            assert!(
+                error.0.code == ErrorCode::Invalid && error.0.message.contains(":8400"),
+                "{url}: {error}"
+            );
+        }
+        for url in ["127.0.0.1:8400", "http://127.0.0.1:8400/", "http://[::1]:8400"] {
+            assert!(Client::with_token(url, String::new()).is_ok(), "{url}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! `crossfade audit`: offline, for someone who trusts neither the operator nor this program's server.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crossfade_audit::show::{self, Filter};
@@ -84,8 +85,11 @@ fn show_log(args: &args::Show) -> Outcome {
     } else {
         eprintln!("no verifier key is given or lies beside the folder: nothing below was verified");
     }
+    let is_filtered = args.rollout.is_some() || args.event.is_some();
+    let mut shown = 0_u64;
     for leaf in show::entries(&args.dir, filter).or_usage()? {
         let leaf = leaf.or_usage()?;
+        shown += 1;
         match args.output {
             Format::Json => {
                 let entry: serde_json::Value = serde_json::from_slice(&leaf.bytes).or_usage()?;
@@ -94,7 +98,32 @@ fn show_log(args: &args::Show) -> Outcome {
             Format::Text => println!("{}", line(leaf.index, &entry::decode(&leaf.bytes).or_usage()?)),
         }
     }
+    if shown == 0 && is_filtered {
+        eprintln!("{}", nothing_found(args)?);
+        return Ok(Exit::NoVerdict);
+    }
     Ok(Exit::Passed)
+}
+
+/// What could have been asked for, where nothing was found.
+fn nothing_found(args: &args::Show) -> Result<String, Failure> {
+    let (mut rollouts, mut types) = (BTreeSet::new(), BTreeSet::new());
+    for leaf in show::entries(&args.dir, Filter::default()).or_usage()? {
+        let Ok(entry) = leaf.or_usage()?.entry() else { continue };
+        let event = serde_json::to_value(&entry.event).unwrap_or_default();
+        let text = |name: &str| event.get(name).and_then(|value| value.as_str()).map(str::to_owned);
+        rollouts.extend(text("rollout"));
+        types.extend(text("type"));
+    }
+    let list = |names: BTreeSet<String>| match names.len() {
+        0 => "none".to_owned(),
+        _ => names.into_iter().collect::<Vec<_>>().join(", "),
+    };
+    Ok(format!(
+        "no entry matches\n  rollouts in this log: {}\n  types in this log: {}",
+        list(rollouts),
+        list(types)
+    ))
 }
 
 /// One entry on one line: number, time, actor, type, and what else it says.

@@ -2,17 +2,39 @@
 
 use crossfade_gateway::{FenceRequest, Fenced, GatewayStatus};
 use crossfade_rollout::rfc3339;
+use crossfade_routing::{GatewayId, UnixNanos};
 
 use super::{block_on, client, print_json};
-use crate::args::{Fence, Format, Gateway, Status};
-use crate::exit::{Exit, Outcome};
+use crate::args::{Fence, Format, Gateway, Rostered, Status};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui::Paint;
 
 pub(crate) fn run(command: &Gateway) -> Outcome {
     match command {
         Gateway::Status(args) => status(args),
         Gateway::Fence(args) => fence(args),
+        Gateway::Strike(args) => strike(args),
+        Gateway::Enlist(args) => enlist(args),
     }
+}
+
+fn strike(args: &Rostered) -> Outcome {
+    let (client, path) = (client(&args.control)?, roster_path(&args.id)?);
+    let _: serde_json::Value = block_on(async { Ok(client.delete(&path).await?) })?;
+    println!("{} {} is off the roster: no cut waits for it", Paint::stdout().good("✔"), args.id);
+    Ok(Exit::Passed)
+}
+
+fn enlist(args: &Rostered) -> Outcome {
+    let (client, path) = (client(&args.control)?, roster_path(&args.id)?);
+    let _: serde_json::Value = block_on(async { Ok(client.put(&path).await?) })?;
+    println!("{} {} is on the roster: cuts wait for it", Paint::stdout().good("✔"), args.id);
+    Ok(Exit::Passed)
+}
+
+fn roster_path(id: &str) -> Result<String, Failure> {
+    let id: GatewayId = id.parse().map_err(|error| anyhow::anyhow!("`{id}`: {error}")).or_usage()?;
+    Ok(format!("/v1/gateways/{id}"))
 }
 
 fn status(args: &Status) -> Outcome {
@@ -27,8 +49,9 @@ fn status(args: &Status) -> Outcome {
     if let Some(schedule) = &status.schedule {
         println!("generation  {}  rollout {}", schedule.generation(), schedule.rollout().unwrap_or("none"));
     }
-    if let Some(horizon) = status.horizon {
-        println!("horizon     {}", rfc3339::format(horizon));
+    match status.horizon {
+        Some(horizon) if horizon > UnixNanos(0) => println!("horizon     {}", rfc3339::format(horizon)),
+        _ => println!("horizon     none is needed before the first cut"),
     }
     let control =
         status.control.trouble.as_deref().map_or_else(|| paint.good("in touch"), |why| paint.bad(why));

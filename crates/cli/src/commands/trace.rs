@@ -2,6 +2,7 @@
 
 use crossfade_control::api::Located;
 use crossfade_rollout::rfc3339;
+use crossfade_routing::TraceId;
 
 use super::{block_on, client, print_json};
 use crate::args::{Format, Locate, Trace};
@@ -14,6 +15,12 @@ pub(crate) fn run(command: &Trace) -> Outcome {
 }
 
 fn locate(args: &Locate) -> Outcome {
+    let id: Result<TraceId, _> = args.trace_id.parse();
+    if !id.is_ok_and(|id| id.is_valid()) {
+        let what =
+            format!("`{}` is no trace id; it has 32 hexadecimal digits, not all of them 0", args.trace_id);
+        return Err(Failure::usage(anyhow::anyhow!(what)));
+    }
     let mut path = format!("/v1/locate?trace={}", args.trace_id);
     if let Some(start) = &args.start {
         let start: jiff::Timestamp = start.parse().map_err(|error| {

@@ -16,6 +16,7 @@ use crossfade_rollout::event::Event;
 use crossfade_rollout::{Entry, PlanFile, RolloutId};
 use crossfade_routing::EnvironmentId;
 
+use super::pulse::{self, Pulse};
 use super::tell::Teller;
 use crate::compose::{Running, Tuning};
 use crate::exit::{Failure, OrExit};
@@ -27,7 +28,12 @@ const HORIZON: Duration = Duration::from_secs(60);
 const STORY_MAX: Duration = Duration::from_secs(90);
 
 /// Plays a story, and says what came of it, as the two environments and the log have it.
-pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -> Result<Summary, Failure> {
+pub(super) async fn play(
+    scenario: &Scenario,
+    dir: &Path,
+    teller: &mut Teller,
+) -> Result<(Summary, Pulse), Failure> {
+    let watch = pulse::Watch::start();
     let blue = Environment::start(scenario.traffic.seed).await.or_usage()?;
     let green = Environment::start(scenario.traffic.seed.wrapping_add(1)).await.or_usage()?;
     let site = set_up(scenario, dir, &blue, &green)?;
@@ -38,8 +44,10 @@ pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -
     let traffic = start_traffic(scenario, &running)?;
 
     let told = tokio::time::timeout(STORY_MAX, follow(scenario, dir, &client, &green, teller)).await;
-    let rollout =
-        told.map_err(|_| Failure::refused(anyhow::anyhow!("the story did not end within 90 s")))??;
+    let rollout = told.map_err(|_| {
+        let busy = watch.so_far().words().map_or_else(String::new, |words| format!("; {words}"));
+        Failure::refused(anyhow::anyhow!("the story did not end within {} s{busy}", STORY_MAX.as_secs()))
+    })??;
     teller.settling();
     let record = traffic.stop().await;
     running.stop().await;
@@ -53,7 +61,7 @@ pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -
         verified: verified(&log_dir)?,
         dir: log_dir.display().to_string(),
     };
-    Ok(Summary::new(scenario.name, &found, &facts, &green.observed(), log))
+    Ok((Summary::new(scenario.name, &found, &facts, &green.observed(), log), watch.stop()))
 }
 
 /// Writes the story's files into an empty folder and initialises the site, as a person would.
@@ -74,16 +82,19 @@ fn set_up(scenario: &Scenario, dir: &Path, blue: &Environment, green: &Environme
 
 /// Removes what an earlier demo left. A folder that is not a demo's is left alone.
 fn replace(dir: &Path) -> Result<(), Failure> {
+    let trouble = |error: std::io::Error| {
+        Failure::usage(anyhow::anyhow!("{}: {error}; choose another folder with --dir", dir.display()))
+    };
     if dir.exists() {
-        let is_empty = std::fs::read_dir(dir).or_usage()?.next().is_none();
+        let is_empty = std::fs::read_dir(dir).map_err(trouble)?.next().is_none();
         if !is_empty && !dir.join(ROLLOUT_PATH).is_file() {
             let what =
                 format!("{} is not an earlier demo's folder; choose another with --dir", dir.display());
             return Err(Failure::usage(anyhow::anyhow!(what)));
         }
-        std::fs::remove_dir_all(dir).or_usage()?;
+        std::fs::remove_dir_all(dir).map_err(trouble)?;
     }
-    std::fs::create_dir_all(dir).or_usage()
+    std::fs::create_dir_all(dir).map_err(trouble)
 }
 
 fn start_traffic(scenario: &Scenario, running: &Running) -> Result<Traffic, Failure> {

@@ -104,6 +104,11 @@ impl Teller {
         }
     }
 
+    /// What may have led to the flaws: it excuses none.
+    pub(super) fn excuse(&self, words: &str) {
+        eprintln!("{} {words}", self.paint.warn("!"));
+    }
+
     fn words(&self, summary: &Summary) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
