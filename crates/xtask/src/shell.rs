@@ -59,10 +59,19 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 
 /// Runs `work` as a named stage and says how long it took.
 pub(crate) fn stage<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    stage_judged(name, |_| true, work)
+}
+
+/// As [`stage`], for work whose outcome may be a failure by itself.
+pub(crate) fn stage_judged<T>(
+    name: &str,
+    is_good: impl FnOnce(&T) -> bool,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
     say(&format!("== {name}"));
     let start = Instant::now();
     let outcome = work();
-    let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
+    let verdict = if outcome.as_ref().is_ok_and(is_good) { "ok" } else { "FAILED" };
     say(&format!("== {name}: {verdict}, {}", seconds(start.elapsed())));
     outcome
 }

@@ -2,7 +2,7 @@
 //! one run tells all that is wrong.
 
 use crate::peers::{self, TESTS};
-use crate::shell::{cargo, say, seconds, stage};
+use crate::shell::{cargo, say, seconds, stage_judged};
 use crate::{e2e, fuzz};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
@@ -24,14 +24,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !args.fast {
         peers::ensure(&TESTS)?;
     }
-    let tests = stage("cargo test --workspace", || {
-        cargo_test(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]))
-    })?;
+    let tests = stage_judged(
+        "cargo test --workspace",
+        |tests: &Tests| tests.failed == 0 && !tests.broken,
+        || cargo_test(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"])),
+    )?;
     let (mut passed, mut failed) = (tests.passed, tests.failed);
     let mut rest = Vec::new();
     if !args.fast {
-        let cases = stage("end to end", || e2e::run_cases(&[], 1, None))?;
-        let targets = stage("fuzz, a smoke run", || fuzz::run_targets(&[], FUZZ_SECONDS))?;
+        let good = |tally: &Tally| tally.failed == 0;
+        let cases = stage_judged("end to end", good, || e2e::run_cases(&[], 1, None))?;
+        let targets = stage_judged("fuzz, a smoke run", good, || fuzz::run_targets(&[], FUZZ_SECONDS))?;
         rest = vec![("end to end", cases), ("fuzz", targets)];
     }
     say("");

@@ -1,6 +1,7 @@
 //! One measurement: a proxy alone on the first core; the load and the sink on the second.
 
 use super::proc::{cpu_nanos, peak_kib};
+use super::profile::{Profile, Recording};
 use super::variant::Variant;
 use super::{Frames, Ports, Settings};
 use crate::rig::process::Process;
@@ -40,7 +41,14 @@ struct Came {
     broken: u64,
 }
 
-pub(crate) fn measure(variant: &Variant, frames: Frames, settings: &Settings, dir: &Path) -> Result<Sample> {
+/// A sink and a proxy that listen; they end with this.
+struct Bench {
+    ports: Ports,
+    _sink: Process,
+    proxy: Process,
+}
+
+fn set_up(variant: &Variant, frames: Frames, settings: &Settings, dir: &Path) -> Result<Bench> {
     let ports = Ports::free()?;
     let mut sink = start_sink(&settings.programs, frames, &ports, dir)?;
     sink.until("its ports", STARTUP, || {
@@ -49,11 +57,25 @@ pub(crate) fn measure(variant: &Variant, frames: Frames, settings: &Settings, di
     let command = pinned(PROXY_CORE, &variant.command(&settings.programs, &ports, dir)?);
     let mut proxy = Process::start("proxy", &command, dir)?;
     proxy.until("its port", STARTUP, || listens(ports.proxy))?;
+    Ok(Bench { ports, _sink: sink, proxy })
+}
 
-    load(variant, frames, settings, settings.requests / 10, &ports)?;
+/// Where the proxy's time goes under the load.
+pub(crate) fn profile(variant: &Variant, frames: Frames, settings: &Settings, dir: &Path) -> Result<Profile> {
+    let bench = set_up(variant, frames, settings, dir)?;
+    load(variant, frames, settings, settings.requests / 10, &bench.ports)?;
+    let recording = Recording::start(bench.proxy.id(), dir)?;
+    // A span costs some hundred nanoseconds: enough of them for a few thousand samples.
+    load(variant, frames, settings, settings.requests * 5, &bench.ports)?;
+    recording.stop()
+}
+
+pub(crate) fn measure(variant: &Variant, frames: Frames, settings: &Settings, dir: &Path) -> Result<Sample> {
+    let Bench { ports, proxy, .. } = &set_up(variant, frames, settings, dir)?;
+    load(variant, frames, settings, settings.requests / 10, ports)?;
     let [blue_before, green_before] = settled(ports.counts)?;
     let before = cpu_nanos(proxy.id())?;
-    let sent = load(variant, frames, settings, settings.requests, &ports)?;
+    let sent = load(variant, frames, settings, settings.requests, ports)?;
     // Copies may still be on their way when the client has its answers; their cost counts too.
     let [blue, green] = settled(ports.counts)?;
     let spent = cpu_nanos(proxy.id())? - before;

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`variant`] | what is measured, and the ratios that are to be reached |
 //! | [`measure`] | one measurement |
+//! | [`profile`] | where the gateway's time goes, by crate and function |
 //! | [`proc`] | CPU time and memory of a process |
 //! | [`table`] | the report |
 //!
@@ -12,6 +13,7 @@
 
 mod measure;
 mod proc;
+mod profile;
 mod table;
 mod variant;
 
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// Only these HTTP/2 frames
     #[arg(long)]
     frames: Option<Frames>,
+    /// Then profile the gateway in each of its shapes, with `perf`
+    #[arg(long)]
+    profile: bool,
     /// Write the report here too
     #[arg(long)]
     out: Option<PathBuf>,
@@ -110,7 +115,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             rows.iter_mut().try_for_each(|row| measure_row(row, &settings, &dir))
         })?;
     }
-    let report = table::report(&rows, &machine(args)?);
+    let mut report = table::report(&rows, &machine(args)?);
+    if args.profile {
+        let shapes: Vec<_> = rows.iter().filter(|row| row.variant.is_crossfade()).collect();
+        let profiles =
+            stage("profile", || shapes.iter().map(|row| profile_row(row, &settings, &dir)).collect());
+        report.push_str("\n### Where the time goes\n\n");
+        report.push_str(&Result::<Vec<_>>::from(profiles)?.join("\n"));
+    }
     println!("{report}");
     if let Some(out) = &args.out {
         fs::write(out, &report).with_context(|| format!("writing {}", out.display()))?;
@@ -120,16 +132,27 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// One more sample for a row.
 fn measure_row(row: &mut Row, settings: &Settings, dir: &Path) -> Result<()> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))?;
-    }
-    fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+    emptied(dir)?;
     let sample = measure::measure(&row.variant, row.frames, settings, dir)
         .inspect_err(|_| crate::rig::process::show_logs(dir, 15))
         .with_context(|| format!("measuring {} with {:?} frames", row.variant.name, row.frames))?;
     say(&format!("{:<34} {:?}: {:.0} ns a span", row.variant.name, row.frames, sample.cpu_nanos_per_span));
     row.samples.push(sample);
     Ok(())
+}
+
+fn profile_row(row: &Row, settings: &Settings, dir: &Path) -> Result<String> {
+    emptied(dir)?;
+    let profile = measure::profile(&row.variant, row.frames, settings, dir)
+        .with_context(|| format!("profiling {} with {:?} frames", row.variant.name, row.frames))?;
+    Ok(profile.table(&format!("{}: {}", row.variant.name, row.frames.title())))
+}
+
+fn emptied(dir: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("removing {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))
 }
 
 fn chosen(args: &Args) -> Result<Vec<Row>> {
