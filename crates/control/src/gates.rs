@@ -2,6 +2,7 @@
 
 pub mod drift;
 pub mod probe;
+pub mod reach;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crossfade_control::api::read_token;
 use crossfade_control::files::strict;
-use crossfade_control::planner::reach;
+use crossfade_control::gates::{drift, reach};
 use crossfade_control::site::Site;
 use crossfade_rollout::Spec;
 use serde::Serialize;
@@ -29,6 +29,7 @@ pub(crate) fn run(args: &Check) -> Outcome {
         all.push(spec(&site, path)?);
     }
     all.extend(initialised(&site));
+    all.extend(configurations(&site));
     all.extend(block_on(async { Ok(endpoints(&site).await) })?);
     match args.output {
         Format::Json => print_json(&serde_json::json!({ "schema_version": 1, "checks": all }))?,
@@ -100,9 +101,14 @@ fn initialised(site: &Site) -> Vec<Looked> {
 async fn endpoints(site: &Site) -> Vec<Looked> {
     let mut all = Vec::new();
     for (id, environment) in &site.environments {
-        all.push(endpoint(format!("{id} otlp"), &environment.otlp).await);
+        let taken = reach::otlp(environment).await.map(|protocol| format!("takes OTLP over {protocol}"));
+        all.push(reached(format!("{id} otlp"), &environment.otlp, taken));
         match &environment.query {
-            Some(query) => all.push(endpoint(format!("{id} query"), &query.endpoint).await),
+            Some(query) => {
+                let known =
+                    reach::query(&query.endpoint).await.map(|count| format!("knows {count} services"));
+                all.push(reached(format!("{id} query"), &query.endpoint, known));
+            }
             None => all.push(Looked::bad(
                 format!("{id} query"),
                 format!("set environments.{id}.query: without it the probe cannot read back"),
@@ -113,13 +119,28 @@ async fn endpoints(site: &Site) -> Vec<Looked> {
     all
 }
 
-async fn endpoint(check: String, url: &str) -> Looked {
-    match reach(url).await {
-        Ok(()) => Looked::good(check, format!("{url} answers")),
+fn reached(check: String, url: &str, result: Result<String, String>) -> Looked {
+    match result {
+        Ok(spoken) => Looked::good(check, format!("{url} {spoken}")),
         Err(why) => Looked::bad(
             check,
-            format!("{url} cannot be reached: {why}; start it, or correct the endpoint"),
+            format!("{url} does not answer as it should: {why}; start it, or correct the endpoint"),
             Exit::Unreachable,
         ),
     }
+}
+
+/// The configurations that drift compares: readable, and merged as a Collector would.
+fn configurations(site: &Site) -> Vec<Looked> {
+    let sets = site.environments.iter().flat_map(|(id, environment)| {
+        environment.configs.iter().map(move |(name, files)| (format!("{id} {name}"), files))
+    });
+    sets.map(|(check, files)| match drift::readable(files, &ui::variable) {
+        Ok(()) => {
+            let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            Looked::good(check, names.join(" + "))
+        }
+        Err(error) => Looked::bad(check, Failure::usage(error).text(), Exit::Usage),
+    })
+    .collect()
 }

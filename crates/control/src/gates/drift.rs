@@ -60,6 +60,14 @@ pub fn report(
     Ok(compare(&pairs, allow, context, &digest))
 }
 
+/// Whether the files of one side can be read and merged.
+///
+/// # Errors
+/// As [`report`].
+pub fn readable(files: &[PathBuf], variables: Variables<'_>) -> Result<(), DriftError> {
+    side(files, variables).map(drop)
+}
+
 fn side(files: &[PathBuf], variables: Variables<'_>) -> Result<Option<Node>, DriftError> {
     let Some(first) = files.first() else { return Ok(None) };
     let mut texts = Vec::new();

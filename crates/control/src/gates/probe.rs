@@ -65,12 +65,22 @@ async fn probe(
 ) -> Result<ProbeReport, String> {
     let query =
         candidate.query.as_ref().ok_or("the candidate has no query endpoint: set environments.*.query")?;
-    let protocol = match candidate.protocol {
+    Ok(run_probe(&client(candidate)?, &jaeger(&query.endpoint)?, &ProbeConfig::new(seed, traces, deadline))
+        .await)
+}
+
+/// A client of an environment's OTLP endpoint, with its headers.
+pub(super) fn client(environment: &Environment) -> Result<Client, String> {
+    let protocol = match environment.protocol {
         site::Protocol::Grpc => Protocol::Grpc,
         site::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
     };
-    probe_endpoints(&candidate.otlp, protocol, headers(candidate)?, &query.endpoint, traces, deadline, seed)
-        .await
+    let endpoint = Endpoint::parse(&environment.otlp, protocol).map_err(|error| error.to_string())?;
+    Ok(Client::new(ClientConfig {
+        endpoint,
+        headers: headers(environment)?,
+        connect_timeout: CONNECT_TIMEOUT,
+    }))
 }
 
 /// As the gate does it, for endpoints of one's own: `crossfade probe`.
@@ -91,7 +101,7 @@ pub async fn probe_endpoints(
     Ok(run_probe(&client, &jaeger(query)?, &ProbeConfig::new(seed, traces, deadline)).await)
 }
 
-fn jaeger(query: &str) -> Result<Jaeger, String> {
+pub(super) fn jaeger(query: &str) -> Result<Jaeger, String> {
     let endpoint = QueryEndpoint::parse(query).map_err(|error| error.to_string())?;
     Ok(Jaeger::new(JaegerConfig::new(endpoint)))
 }

@@ -1,0 +1,83 @@
+//! Whether what listens at an environment's addresses speaks what it should. A port that takes connections says little.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use crossfade_backends::otlp::{Message, Outcome};
+
+use super::probe;
+use crate::site::Environment;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Exports an empty request, which OTLP has a server take, and which stores nothing. Returns the protocol that it took.
+///
+/// # Errors
+/// In words: nobody answers, or what answers refuses, or does not speak OTLP over this protocol.
+pub async fn otlp(environment: &Environment) -> Result<&'static str, String> {
+    let client = probe::client(environment)?;
+    let export = client.export(Message::identity(Vec::new()), &HeaderMap::new(), PATIENCE).await;
+    match export.outcome {
+        Outcome::Accepted { .. } => Ok(client.endpoint().protocol().name()),
+        other => Err(other.describe()),
+    }
+}
+
+/// Asks for the services that an environment knows, and returns how many there are.
+///
+/// # Errors
+/// In words: nobody answers, or what answers is no Jaeger query service.
+pub async fn query(url: &str) -> Result<usize, String> {
+    let jaeger = probe::jaeger(url)?;
+    match tokio::time::timeout(PATIENCE, jaeger.services()).await {
+        Ok(services) => services.map(|services| services.len()).map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::{Compression, Protocol};
+
+    fn environment(otlp: String, protocol: Protocol) -> Environment {
+        Environment {
+            otlp,
+            protocol,
+            compression: Compression::Preserve,
+            headers: std::collections::BTreeMap::new(),
+            query: None,
+            configs: std::collections::BTreeMap::new(),
+            endpoints: Vec::new(),
+        }
+    }
+
+    /// A server that says the same to whoever comes.
+    async fn parrot(says: &'static str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(says.as_bytes()).await;
+            }
+        });
+        format!("http://{address}")
+    }
+
+    #[tokio::test]
+    async fn a_port_that_speaks_something_else_is_not_reached() {
+        let website = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\n\r\n<h1>";
+        let why = otlp(&environment(parrot(website).await, Protocol::Grpc)).await.unwrap_err();
+        assert!(why.starts_with("no answer"), "{why}");
+        // Over HTTP a status is all that OTLP asks for.
+        let lost = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+        let why = otlp(&environment(parrot(lost).await, Protocol::HttpProtobuf)).await.unwrap_err();
+        assert!(why.contains("404"), "{why}");
+        let why = query(&parrot(website).await).await.unwrap_err();
+        assert!(why.contains("not a Jaeger answer"), "{why}");
+        let services = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 22\r\n\r\n{\"services\":[\"a\",\"b\"]}";
+        assert_eq!(query(&parrot(services).await).await, Ok(2));
+    }
+}
