@@ -15,6 +15,7 @@
 //! Every change is a leaf of the log with its actor, made by the engine. Every denied call is one, too. Reads are counted.
 
 mod access;
+mod denied;
 mod error;
 mod extract;
 mod wire;
@@ -35,6 +36,7 @@ use crate::status::Status;
 use extract::{Asked, Json};
 
 pub use access::{Access, TokenError, read_token};
+pub(crate) use denied::Denials;
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use wire::{EventsReply, EventsRequest, LocateRequest, Located, PlanRequest, Started, VerbRequest};
 
@@ -51,10 +53,12 @@ pub(crate) struct Shared {
     pub(crate) engine: Handle,
     pub(crate) planner: Arc<Planner>,
     pub(crate) access: Access,
+    pub(crate) denials: Denials,
 }
 
-/// The routes.
-pub(crate) fn router(shared: Arc<Shared>) -> Router {
+/// The routes, and those of the gateway `beside` them.
+pub(crate) fn router(shared: Arc<Shared>, beside: Router) -> Router {
+    let beside = beside.layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::beside));
     let operator = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
@@ -67,7 +71,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     let gateway = Router::new()
         .route("/v1/gateways/{id}/sync", post(sync_gateway))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::gateway));
-    operator.merge(gateway).layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(shared)
+    operator
+        .merge(gateway)
+        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(shared)
+        .merge(beside)
 }
 
 type Caller = axum::Extension<Actor>;

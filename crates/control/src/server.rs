@@ -108,7 +108,9 @@ impl Control {
         };
         let (handle, engine) = tokio::task::block_in_place(|| Engine::start(parts))?;
         let planner = Arc::new(Planner::new(site, gates));
-        let router = api::router(Arc::new(Shared { engine: handle.clone(), planner, access })).merge(beside);
+        let denials = api::Denials::default();
+        let router =
+            api::router(Arc::new(Shared { engine: handle.clone(), planner, access, denials }), beside);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             let ended = async move {

@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use crossfade_rollout::{Actor, Command};
+use axum::response::Response;
+use crossfade_rollout::Actor;
 
-use super::{ApiError, Shared};
+use super::Shared;
+use super::denied::Denied;
 
 /// The tokens of one site, as digests: a comparison tells nothing about how much of a guess was right.
 #[derive(Debug, Clone)]
@@ -89,7 +91,7 @@ fn operator_actor(digest: &[u8; 32]) -> Actor {
 pub(super) async fn operator(State(app): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     if presented(&request) != Some(app.access.operator) {
         let denied = Denied::of(&request);
-        return deny(&app, denied).await;
+        return app.denials.deny(&app.engine, denied).await;
     }
     let actor = app.access.actor.clone();
     if request.method() == axum::http::Method::GET {
@@ -103,7 +105,7 @@ pub(super) async fn operator(State(app): State<Arc<Shared>>, mut request: Reques
 pub(super) async fn gateway(State(app): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     if presented(&request) != Some(app.access.gateway) {
         let denied = Denied::of(&request);
-        return deny(&app, denied).await;
+        return app.denials.deny(&app.engine, denied).await;
     }
     next.run(request).await
 }
@@ -114,28 +116,13 @@ fn presented(request: &Request) -> Option<[u8; 32]> {
     scheme.eq_ignore_ascii_case("bearer").then(|| crossfade_tlog::sha256(token.trim().as_bytes()))
 }
 
-/// The longest path that a denied call's leaf repeats.
-const PATH_MAX: usize = 200;
-
-/// What is put on record of a call that is not let through.
-struct Denied {
-    call: String,
-    why: &'static str,
-}
-
-impl Denied {
-    fn of(request: &Request) -> Denied {
-        let path: String = request.uri().path().chars().take(PATH_MAX).collect();
-        let why = if request.headers().contains_key(AUTHORIZATION) { "wrong token" } else { "no token" };
-        Denied { call: format!("{} {path}", request.method()), why }
+/// The gateway's own routes check their token themselves; what they deny is put on record here, after the answer is known:
+/// nothing of the gateway waits for control.
+pub(crate) async fn beside(State(app): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let denied = Denied::of(&request);
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        tokio::spawn(async move { app.denials.record(&app.engine, denied).await });
     }
-}
-
-async fn deny(app: &Shared, Denied { call, why }: Denied) -> Response {
-    let actor: Actor = "anonymous".parse().expect("letters are valid in an actor");
-    let command = Command::DenyAccess { call, why: why.to_owned() };
-    // A call that cannot be put on the record is denied all the same.
-    let _ = app.engine.command(actor, command).await;
-    ApiError::denied(&format!("{why}: send `Authorization: Bearer` with the token from the token file"))
-        .into_response()
+    response
 }

@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post as post_route;
 use crossfade_control::api::{ErrorBody, ErrorCode, read_token};
 use crossfade_control::client::Client;
 use crossfade_control::status::Status;
@@ -229,4 +231,58 @@ async fn a_site_is_initialised_once() {
     let made = crossfade_control::init(&site, &blue, crossfade_control::now()).unwrap();
     assert_eq!(made.log_dir, house.path("elsewhere/var/log/audit"));
     control(site).await.stop().await;
+}
+
+/// Scenario: somebody without a token calls 300 times at once, and once more when that is over.
+/// Guarantee: every call is denied and counted on the record, which does not grow by an entry for each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_denied_calls_does_not_flood_the_log() {
+    let house = House::new().await;
+    let control = control(house.site()).await;
+    let address = control.address();
+    let calls: Vec<_> = (0..300)
+        .map(|_| tokio::spawn(async move { code(client(address, "x").get::<Status>("/v1/status").await) }))
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), ErrorCode::Denied);
+    }
+    assert_eq!(code(client(address, "x").get::<Status>("/v1/status").await), ErrorCode::Denied);
+    control.stop().await;
+    let leaves: Vec<String> = house
+        .entries()
+        .iter()
+        .filter_map(|entry| match &entry.event {
+            Event::AccessDenied { why, .. } => Some(why.clone()),
+            _ => None,
+        })
+        .collect();
+    let told: usize = leaves
+        .iter()
+        .filter_map(|why| why.split_once("; ")?.1.split(' ').next()?.parse::<usize>().ok())
+        .sum();
+    assert_eq!(leaves.len() + told, 301, "{leaves:?}");
+    assert!(leaves.len() < 200 && told > 0, "{}", leaves.len());
+    house.verify();
+}
+
+/// Scenario: the gateway's own routes, served beside the API, deny a call.
+/// Guarantee: that is a leaf too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_denies_is_on_record_too() {
+    let house = House::new().await;
+    let denies = Router::new().route("/v1/gateway/fence", post_route(async || StatusCode::UNAUTHORIZED));
+    let config = ControlConfig::new(house.site(), "0.0.0", Arc::new(|_: &str| None));
+    let control = Control::start(config, denies).await.unwrap();
+    let (status, _) =
+        raw(control.address(), &post("/v1/gateway/fence", "guess", "application/json", "{}")).await;
+    assert_eq!(status, 401);
+    let operator = house.operator(control.address());
+    operator
+        .until("the leaf", |_| {
+            house.entries().iter().any(|entry| {
+                matches!(&entry.event, Event::AccessDenied { call, .. } if call == "POST /v1/gateway/fence")
+            })
+        })
+        .await;
+    control.stop().await;
 }
