@@ -519,7 +519,7 @@ fn the_report_as_text() {
     ✔ entries      14 entries in canonical form
     ✔ evidence     4 blobs match
     ✔ replay       recomputed state = recorded state, 1 time
-    ✔ rules        every shift: gates passed, entry durable before effect
+    ✔ rules        every shift: gates passed, entry before effect
     INTACT. Not shown: that evidence was true when collected.
     ");
 

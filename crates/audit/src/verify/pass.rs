@@ -171,9 +171,7 @@ impl Pass {
                 format!("recomputed state = recorded state, {}", counted(recorded, "time", "times"))
             })
         });
-        checks.push(
-            rules.check("rules", || "every shift: gates passed, entry durable before effect".to_owned()),
-        );
+        checks.push(rules.check("rules", || "every shift: gates passed, entry before effect".to_owned()));
         checks
     }
 }

@@ -24,6 +24,8 @@ use crate::ui;
 
 /// Long enough for the longest trace of the story, and short enough that a restart would not be noticed.
 const HORIZON: Duration = Duration::from_secs(60);
+/// Tells a demo's folder from any other.
+const MARKER: &str = ".crossfade-demo";
 /// No story takes longer than this.
 const STORY_MAX: Duration = Duration::from_secs(90);
 
@@ -87,14 +89,16 @@ fn replace(dir: &Path) -> Result<(), Failure> {
     };
     if dir.exists() {
         let is_empty = std::fs::read_dir(dir).map_err(trouble)?.next().is_none();
-        if !is_empty && !dir.join(ROLLOUT_PATH).is_file() {
+        if !is_empty && !dir.join(MARKER).is_file() {
             let what =
                 format!("{} is not an earlier demo's folder; choose another with --dir", dir.display());
             return Err(Failure::usage(anyhow::anyhow!(what)));
         }
         std::fs::remove_dir_all(dir).map_err(trouble)?;
     }
-    std::fs::create_dir_all(dir).map_err(trouble)
+    std::fs::create_dir_all(dir).map_err(trouble)?;
+    std::fs::write(dir.join(MARKER), "Made by `crossfade demo`, which replaces this folder.\n")
+        .map_err(trouble)
 }
 
 fn start_traffic(scenario: &Scenario, running: &Running) -> Result<Traffic, Failure> {
