@@ -26,6 +26,8 @@ use crossfade_tlog::sha256;
 use crate::storage::{FILE_LEN_MAX, Storage, here};
 
 const MAGIC: &[u8] = b"crossfade emergency 1\n";
+/// Its name, where it lies beside the log's folder.
+const FILE_NAME: &str = "emergency";
 /// Length and chain.
 const HEAD: usize = 4 + 32;
 
@@ -105,14 +107,9 @@ impl Emergency {
     ) -> Result<(Self, Option<TornRecord>), EmergencyError> {
         let io = |source| EmergencyError::Io { file: file.to_owned(), source };
         let bytes = storage.read(file).map_err(io)?;
-        let Some(records) = bytes.strip_prefix(MAGIC) else {
+        let Some(Records { entries, chain, rest }) = Records::read(&bytes) else {
             return Err(EmergencyError::Foreign { file: file.to_owned() });
         };
-        let (mut rest, mut chain, mut entries) = (records, sha256(MAGIC), Vec::new());
-        while let Some((entry, next, after)) = record(rest, &chain) {
-            entries.push(entry.to_vec());
-            (chain, rest) = (next, after);
-        }
         let end = bytes.len() - rest.len();
         let torn = rest.iter().any(|byte| *byte != 0).then_some(TornRecord { offset: end });
         if torn.is_some() {
@@ -166,6 +163,35 @@ impl Emergency {
         }
         (self.end, self.chain, self.half_empty) = (MAGIC.len(), sha256(MAGIC), false);
         Ok(())
+    }
+}
+
+/// The entries of the emergency file that lies beside a log's folder, as they stand there; none if there is no such file.
+/// Nothing is changed.
+pub(crate) fn beside(storage: &dyn Storage, folder: &Path) -> Vec<Vec<u8>> {
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let bytes = storage.read(&folder.with_file_name(FILE_NAME)).unwrap_or_default();
+    Records::read(&bytes).map_or_else(Vec::new, |records| records.entries)
+}
+
+/// What a file holds.
+struct Records<'a> {
+    entries: Vec<Vec<u8>>,
+    /// After the last of them.
+    chain: [u8; 32],
+    /// What follows the last record.
+    rest: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    /// `None`: no emergency file.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut found = Self { entries: Vec::new(), chain: sha256(MAGIC), rest: bytes.strip_prefix(MAGIC)? };
+        while let Some((entry, next, after)) = record(found.rest, &found.chain) {
+            found.entries.push(entry.to_vec());
+            (found.chain, found.rest) = (next, after);
+        }
+        Some(found)
     }
 }
 

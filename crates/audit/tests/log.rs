@@ -86,6 +86,21 @@ impl Fixture {
     }
 }
 
+/// *Scenario.* The log is verified while an entry still waits in the emergency file, and again when it has been merged.
+/// *Guarantee.* The report says that one waits, then no more; the log is intact both times.
+#[test]
+fn verify_notes_what_waits_in_the_emergency_file() {
+    let fixture = Fixture::with(2);
+    assert!(!fixture.verify().to_string().contains("emergency"));
+    let (mut log, _) = fixture.open();
+    log.append_emergency(&entry(7)).unwrap();
+    let report = fixture.verify();
+    assert!(report.intact && report.to_string().contains("1 entry waits"), "{report}");
+    log.merge_emergency(time(9)).unwrap();
+    let report = fixture.verify();
+    assert!(report.intact && !report.to_string().contains("emergency"), "{report}");
+}
+
 #[test]
 fn grows_and_reads_back_over_tile_borders() {
     let fixture = fixture();

@@ -8,6 +8,7 @@
 //! | `inclusion` | the entries hash to the root, and every tile at every level is what they hash to |
 //! | `entries` | every entry is canonical, and known to this version |
 //! | `evidence` | every blob is what its name says and is named by an entry, and no named one is missing |
+//! | `emergency` | (noted, if so) entries wait in the emergency file beside the folder, and are not in the log yet |
 //! | `clock` | (noted, if so) entries are not in the order of their times |
 //! | `replay` | the state folded from the events has the digests that the log recorded on the way |
 //! | `rules` | the events are in an order that the rules allow |
@@ -20,20 +21,23 @@ mod inclusion;
 mod pass;
 mod report;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossfade_tlog::hash::leaf_hash;
 use crossfade_tlog::note::Note;
 use crossfade_tlog::{Checkpoint, VerifierKey};
 
 pub use report::{Check, Finding, Head, Outcome, Report};
 
+use crate::emergency;
 use crate::layout::CHECKPOINT;
 use crate::snapshot::Snapshot;
 use crate::storage::{Disk, Storage};
-use report::{Findings, grouped};
+use report::{Findings, counted, grouped};
 
 /// How often a log that has changed is verified anew.
 const AGAIN_MAX: u32 = 50;
@@ -69,9 +73,10 @@ pub fn verify_with(
     settle: Settle,
 ) -> io::Result<Report> {
     let mut snapshot = Snapshot::take(storage, folder)?;
-    let mut report = report(&snapshot, folder, key);
+    let report = |snapshot: &Snapshot| report(snapshot, folder, key, &emergency::beside(&**storage, folder));
+    let mut found = report(&snapshot);
     let (mut unchanged, mut again) = (0, 0);
-    while !report.intact && unchanged < settle.looks && again < AGAIN_MAX {
+    while !found.intact && unchanged < settle.looks && again < AGAIN_MAX {
         pause(settle.pause);
         let next = Snapshot::take(storage, folder)?;
         if next.same_as(&snapshot) {
@@ -79,10 +84,10 @@ pub fn verify_with(
         } else {
             (unchanged, again) = (0, again + 1);
             snapshot = next;
-            report = self::report(&snapshot, folder, key);
+            found = report(&snapshot);
         }
     }
-    Ok(report)
+    Ok(found)
 }
 
 #[expect(
@@ -93,7 +98,7 @@ fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-fn report(snapshot: &Snapshot, folder: &Path, key: &VerifierKey) -> Report {
+fn report(snapshot: &Snapshot, folder: &Path, key: &VerifierKey, emergency: &[Vec<u8>]) -> Report {
     let mut checks = Vec::new();
     let checkpoint = checkpoint(snapshot, key, &mut checks);
     let Some(checkpoint) = checkpoint else {
@@ -107,7 +112,14 @@ fn report(snapshot: &Snapshot, folder: &Path, key: &VerifierKey) -> Report {
     let mut pass = pass::Pass::over(snapshot, checkpoint.size);
     let bundles = std::mem::take(&mut pass.bundles);
     checks.push(inclusion::check(snapshot, &checkpoint, &pass.tree, bundles));
+    let leaves: BTreeSet<_> = (0..checkpoint.size).filter_map(|index| pass.tree.leaf(index)).collect();
+    let waiting = emergency.iter().filter(|entry| !leaves.contains(&leaf_hash(entry))).count();
     checks.extend(pass.checks(snapshot));
+    if waiting > 0 {
+        let entries = counted(waiting as u64, "entry waits", "entries wait");
+        let what = format!("{entries} in the file beside the folder, and in the log when its disk takes it");
+        checks.push(Check::noted("emergency", what));
+    }
     let size = checkpoint.size.to_string();
     let head = Head { origin: checkpoint.origin, size, root: checkpoint.root.to_string() };
     Report::new(folder.display().to_string(), Some(head), checks)
