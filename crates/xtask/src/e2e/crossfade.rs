@@ -65,7 +65,7 @@ impl Site {
     /// Starts `serve`, and waits until it receives and answers.
     pub(crate) fn serve(&self) -> Result<Process> {
         let mut command = self.command(&["serve"]);
-        command.env("RUST_LOG", "info");
+        command.env("CROSSFADE_LOG", "info");
         let mut process = Process::start("serve", &command, &self.dir)?;
         let ports = [self.grpc, self.http, self.control];
         process.until("its ports", STARTUP, || ports.iter().all(|port| listens(*port)))?;

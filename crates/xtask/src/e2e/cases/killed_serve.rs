@@ -1,12 +1,15 @@
 //! *Scenario.* `serve`, gateway and control plane in one process, is killed with -9 in the middle of the 25 % step, and started
 //! again.
 //! *Guarantee.* The rollout goes on from the log and is finalized in the end; the log verifies; every span whose export was
-//! acknowledged is whole in blue, as long as blue is kept whole; and what the killed gateway held is declared as a gap.
+//! acknowledged is whole in blue, as long as blue is kept whole; and whatever green lacks of the traces that it owns was in
+//! flight at the kill, which is declared as a gap.
 
-use super::scene::{READABLE, ROLLOUT, Scene};
+use super::scene::{READABLE, ROLLOUT, Scene, began};
 use crate::e2e::Ground;
-use crate::e2e::whole::{Demand, demand_whole};
-use anyhow::{Result, ensure};
+use crate::e2e::owner::Cuts;
+use crate::e2e::record::{Record, TraceId};
+use crate::e2e::whole::{Demand, demand_whole, missing};
+use anyhow::{Context, Result, bail, ensure};
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let mut scene = Scene::start(ground, &[])?;
@@ -25,12 +28,55 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     scene.cuts(2)?;
     let record = clients.finish()?;
     let whole = demand_whole("blue", &record, scene.blue.query, Demand::Acknowledged, READABLE)?;
+    let gap = declared_gap(&scene)?;
+    let in_flight = lacking(&scene, &record)?;
+    for id in &in_flight {
+        let spans = record.traces[id].values();
+        let began = spans.clone().map(|span| span.start).min().unwrap_or(0);
+        let ended = spans.map(|span| span.end).max().unwrap_or(0);
+        ensure!(
+            began <= gap.until && ended + IN_QUEUE >= gap.from,
+            "green owns {id}, lacks some of it, and it ran from {began} to {ended}, outside of the gap {gap:?}"
+        );
+    }
 
     scene.site.demand(&["rollout", "promote", "--full"])?;
     scene.ends("Finalized", ROLLOUT)?;
     scene.site.verify()?;
-    let gaps = scene.site.log()?.iter().filter(|entry| entry.kind == "LedgerGapDeclared").count();
-    ensure!(gaps > 0, "no gap is declared for the gateway that was killed");
     scene.drained()?;
-    Ok(format!("{} acknowledged traces whole in blue, {gaps} gap declared", whole.traces_checked))
+    Ok(format!(
+        "{} acknowledged traces whole in blue; 1 gap declared, and the {} traces that green owns and lacks lie in it",
+        whole.traces_checked,
+        in_flight.len()
+    ))
+}
+
+/// How long a copy may have waited in the queue before it was noted, in nanoseconds.
+const IN_QUEUE: u64 = 10_000_000_000;
+
+/// From the last accounts of the killed gateway to the first of the next one, in nanoseconds.
+#[derive(Debug)]
+struct Gap {
+    from: u64,
+    until: u64,
+}
+
+/// The gap, of which there must be exactly one.
+fn declared_gap(scene: &Scene) -> Result<Gap> {
+    let log = scene.site.log()?;
+    let gaps: Vec<_> = log.iter().filter(|entry| entry.kind == "LedgerGapDeclared").collect();
+    let [gap] = gaps.as_slice() else { bail!("{} gaps are declared for the one kill", gaps.len()) };
+    let time = |field: &str| {
+        let time = gap.event[field].as_str().and_then(|time| time.parse().ok());
+        time.with_context(|| format!("a declared gap has `{field}`"))
+    };
+    Ok(Gap { from: time("from")?, until: time("until")? })
+}
+
+/// The traces that green owns by the cuts and lacks, or lacks some of.
+fn lacking(scene: &Scene, record: &Record) -> Result<Vec<TraceId>> {
+    let cuts = Cuts::of(&scene.site.log()?)?;
+    let owned = |id: &TraceId| cuts.green_owns(id, began(record, id)).unwrap_or(true);
+    let missing = missing(record, scene.green.query, Demand::Acknowledged, READABLE, owned)?;
+    Ok(missing.absent.into_iter().chain(missing.torn.into_iter().map(|(id, _)| id)).collect())
 }
