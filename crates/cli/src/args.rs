@@ -199,6 +199,10 @@ pub(crate) struct Start {
     /// A plan, as `rollout plan --out` wrote it
     #[arg(value_name = "PLAN")]
     pub(crate) plan: PathBuf,
+    /// Start it although `rollout plan` said "Not ready"; the gates run again for the record, and one that does not
+    /// pass aborts the rollout and uses up its name
+    #[arg(long)]
+    pub(crate) anyway: bool,
     #[command(flatten)]
     pub(crate) control: Control,
 }

@@ -6,7 +6,7 @@
 //! | `GET /v1/events?from=N&wait_ms=M` | operator | the log's entries from N on, waiting for news |
 //! | `GET /v1/locate?trace=ID&start=NANOS` | operator | where a trace is whole, and which cut decided |
 //! | `POST /v1/plans` | operator | a spec resolved into a plan, its gates dry-run |
-//! | `POST /v1/rollouts` | operator | start the rollout of a plan |
+//! | `POST /v1/rollouts?anyway=B` | operator | start the rollout of a plan; `anyway`: although its dry run did not pass |
 //! | `POST /v1/rollouts/{name}/{verb}` | operator | pause, resume, promote, rollback, abort; `current` is the one that runs |
 //! | `DELETE /v1/gateways/{id}` | operator | strike a gateway from the roster: nothing waits for it any more |
 //! | `PUT /v1/gateways/{id}` | operator | take it back |
@@ -26,6 +26,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::{delete, get, post};
+use crossfade_rollout::event::Outcome;
+use crossfade_rollout::plan::Advice;
 use crossfade_rollout::{Actor, Command, PlanFile, RolloutId};
 use crossfade_routing::{GatewayId, TraceId, UnixNanos, sync};
 
@@ -38,7 +40,9 @@ use extract::{Asked, Json};
 pub use access::{Access, TokenError, read_token};
 pub(crate) use denied::Denials;
 pub use error::{ApiError, ErrorBody, ErrorCode};
-pub use wire::{EventsReply, EventsRequest, LocateRequest, Located, PlanRequest, Started, VerbRequest};
+pub use wire::{
+    EventsReply, EventsRequest, LocateRequest, Located, PlanRequest, StartRequest, Started, VerbRequest,
+};
 
 /// The largest body that a call may have: a plan with many declared differences.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -124,12 +128,33 @@ async fn plan(
 async fn start(
     State(app): App,
     axum::Extension(actor): Caller,
+    Asked(request): Asked<StartRequest>,
     Json(file): Json<PlanFile>,
 ) -> Result<axum::Json<Started>, ApiError> {
+    if !request.anyway {
+        ready(&file)?;
+    }
     let rollout = file.plan.outline.rollout.clone();
     let snapshots = app.planner.snapshots(&file.plan.outline).await;
     app.engine.start(actor, file, snapshots).await?;
     Ok(axum::Json(Started { rollout }))
+}
+
+/// A plan that was not ready when it was made would most likely end in preflight, and use up its name.
+fn ready(file: &PlanFile) -> Result<(), ApiError> {
+    let said = |advice: &Advice| {
+        let outcome = if advice.outcome == Outcome::NoVerdict { "no verdict" } else { "failed" };
+        format!("{} ({outcome}): {}", advice.gate, advice.summary)
+    };
+    let objections: Vec<String> = file.objections().map(said).collect();
+    if objections.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "the plan is not ready; when it was made, its dry run said\n  {}\nmend that and plan again, or start it with --anyway: the gates run again for the record, and if one of them does not pass, the rollout is aborted and its name is used up",
+        objections.join("\n  ")
+    );
+    Err(ApiError::new(ErrorCode::Refused, what))
 }
 
 async fn verb(

@@ -20,10 +20,11 @@ use crossfade_audit::storage::{Disk, Storage};
 use crossfade_audit::{
     AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery,
 };
+use crossfade_rollout::ending::{Ending, EntryNumber};
 use crossfade_rollout::event::{Event, SeedSource};
 use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::plan::Plan;
-use crossfade_rollout::{Actor, Digest, Entry, State, evolve};
+use crossfade_rollout::{Actor, Digest, Entry, RolloutId, State, evolve};
 use crossfade_routing::sync::SignedEntry;
 use crossfade_routing::{Generation, Schedule, UnixNanos};
 use crossfade_tlog::{Checkpoint, SignerKey, VerifierKey};
@@ -134,6 +135,17 @@ pub(crate) struct Journal {
     /// The newest proof that was made: what is left if the disk can no longer be read.
     signed: Option<(Generation, SignedEntry)>,
     plan: Option<(Digest, Arc<Plan>)>,
+    /// What decided how the last rollout ends.
+    decided: Option<Decided>,
+}
+
+/// The entry that decided how a rollout ends.
+#[derive(Debug, Clone)]
+struct Decided {
+    rollout: RolloutId,
+    actor: Actor,
+    /// Its number; `None` while it is not in the log.
+    entry: Option<EntryNumber>,
 }
 
 /// What opening it found.
@@ -178,6 +190,7 @@ impl Journal {
             schedules: Vec::new(),
             signed: None,
             plan: None,
+            decided: None,
         };
         journal.catch_up()?;
         journal.look_ahead()?;
@@ -300,6 +313,7 @@ impl Journal {
                 self.unkept.push(entry.clone());
             }
             self.newest = self.newest.max(entry.time);
+            self.decides(&entry, None);
             let state = self.ahead.take().unwrap_or_else(|| self.proven.clone());
             self.ahead = Some(evolve(state, &entry.event));
         }
@@ -358,6 +372,7 @@ impl Journal {
             {
                 self.schedules.push((self.folded, (**schedule).clone()));
             }
+            self.decides(entry, Some(EntryNumber(self.folded)));
             self.proven = evolve(std::mem::take(&mut self.proven), &entry.event);
             self.newest = self.newest.max(entry.time);
             self.folded += 1;
@@ -366,12 +381,28 @@ impl Journal {
         }
     }
 
+    /// Remembers who decides how the rollout ends, and where that is on record.
+    fn decides(&mut self, entry: &Entry, number: Option<EntryNumber>) {
+        if let Some(rollout) = entry.event.rollout().filter(|_| entry.event.begins_the_end()) {
+            let (rollout, actor) = (rollout.clone(), entry.actor.clone());
+            self.decided = Some(Decided { rollout, actor, entry: number });
+        }
+    }
+
+    /// How the rollout that runs, or the last one, ends; `None` while it goes on.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        let rollout = self.state().rollout.as_ref()?;
+        let decided = self.decided.as_ref().filter(|decided| decided.rollout == rollout.id);
+        Ending::of(rollout, decided.map(|decided| (&decided.actor, decided.entry)))
+    }
+
     /// Folds what is not in the log on top of what is.
     fn look_ahead(&mut self) -> Result<(), JournalError> {
         let kept = self.log.emergency_entries().iter().map(|bytes| crossfade_audit::entry::decode(bytes));
         let mut waiting = kept.collect::<Result<Vec<Entry>, _>>().map_err(JournalError::Waiting)?;
         waiting.extend(self.unkept.iter().cloned());
         self.newest = waiting.iter().map(|entry| entry.time).fold(self.newest, UnixNanos::max);
+        waiting.iter().for_each(|entry| self.decides(entry, None));
         let fold = |state, entry: &Entry| evolve(state, &entry.event);
         self.ahead = (!waiting.is_empty()).then(|| waiting.iter().fold(self.proven.clone(), fold));
         Ok(())
@@ -442,7 +473,7 @@ impl Journal {
         Some(SeedSource { size: checkpoint.size, root: checkpoint.root.to_string() })
     }
 
-    /// Entries of the log from `from` on, with their numbers.
+    /// Entries of the log from `from` on, each with its number as a string, like every integer of 64 bits.
     pub(crate) fn entries(&self, from: u64, max: usize) -> Result<Vec<serde_json::Value>, JournalError> {
         let until = self.folded.min(from.saturating_add(max as u64));
         if from >= until {
@@ -469,7 +500,7 @@ fn sign(log: &Log, index: u64) -> Result<SignedEntry, ApiError> {
 fn with_index(index: u64, bytes: &[u8]) -> serde_json::Value {
     let mut value: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
     if let Some(object) = value.as_object_mut() {
-        object.insert("index".to_owned(), index.into());
+        object.insert("index".to_owned(), index.to_string().into());
     }
     value
 }

@@ -64,7 +64,7 @@ impl Planner {
             baseline: Baseline {
                 generation: baseline.generation,
                 active: baseline.active.clone(),
-                rollouts: baseline.rollouts.len().try_into().unwrap_or(u32::MAX),
+                rollouts: baseline.ended.len().try_into().unwrap_or(u32::MAX),
                 log_size: baseline.log_size,
             },
             planned_at: clock::now(),
@@ -105,6 +105,7 @@ impl Planner {
     async fn advice(&self, plan: &Plan, baseline: &Baselined, clocks: &ClockHistogram) -> Vec<Advice> {
         let mut advice = self.reach(plan).await;
         advice.extend(baseline_advice(plan, baseline));
+        advice.extend(name_advice(&plan.outline.rollout, baseline));
         for gate in [Gate::Drift, Gate::Probe] {
             let report = self.gates.run(gate, plan, None).await;
             advice.push(Advice {
@@ -112,6 +113,7 @@ impl Planner {
                 outcome: report.outcome,
                 summary: report.summary,
                 details: report.details,
+                warning: false,
             });
         }
         advice.push(self.overlap(plan).await);
@@ -130,6 +132,7 @@ impl Planner {
                         outcome: Outcome::NoVerdict,
                         summary: format!("{id}: {endpoint} cannot be reached: {why}"),
                         details: Vec::new(),
+                        warning: false,
                     });
                 }
             }
@@ -164,7 +167,7 @@ impl Planner {
             }
             Err(why) => (Outcome::NoVerdict, format!("{overlap:?}; not measured: {why}")),
         };
-        Advice { gate: "overlap".to_owned(), outcome, summary, details: Vec::new() }
+        Advice { gate: "overlap".to_owned(), outcome, summary, details: Vec::new(), warning: false }
     }
 }
 
@@ -191,7 +194,27 @@ fn baseline_advice(plan: &Plan, baseline: &Baselined) -> Option<Advice> {
     } else {
         return None;
     };
-    Some(Advice { gate: "baseline".to_owned(), outcome: Outcome::Fail, summary, details: Vec::new() })
+    Some(Advice {
+        gate: "baseline".to_owned(),
+        outcome: Outcome::Fail,
+        summary,
+        details: Vec::new(),
+        warning: false,
+    })
+}
+
+/// Why the rollout's id is not the spec's name.
+fn name_advice(id: &RolloutId, baseline: &Baselined) -> Option<Advice> {
+    let name = id.name();
+    let before = baseline.ended.iter().rfind(|past| past.rollout.name() == name)?;
+    let summary = format!(
+        "{id}, since {} ended {} at {}: gateways never forget a fence, so no id is used twice",
+        before.rollout,
+        before.phase,
+        crossfade_rollout::rfc3339::format(before.ended).get(..19).unwrap_or_default()
+    );
+    let (gate, details) = ("name".to_owned(), Vec::new());
+    Some(Advice { gate, outcome: Outcome::Pass, summary, details, warning: false })
 }
 
 /// Whether the gateway's clocks are trusted often enough, by the histogram of arrival less end.
@@ -204,21 +227,18 @@ fn skew_advice(skew: Duration, gamma: Duration, clocks: &ClockHistogram) -> Advi
         .filter(|(bound, _)| (0..=limit).contains(*bound))
         .map(|(_, count)| count)
         .sum();
-    let (outcome, summary) = match (all, (all - trusted).saturating_mul(1_000_000).checked_div(all)) {
-        (0, _) | (_, None) => (Outcome::Pass, format!("{skew:?}; no span has come in yet to measure")),
-        (_, Some(ppm)) if ppm <= UNTRUSTED_PPM_MAX => {
-            (Outcome::Pass, format!("{skew:?}; of {all} spans at most {} are not trusted", percent(ppm)))
-        }
-        (_, Some(ppm)) => (
-            // Copies, not losses: it costs, and is not wrong.
-            Outcome::Pass,
-            format!(
-                "{skew:?}; of {all} spans up to {} are not trusted and will be copied: consider a larger routing.skew",
-                percent(ppm)
-            ),
+    let ppm = (all - trusted).saturating_mul(1_000_000).checked_div(all);
+    let warning = ppm.is_some_and(|ppm| ppm > UNTRUSTED_PPM_MAX);
+    let summary = match ppm {
+        None => format!("{skew:?}; no span has come in yet to measure"),
+        // Copies, not losses: it costs, and is not wrong.
+        Some(ppm) if warning => format!(
+            "{skew:?}; of {all} spans up to {} are not trusted and will be copied: consider a larger routing.skew",
+            percent(ppm)
         ),
+        Some(ppm) => format!("{skew:?}; of {all} spans at most {} are not trusted", percent(ppm)),
     };
-    Advice { gate: "skew".to_owned(), outcome, summary, details: Vec::new() }
+    Advice { gate: "skew".to_owned(), outcome: Outcome::Pass, summary, details: Vec::new(), warning }
 }
 
 fn percent(ppm: u64) -> String {

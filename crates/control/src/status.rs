@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crossfade_rollout::ending::Ending;
 use crossfade_rollout::event::Alert;
 use crossfade_rollout::numbers::MetricReading;
 use crossfade_rollout::state::{PastRollout, Rollout};
+use crossfade_rollout::units::text64;
 use crossfade_routing::sync::Report;
 use crossfade_routing::{EnvironmentId, GatewayId, Generation, UnixNanos};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,9 @@ pub struct Status {
     pub log: LogStatus,
     /// The rollout that runs, or the last one.
     pub rollout: Option<Rollout>,
+    /// How that rollout ends and why, from the moment that it is decided; `None` while it goes on.
+    #[serde(default)]
+    pub ending: Option<Ending>,
     /// Rollouts that have ended, oldest first.
     pub past: Vec<PastRollout>,
     /// Why nothing happens, in words.
@@ -45,6 +50,7 @@ pub struct Status {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogStatus {
     /// Entries under the last checkpoint.
+    #[serde(with = "text64")]
     pub size: u64,
     /// Why it does not take entries, if it does not.
     pub unwritable: Option<String>,
@@ -74,6 +80,7 @@ impl Status {
             generation: None,
             log: LogStatus::default(),
             rollout: None,
+            ending: None,
             past: Vec::new(),
             waiting: Vec::new(),
             readings: Vec::new(),

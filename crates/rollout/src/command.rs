@@ -81,6 +81,16 @@ pub enum Rejection {
         "{rollout} has no step to leave just now: a cut or a promotion is under way; try again in a moment"
     )]
     NothingToLeave { rollout: RolloutId },
+    #[error("{rollout} leaves its step already; `rollout status` says what it waits for")]
+    AlreadyLeaving { rollout: RolloutId },
+    #[error(
+        "{rollout} skips already all that is left to wait for, since an earlier `promote --full`; `rollout status` says what is still to come"
+    )]
+    AlreadyPromotedInFull { rollout: RolloutId },
+    #[error(
+        "{rollout} has already left behind all that could be skipped; `rollout status` says what is still to come"
+    )]
+    NothingLeftToSkip { rollout: RolloutId },
     #[error("gateway {gateway} is rostered already")]
     AlreadyRostered { gateway: GatewayId },
     #[error("gateway {gateway} is not rostered")]

@@ -147,8 +147,17 @@ fn promote(rollout: &Rollout, full: bool, now: UnixNanos) -> Result<Event, Rejec
     if rollout.paused.is_some() {
         return Err(Rejection::Paused { rollout: rollout.id.clone() });
     }
-    if rollout.running.is_none() && !full {
-        return Err(Rejection::NothingToLeave { rollout: rollout.id.clone() });
+    let id = || rollout.id.clone();
+    if rollout.full {
+        return Err(Rejection::AlreadyPromotedInFull { rollout: id() });
+    }
+    if full && !rollout.has_something_to_skip() {
+        return Err(Rejection::NothingLeftToSkip { rollout: id() });
+    }
+    match &rollout.running {
+        None if !full => return Err(Rejection::NothingToLeave { rollout: id() }),
+        Some(running) if running.leave && !full => return Err(Rejection::AlreadyLeaving { rollout: id() }),
+        _ => {}
     }
     Ok(Event::PromoteRequested { rollout: rollout.id.clone(), full, at: now })
 }

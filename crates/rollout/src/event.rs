@@ -382,6 +382,14 @@ impl Event {
         )
     }
 
+    /// Whether this event decides how its rollout ends.
+    pub const fn begins_the_end(&self) -> bool {
+        matches!(
+            self,
+            Self::RollbackStarted { .. } | Self::AbortStarted { .. } | Self::FinalizeStarted { .. }
+        )
+    }
+
     /// The schedule that this event issues.
     pub fn schedule(&self) -> Option<&Schedule> {
         match self {

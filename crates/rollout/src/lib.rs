@@ -59,6 +59,7 @@
 //! | `evolve`, [`state`] | [`evolve()`], [`replay`], [`State`] |
 //! | `due`, [`observed`] | [`due()`], [`Observed`], [`Effect`], [`DueReport`] |
 //! | [`assess`](mod@assess), [`numbers`] | the analysis; counts and evidence as integers |
+//! | [`ending`] | how a rollout ends, and why, in words |
 //! | [`rules`] | what a log must never say, one function for each invariant |
 //! | [`units`], [`rfc3339`], `words` | ids, digests, shares; times; one line for people |
 
@@ -66,6 +67,7 @@ pub mod assess;
 mod command;
 mod decide;
 mod due;
+pub mod ending;
 pub mod event;
 mod evolve;
 pub mod numbers;

@@ -22,9 +22,16 @@ pub struct PlanFile {
     /// Digest of `plan` in canonical JSON.
     pub digest: Digest,
     pub plan: Plan,
-    /// What the gates said when they were tried; worth nothing afterwards.
+    /// What the gates said when they were tried. No gate is passed by it: they run again, for the record.
     #[serde(default)]
     pub advice: Vec<Advice>,
+}
+
+impl PlanFile {
+    /// What the dry run found against starting it: every gate and check that did not pass.
+    pub fn objections(&self) -> impl Iterator<Item = &Advice> {
+        self.advice.iter().filter(|advice| advice.outcome != crate::event::Outcome::Pass)
+    }
 }
 
 /// What is approved and run. Evidence of the log under its digest.
@@ -100,4 +107,7 @@ pub struct Advice {
     /// Details, a line each.
     #[serde(default)]
     pub details: Vec<String>,
+    /// Nothing against it, but something to think about before it is started.
+    #[serde(default)]
+    pub warning: bool,
 }

@@ -214,6 +214,18 @@ impl Rollout {
         self.outline.steps.get(usize::try_from(self.step).ok()?)
     }
 
+    /// How the step ended, or was passed over; `None` while it has not.
+    pub fn step_end(&self, step: StepIndex) -> Option<StepEnd> {
+        self.steps.iter().rfind(|record| record.step == step).map(|record| record.how)
+    }
+
+    /// Whether `promote --full` would pass over, or cut short, anything that is left.
+    pub(crate) fn has_something_to_skip(&self) -> bool {
+        let left = self.outline.steps.iter().skip(usize::try_from(self.step).unwrap_or(usize::MAX));
+        let mut left = left.filter(|step| !matches!(step, Step::Promote {} | Step::Finalize {}));
+        left.next().is_some()
+    }
+
     /// Whether a gateway may hold this rollout's generations.
     pub fn holds_traffic(&self) -> bool {
         self.begun.is_some() && !self.phase.is_final()

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crossfade_routing::sync::LedgerRow;
+use crossfade_routing::sync::{FenceCause, LedgerRow};
 use crossfade_routing::{GatewayId, Stage, UnixNanos};
 
+use crate::ending::commanded;
 use crate::event::{
     AbortReason, Alert, Event, Gate, GenerationCause, Outcome, PauseCause, RollbackReason, StepEnd,
 };
@@ -99,7 +100,13 @@ fn step_event(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Event::BakeStarted { .. } => f.write_str("bake, without mirroring back"),
         Event::FinalizeStarted { .. } => f.write_str("finalizing: no way back from here"),
         Event::Finalized { active, .. } => write!(f, "FINALIZED: {active} is active"),
-        Event::Fenced { gateway, .. } => write!(f, "gateway {gateway} has fenced"),
+        Event::Fenced { gateway, fence, .. } => match &fence.cause {
+            FenceCause::Command { actor } => write!(f, "gateway {gateway} has fenced, by {actor}"),
+            FenceCause::Breaker { detail } => {
+                write!(f, "gateway {gateway} has fenced, its breaker: {detail}")
+            }
+            FenceCause::Verdict {} => write!(f, "gateway {gateway} has fenced, by a verdict"),
+        },
         Event::RollbackStarted { reason, lossless, .. } => {
             write!(
                 f,
@@ -237,7 +244,7 @@ impl fmt::Display for PauseCause {
 impl fmt::Display for RollbackReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Command { actor, why } => write!(f, "{actor}: {why}"),
+            Self::Command { actor, why } => f.write_str(&commanded(actor.as_str(), why)),
             Self::Verdict { why } => write!(f, "the analysis: {why}"),
             Self::Fence { gateway, why } => write!(f, "gateway {gateway} has fenced, {why}"),
             Self::Snapshots { changed } => write!(f, "changed since the plan: {}", changed.join(", ")),
@@ -248,7 +255,8 @@ impl fmt::Display for RollbackReason {
 impl fmt::Display for AbortReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Command { why } => f.write_str(why),
+            Self::Command { why } if why.trim().is_empty() => f.write_str("by command, no reason given"),
+            Self::Command { why } => write!(f, "by command: {why}"),
             Self::Gate { gate, outcome } => write!(f, "gate {gate}: {outcome}"),
             Self::Snapshots { changed } => write!(f, "changed since the plan: {}", changed.join(", ")),
         }

@@ -9,9 +9,10 @@ mod world;
 
 use std::time::Duration;
 
-use crossfade_rollout::event::{Event, GenerationCause, Outcome};
+use crossfade_rollout::event::{Event, GenerationCause, Outcome, StepEnd};
 use crossfade_rollout::observed::LogHealth;
-use crossfade_rollout::{Command, Phase, rules};
+use crossfade_rollout::spec::Step;
+use crossfade_rollout::{Command, Phase, decide, evolve, replay, rules};
 use world::{SPEC, World, digest, gateway_id};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -250,8 +251,39 @@ fn promoted_in_full() {
     let mut world = started(SPEC);
     world.until("step 1 begins");
     world.command(promote(true)).unwrap();
+    for again in [promote(true), promote(false)] {
+        let refused = world.command(again).unwrap_err();
+        assert!(refused.to_string().contains("skips already all that is left"), "{refused}");
+    }
     assert_eq!(world.finish(), Phase::Finalized);
+    let rollout = world.state.rollout.clone().unwrap();
+    let how: Vec<Option<StepEnd>> = (0..7).map(|step| rollout.step_end(step)).collect();
+    let (early, skipped) = (Some(StepEnd::PromotedEarly), Some(StepEnd::Skipped));
+    assert_eq!(how, [early, skipped, skipped, early, Some(StepEnd::Elapsed), skipped, None]);
     insta::assert_snapshot!(told(&world));
+}
+
+/// Scenario: `promote`, twice in a row before the step has ended, and `promote --full` when only finalize is left.
+/// Guarantee: what would change nothing is refused, in words, and leaves no entry.
+#[test]
+fn promoting_again_is_refused() {
+    let mut world = started(SPEC);
+    world.until("step 1 begins");
+    let promoted = decide(&world.state, promote(false), world.now).unwrap();
+    let leaving = promoted.iter().fold(world.state.clone(), evolve);
+    let refused = decide(&leaving, promote(false), world.now).unwrap_err();
+    assert!(refused.to_string().contains("leaves its step already"), "{refused}");
+    assert!(decide(&leaving, promote(true), world.now).is_ok(), "that is more than to leave one step");
+
+    world.until("step 6 begins");
+    let steps = &world.state.rollout.as_ref().unwrap().outline.steps;
+    assert!(matches!(steps[5], Step::Bake { .. }), "{steps:?}");
+    assert!(decide(&world.state, promote(true), world.now).is_ok(), "bake can be cut short");
+    world.until("step 6 done");
+    let last = world.log.iter().position(|entry| matches!(entry.event, Event::StepEnded { step: 5, .. }));
+    let before_the_end = replay(world.log[..=last.unwrap()].iter().map(|entry| &entry.event));
+    let refused = decide(&before_the_end, promote(true), world.now).unwrap_err();
+    assert!(refused.to_string().contains("already left behind"), "{refused}");
 }
 
 /// Scenario: hardly any traffic.

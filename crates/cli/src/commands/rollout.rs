@@ -25,7 +25,9 @@ pub(crate) fn run(command: Rollout) -> Outcome {
         Rollout::Resume(named) => verb(&named, "resume", VerbRequest::default(), "goes on"),
         Rollout::Promote(args) => {
             let request = VerbRequest { reason: None, full: args.full };
-            verb(&args.named, "promote", request, "leaves the current step")
+            let done =
+                if args.full { "skips all that is left to wait for" } else { "leaves the current step" };
+            verb(&args.named, "promote", request, done)
         }
         Rollout::Rollback(args) => {
             let request = VerbRequest { reason: Some(args.reason), full: false };
@@ -86,7 +88,8 @@ fn start(args: &args::Start) -> Outcome {
         })
         .or_usage()?;
     let client = client(&args.control)?;
-    let started: Started = block_on(async { Ok(client.post("/v1/rollouts", &file).await?) })?;
+    let path = format!("/v1/rollouts?anyway={}", args.anyway);
+    let started: Started = block_on(async { Ok(client.post(&path, &file).await?) })?;
     println!("{} {} started. Next: crossfade rollout watch", Paint::stdout().good("✔"), started.rollout);
     Ok(Exit::Passed)
 }

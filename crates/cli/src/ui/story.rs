@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crossfade_rollout::event::{Event, Outcome, StepEnd};
+use crossfade_rollout::event::{Event, Outcome, RollbackReason, StepEnd};
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::Step;
 use crossfade_routing::UnixNanos;
@@ -86,7 +86,17 @@ impl Narrator {
             }
             Event::Paused { at, .. } => line(at, Note, "paused", "it stays in this step".to_owned()),
             Event::Resumed { at, .. } => line(at, Note, "resumed", String::new()),
-            Event::Fenced { gateway, at, .. } => line(at, Bad, "fenced", format!("by {gateway}")),
+            Event::StepEnded { how: StepEnd::Skipped, step, at, .. } => {
+                line(at, Note, "skipped", format!("step {}", step + 1))
+            }
+            Event::SnapshotsRetaken { changed, at, .. } if !changed.is_empty() => {
+                line(at, Bad, "changed", format!("since the plan: {}", changed.join(", ")))
+            }
+            Event::Fenced { at, .. } => line(at, Bad, "fenced", event.to_string()),
+            // Any other reason is on the line before: the verdict, the fence, what changed.
+            Event::RollbackStarted { reason: reason @ RollbackReason::Command { .. }, at, .. } => {
+                line(at, Bad, "rolling back", reason.to_string())
+            }
             Event::RollbackStarted { at, .. } => {
                 line(at, Bad, "rolling back", format!("everything goes to {}", from()))
             }
@@ -95,9 +105,7 @@ impl Narrator {
                 line(at, Good, "promoted", format!("{} answers, {} gets a copy", to(), from()))
             }
             Event::Finalized { active, at, .. } => line(at, Good, "finalized", format!("{active} is active")),
-            Event::AbortStarted { at, .. } => {
-                line(at, Bad, "aborting", "before anything was shifted".to_owned())
-            }
+            Event::AbortStarted { reason, at, .. } => line(at, Bad, "aborting", reason.to_string()),
             Event::Aborted { at, .. } => line(at, Bad, "aborted", "no traffic had moved".to_owned()),
             Event::AlertRaised { alert, detail, at } => line(at, Bad, &format!("{alert:?}"), detail.clone()),
             Event::AlertCleared { alert, at } => line(at, Good, &format!("{alert:?}"), "is over".to_owned()),

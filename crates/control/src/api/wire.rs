@@ -1,6 +1,7 @@
 //! Bodies and queries of the API.
 
 use crossfade_rollout::RolloutId;
+use crossfade_rollout::units::text64;
 use crossfade_routing::{self as routing, Cut, Decided, EnvironmentId, Generation, TraceId, UnixNanos};
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +18,10 @@ pub struct EventsRequest {
 /// Its answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EventsReply {
-    /// The entries, as the log holds them.
+    /// The entries, as the log holds them, each with its number in `index`.
     pub entries: Vec<serde_json::Value>,
     /// Where to go on.
+    #[serde(with = "text64")]
     pub next: u64,
 }
 
@@ -81,6 +83,15 @@ pub struct PlanRequest {
     pub spec: String,
     /// Its name in messages.
     pub source: String,
+}
+
+/// `POST /v1/rollouts?anyway=true`, with the plan as its body.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartRequest {
+    /// Start it although its dry run found something against it.
+    #[serde(default)]
+    pub anyway: bool,
 }
 
 /// `POST /v1/rollouts/{name}/{verb}`.

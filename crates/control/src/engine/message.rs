@@ -1,6 +1,7 @@
 //! What the engine is asked.
 
 use crossfade_rollout::observed::{GateSeen, ProbeSeen, SnapshotsSeen};
+use crossfade_rollout::state::PastRollout;
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Actor, Command, Digest, PlanFile, RolloutId};
 use crossfade_routing::sync::{Reply, Report};
@@ -30,7 +31,8 @@ pub(crate) enum Message {
 pub(crate) struct Baselined {
     pub(crate) active: EnvironmentId,
     pub(crate) generation: Generation,
-    pub(crate) rollouts: Vec<RolloutId>,
+    /// Rollouts that have ended, oldest first.
+    pub(crate) ended: Vec<PastRollout>,
     pub(crate) running: Option<RolloutId>,
     pub(crate) log_size: u64,
 }
@@ -38,7 +40,12 @@ pub(crate) struct Baselined {
 impl Baselined {
     /// How often a spec of this name was tried.
     pub(crate) fn attempts(&self, name: &str) -> u32 {
-        let tried = self.rollouts.iter().chain(&self.running).filter(|rollout| rollout.name() == name);
+        let tried = self
+            .ended
+            .iter()
+            .map(|past| &past.rollout)
+            .chain(&self.running)
+            .filter(|rollout| rollout.name() == name);
         tried.count().try_into().unwrap_or(u32::MAX)
     }
 }

@@ -27,7 +27,7 @@ impl Engine {
         Ok(Baselined {
             active,
             generation: state.schedule.as_ref().map(|schedule| schedule.generation()).unwrap_or_default(),
-            rollouts: state.past.iter().map(|past| past.rollout.clone()).collect(),
+            ended: state.past.clone(),
             running: state.current().map(|rollout| rollout.id.clone()),
             log_size: self.journal.size(),
         })
@@ -75,6 +75,7 @@ impl Engine {
                 },
             },
             rollout: state.rollout.clone(),
+            ending: self.journal.ending(),
             past: state.past.clone(),
             waiting,
             readings: self.report.readings.clone(),

@@ -1,7 +1,7 @@
 //! The drift gate's inputs: the configurations of both environments, as their files are now.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crossfade_gates::drift::{
     Allow, Context, DriftReport, LoadError, OwnEndpoints, Pair, compare, load, render,
@@ -137,10 +137,23 @@ fn judged(report: &DriftReport) -> GateReport {
     };
     GateReport {
         outcome: if report.passed() { Outcome::Pass } else { Outcome::Fail },
-        summary: format!("{all} {noun}, {declared} declared, {} not", report.undeclared()),
+        summary: format!("{all} {noun}, {declared} declared, {} not{}", report.undeclared(), first(report)),
         details,
         evidence: Some(render::json(report).into_bytes()),
     }
+}
+
+/// The weightiest difference that is not declared, so that one line says what is to be mended. Values stay out of it.
+fn first(report: &DriftReport) -> String {
+    let undeclared = report.findings.iter().find(|finding| finding.declared.is_none());
+    undeclared.map_or_else(String::new, |finding| {
+        let (id, rule, path, mark) = (finding.id, finding.rule, &finding.path, &finding.mark);
+        if mark.is_nowhere() {
+            return format!("; first: {id} {rule} {path}");
+        }
+        let file = Path::new(&*mark.source).file_name().unwrap_or_default().to_string_lossy();
+        format!("; first: {id} {rule} {path} ({file}:{})", mark.line)
+    })
 }
 
 fn sets(blue: &Environment, green: &Environment) -> Vec<Files> {

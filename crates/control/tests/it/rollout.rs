@@ -3,6 +3,7 @@
 use std::fs;
 
 use crossfade_control::api::{ErrorCode, EventsReply, VerbRequest};
+use crossfade_rollout::ending::{Ending, EndingCause, EndingKind};
 use crossfade_rollout::event::{AbortReason, Event, Outcome, RollbackReason, StepEnd};
 use crossfade_rollout::{Actor, Phase};
 use crossfade_routing::Weight;
@@ -74,6 +75,9 @@ async fn a_bad_candidate_is_rolled_back() {
         .until("blue alone", |status| status.rollout.as_ref().unwrap().phase == Phase::RolledBack)
         .await;
     assert_eq!(status.active.unwrap().as_str(), "blue");
+    let ending = status.ending.unwrap();
+    assert_eq!((ending.kind, ending.cause), (EndingKind::RolledBack, EndingCause::Verdict));
+    assert!(ending.reason.contains("export_errors: candidate failed "), "{ending:?}");
     for gateway in gateways {
         let gateway = gateway.end().await;
         assert_eq!(gateway.follower.fence_held().map(|fence| fence.rollout.as_str()), Some("move"));
@@ -85,6 +89,7 @@ async fn a_bad_candidate_is_rolled_back() {
     });
     let reasons: Vec<_> = reasons.collect();
     assert!(matches!(&reasons[..], [(RollbackReason::Verdict { .. }, true)]), "{reasons:?}");
+    said_by(&house, &ending);
     house.verify();
 }
 
@@ -104,8 +109,23 @@ async fn a_failing_gate_stops_it_before_traffic_moves() {
     .unwrap();
     let plan = operator.plan(SPEC).await.unwrap();
     assert_eq!((plan.advice[0].gate.as_str(), plan.advice[0].outcome), ("drift", Outcome::Fail));
-    operator.start(&plan).await.unwrap();
+    let refused = operator.start(&plan).await.unwrap_err();
+    assert_eq!(refused.0.code, ErrorCode::Refused);
+    assert!(refused.to_string().contains("drift (failed): 1 difference"), "{refused}");
+    assert!(refused.to_string().contains("--anyway"), "{refused}");
+    assert!(operator.status().await.rollout.is_none(), "its name is not used up");
+    operator.start_anyway(&plan).await.unwrap();
     assert_eq!(operator.until_over().await, Phase::Aborted);
+    let ending = operator.status().await.ending.unwrap();
+    assert_eq!((ending.kind, ending.cause), (EndingKind::Aborted, EndingCause::Gate));
+    assert!(
+        ending.reason.starts_with("gate drift failed: 1 difference, 0 declared, 1 not; first: CF-DRIFT-")
+            && ending.reason.contains("collector:exporters.debug.verbosity (green.yaml:2)"),
+        "{ending:?}"
+    );
+    let again = operator.plan(SPEC).await.unwrap();
+    let name = again.advice.iter().find(|advice| advice.gate == "name").expect("the suffix is explained");
+    assert!(name.summary.starts_with("move.2, since move ended aborted at 20"), "{}", name.summary);
     assert_eq!(
         gateway.with(|gateway| gateway.schedule().unwrap().to().cloned()),
         None,
@@ -113,6 +133,7 @@ async fn a_failing_gate_stops_it_before_traffic_moves() {
     );
     gateway.end().await;
     control.stop().await;
+    said_by(&house, &ending);
     let found = house.events().into_iter().find_map(|event| match event {
         Event::GateFinished { outcome: Outcome::Fail, evidence, .. } => evidence,
         _ => None,
@@ -122,6 +143,13 @@ async fn a_failing_gate_stops_it_before_traffic_moves() {
     let blob = house.site().log_dir.join("evidence").join(&hex[..2]).join(hex);
     assert!(fs::read_to_string(blob).unwrap().contains("verbosity"));
     house.verify();
+}
+
+/// The status names the entry of the log that decided the end.
+fn said_by(house: &House, ending: &Ending) {
+    let entry = usize::try_from(ending.entry.expect("it is in the log").0).unwrap();
+    let event = &house.events()[entry];
+    assert!(event.begins_the_end(), "{event}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +185,7 @@ async fn plans_that_are_not_what_they_say_are_refused() {
     operator.until_step(2).await;
     operator.say("rollback").await.unwrap();
     operator.until_over().await;
-    let stale = operator.start(&plan).await.unwrap_err();
+    let stale = operator.start_anyway(&plan).await.unwrap_err();
     assert_eq!(stale.0.code, ErrorCode::Refused);
     assert!(stale.to_string().contains("the plan is stale"), "{stale}");
     gateway.end().await;
@@ -273,7 +301,7 @@ async fn readers_wait_for_news() {
     let all: EventsReply = operator.client.get("/v1/events?from=0").await.unwrap();
     assert_eq!(all.entries.len() as u64, all.next);
     assert_eq!(all.entries[0]["event"]["type"], "Genesis");
-    assert_eq!(all.entries[0]["index"], 0);
+    assert_eq!(all.entries[0]["index"], "0");
 
     let path = format!("/v1/events?from={}&wait_ms=10000", all.next);
     let asked = std::time::Instant::now();

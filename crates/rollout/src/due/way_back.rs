@@ -4,7 +4,7 @@ use crossfade_routing::sync::{Fence, FenceCause};
 use crossfade_routing::{GatewayId, Schedule};
 
 use super::{Cx, Flow, NEXT, Out, watch};
-use crate::assess::Assessment;
+use crate::assess::{Assessment, name};
 use crate::event::{AbortReason, Event, Outcome, PauseCause, RollbackReason};
 use crate::observed::Effect;
 use crate::spec::OnFailure;
@@ -57,9 +57,23 @@ pub(super) fn failed(cx: &Cx<'_>, out: &mut Out<'_>, assessment: Assessment) -> 
 /// A failed verdict is on the record, and what follows from it is not: the control plane ended between the two.
 pub(super) fn failed_before(cx: &Cx<'_>, out: &mut Out<'_>, running: &Running) -> Flow {
     if running.verdict == Some(Outcome::Fail) && cx.rollout.paused.is_none() {
-        return consequence(cx, out, Vec::new(), "its verdict before the restart".to_owned());
+        return consequence(cx, out, Vec::new(), before_the_restart(running));
     }
     NEXT
+}
+
+/// What the readings on record say against the candidate. If none of them fails, the verdict did not come in time.
+fn before_the_restart(running: &Running) -> String {
+    let says = |outcome| {
+        let readings = running.readings.iter().filter(move |reading| reading.outcome == outcome);
+        readings.map(|reading| format!("{}: {}", name(reading.metric), reading.text)).collect::<Vec<_>>()
+    };
+    let mut found = says(Outcome::Fail);
+    if found.is_empty() {
+        found = says(Outcome::NoVerdict);
+        found.insert(0, "no verdict in time".to_owned());
+    }
+    format!("{} (found before a restart)", found.join("; "))
 }
 
 fn consequence(cx: &Cx<'_>, out: &mut Out<'_>, mut events: Vec<Event>, why: String) -> Flow {

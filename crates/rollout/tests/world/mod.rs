@@ -23,7 +23,8 @@ use crossfade_rollout::{
     evolve,
 };
 use crossfade_routing::sync::{
-    ArmCounts, ClockHistogram, EnvironmentHealth, Fence, LATENCY_BUCKETS, LedgerRow, Report, latency_bucket,
+    ArmCounts, ClockHistogram, EnvironmentHealth, Fence, FenceCause, LATENCY_BUCKETS, LedgerRow, Report,
+    latency_bucket,
 };
 use crossfade_routing::{
     BootId, Conductor, Follower, GatewayId, Generation, Saved, Seed, Stage, UnixNanos, Weight,
@@ -445,14 +446,17 @@ impl World {
 
     /// A gateway's breaker opens.
     pub(crate) fn trip_breaker(&mut self, index: usize) {
+        self.fence(index, FenceCause::Breaker { detail: "9 of 9 requests unanswered".to_owned() });
+    }
+
+    /// A gateway fences by itself.
+    pub(crate) fn fence(&mut self, index: usize, cause: FenceCause) {
         let schedule = self.state.schedule.clone().unwrap();
         let fence = Fence {
             rollout: schedule.rollout().unwrap_or("none").to_owned(),
             generation: schedule.generation(),
             at: self.now,
-            cause: crossfade_routing::sync::FenceCause::Breaker {
-                detail: "9 of 9 requests unanswered".to_owned(),
-            },
+            cause,
         };
         self.gateways[index].fence = Some(fence.clone());
         self.gateways[index].follower.fence(fence);

@@ -79,7 +79,7 @@ impl Site {
         // The plan's dry run is advice: what it says of the gates is not asked here.
         let planned = self.run(&["rollout", "plan", spec, "--out", "plan.json"])?;
         ensure!(self.dir.join("plan.json").exists(), "no plan was written:\n{}", shown(&planned));
-        self.demand(&["rollout", "start", "plan.json"]).map(drop)
+        self.demand(&["rollout", "start", "plan.json", "--anyway"]).map(drop)
     }
 
     /// Waits until the rollout has ended, and returns how, in the words of the log: `Finalized`, `RolledBack`, `Aborted`.

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crossfade_control::status::{GatewayStatus, Status};
-use crossfade_rollout::PlanFile;
-use crossfade_rollout::event::Outcome;
+use crossfade_rollout::ending::{Ending, EndingKind};
+use crossfade_rollout::event::{Outcome, StepEnd};
 use crossfade_rollout::state::Rollout;
+use crossfade_rollout::{Phase, PlanFile};
 use crossfade_routing::EnvironmentId;
 use crossfade_routing::sync::LedgerRow;
 
@@ -28,7 +29,8 @@ pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String 
     );
     let _ = writeln!(text, "Gates, tried as advice");
     for advice in &file.advice {
-        let _ = writeln!(text, "  {} {:<13} {}", mark(advice.outcome, paint), advice.gate, advice.summary);
+        let mark = if advice.warning { paint.warn("!") } else { mark(advice.outcome, paint) };
+        let _ = writeln!(text, "  {mark} {:<13} {}", advice.gate, advice.summary);
         for detail in &advice.details {
             let _ = writeln!(text, "    {detail}");
         }
@@ -56,7 +58,8 @@ pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String 
         (Exit::Passed, None) => {
             "Ready. Write it down with --out plan.json, then: crossfade rollout start plan.json".to_owned()
         }
-        _ => "Not ready: mend what is marked, and plan again.".to_owned(),
+        _ => "Not ready: mend what is marked, and plan again. `rollout start` refuses it, but for --anyway."
+            .to_owned(),
     };
     let _ = writeln!(text, "{next}");
     text
@@ -134,14 +137,37 @@ fn rollout(text: &mut String, status: &Status, rollout: &Rollout, paint: Paint) 
         let metric = metric.as_str().unwrap_or_default();
         let _ = writeln!(text, "analysis     {} {metric}: {}", mark(reading.outcome, paint), reading.text);
     }
+    if let Some(ending) = &status.ending {
+        let _ = writeln!(text, "{}", self::ending(ending, paint));
+    }
     for waiting in &status.waiting {
         let _ = writeln!(text, "waiting      {waiting}");
     }
 }
 
+/// Why it ends as it does, and where the log says so.
+pub(super) fn ending(ending: &Ending, paint: Paint) -> String {
+    let kind = match ending.kind {
+        EndingKind::Finalized => paint.good("finalized"),
+        EndingKind::RolledBack => paint.bad("rolled back"),
+        EndingKind::Aborted => paint.bad("aborted"),
+    };
+    let record = match ending.entry {
+        Some(entry) => format!("entry {entry}"),
+        None => "not in the log yet".to_owned(),
+    };
+    format!("{kind}: {} ({record})", ending.reason)
+}
+
 fn step_mark(rollout: &Rollout, index: usize, name: &str, paint: Paint) -> String {
-    let current = rollout.step as usize;
-    if index < current || rollout.phase == crossfade_rollout::Phase::Finalized {
+    let (current, number) = (rollout.step as usize, u32::try_from(index).unwrap_or(u32::MAX));
+    match rollout.step_end(number) {
+        Some(StepEnd::Skipped) => return format!("{} {name} skipped", paint.dim("-")),
+        Some(StepEnd::PromotedEarly) => return format!("{} {name} left early", paint.good("✔")),
+        Some(StepEnd::Stopped) => return format!("{} {name}", paint.bad("✘")),
+        Some(StepEnd::Elapsed) | None => {}
+    }
+    if index < current || rollout.phase == Phase::Finalized {
         format!("{} {name}", paint.good("✔"))
     } else if index == current && rollout.phase.is_live() {
         format!("{} {name}", paint.warn("◐"))

@@ -88,8 +88,10 @@ impl Watcher {
             }
             if rollout.phase.is_final() && caught_up {
                 self.block.erase();
-                if !self.json {
-                    println!("{id} {}", rollout.phase);
+                match (&status.ending, self.json) {
+                    (ending, true) => println!("{}", serde_json::json!({ "rollout": id, "ending": ending })),
+                    (Some(ending), false) => println!("{id} {}", show::ending(ending, self.paint)),
+                    (None, false) => println!("{id} {}", rollout.phase),
                 }
                 return Ok(exit_of(rollout.phase));
             }
@@ -112,8 +114,8 @@ impl Watcher {
 /// An entry and its number, as the API gives them.
 fn entry_of(value: &serde_json::Value) -> Result<(u64, Entry), Failure> {
     let mut value = value.clone();
-    let index =
-        value.as_object_mut().and_then(|object| object.remove("index")).and_then(|index| index.as_u64());
+    let index = value.as_object_mut().and_then(|object| object.remove("index"));
+    let index = index.and_then(|index| index.as_str()?.parse().ok());
     let entry = serde_json::from_value(value).or_unreachable()?;
     Ok((index.unwrap_or_default(), entry))
 }

@@ -160,6 +160,11 @@ impl Operator {
         self.client.post("/v1/rollouts", plan).await
     }
 
+    /// Starts it although its dry run did not pass.
+    pub(crate) async fn start_anyway(&self, plan: &PlanFile) -> Result<Started, ApiError> {
+        self.client.post("/v1/rollouts?anyway=true", plan).await
+    }
+
     /// Plans and starts.
     pub(crate) async fn begin(&self, spec: &str) {
         let plan = self.plan(spec).await.unwrap();
