@@ -10,14 +10,14 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use crossfade_backends::otlp::{Compression, Endpoint, Protocol};
+use crossfade_backends::otlp::Compression;
 use crossfade_control::api::read_token;
 use crossfade_control::site::{self, Site};
 use crossfade_control::{Control, ControlConfig};
 use crossfade_gateway::{
     ClosingLedger, ControlLink, EnvironmentConfig, Gateway, GatewayConfig, RemoteControl, Token,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderName;
 use tower::ServiceExt;
 
 use crate::exit::{Failure, OrExit};
@@ -114,31 +114,12 @@ fn headers(names: &[String]) -> Result<Vec<HeaderName>, Failure> {
 
 /// One environment, as the gateway needs it.
 pub(crate) fn environment_config(environment: &site::Environment) -> Result<EnvironmentConfig, Failure> {
-    let mut config = EnvironmentConfig::new(endpoint(&environment.otlp, environment.protocol)?);
+    let mut config = EnvironmentConfig::new(environment.endpoint().or_usage()?);
     config.compression = match environment.compression {
         site::Compression::Preserve => Compression::Preserve,
         site::Compression::Gzip => Compression::Gzip,
         site::Compression::None => Compression::None,
     };
-    config.headers = header_map(environment)?;
+    config.headers = environment.header_map().map_err(anyhow::Error::msg).or_usage()?;
     Ok(config)
-}
-
-fn header_map(environment: &site::Environment) -> Result<HeaderMap, Failure> {
-    let mut map = HeaderMap::new();
-    for (name, value) in &environment.headers {
-        let mut value = HeaderValue::from_str(value).or_usage()?;
-        value.set_sensitive(true);
-        map.insert(HeaderName::from_str(name).or_usage()?, value);
-    }
-    Ok(map)
-}
-
-/// An OTLP endpoint.
-pub(crate) fn endpoint(url: &str, protocol: site::Protocol) -> Result<Endpoint, Failure> {
-    let protocol = match protocol {
-        site::Protocol::Grpc => Protocol::Grpc,
-        site::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
-    };
-    Endpoint::parse(url, protocol).or_usage()
 }

@@ -87,15 +87,7 @@ impl Planner {
     ) -> Result<std::collections::BTreeMap<EnvironmentId, EnvironmentFacts>, ApiError> {
         let mut facts = std::collections::BTreeMap::new();
         for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
-            let Some(environment) = self.site.environment(id) else {
-                let known: Vec<&str> = self.site.environments.keys().map(EnvironmentId::as_str).collect();
-                let site = self.site.path.display();
-                let what = format!(
-                    "{source}: {field}: `{id}` is not an environment of {site}; use one of: {}",
-                    known.join(", ")
-                );
-                return Err(ApiError::invalid(&what));
-            };
+            let environment = self.site.wanted(id, field, source).map_err(|what| ApiError::invalid(&what))?;
             facts.insert(id.clone(), facts_of(environment));
         }
         Ok(facts)
@@ -123,14 +115,14 @@ impl Planner {
 
     async fn reach(&self, plan: &Plan) -> Vec<Advice> {
         let mut advice = Vec::new();
-        for (id, facts) in &plan.environments {
-            let endpoints = [Some(&facts.otlp_endpoint), facts.query_endpoint.as_ref()];
-            for endpoint in endpoints.into_iter().flatten() {
-                if let Err(why) = reach(endpoint).await {
+        for id in plan.environments.keys() {
+            let Some(environment) = self.site.environment(id) else { continue };
+            for at in environment.reached_at() {
+                if let Err(why) = reach(&at.host, at.port).await {
                     advice.push(Advice {
                         gate: "reach".to_owned(),
                         outcome: Outcome::NoVerdict,
-                        summary: format!("{id}: {endpoint} cannot be reached: {why}"),
+                        summary: format!("{id}: {} cannot be reached: {why}", at.url),
                         details: Vec::new(),
                         warning: false,
                     });
@@ -245,15 +237,12 @@ fn percent(ppm: u64) -> String {
     format!("{}.{:02} %", ppm / 10_000, ppm % 10_000 / 100)
 }
 
-/// Whether something listens at a URL.
+/// Whether something listens there.
 ///
 /// # Errors
 /// Why not.
-pub async fn reach(url: &str) -> Result<(), String> {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = authority.split('/').next().unwrap_or_default();
-    let authority = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
-    let connecting = tokio::net::TcpStream::connect(&authority);
+pub async fn reach(host: &str, port: u16) -> Result<(), String> {
+    let connecting = tokio::net::TcpStream::connect((host, port));
     match tokio::time::timeout(Duration::from_secs(3), connecting).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),

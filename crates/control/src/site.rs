@@ -3,6 +3,7 @@
 //! Relative paths are taken from the folder that the file is in. [`SiteFile`] is the file as written, and the source of its
 //! JSON Schema; [`Site`] is what it means, with every address parsed and every default filled in.
 
+mod endpoints;
 mod file;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crossfade_routing::{EnvironmentId, GatewayId};
 use crossfade_yaml::{self as yaml, Mark, Node};
 
+pub use endpoints::ReachedAt;
 pub use file::{Compression, Protocol, QueryKind, SiteFile};
 
 /// A checked site configuration.
@@ -165,6 +167,18 @@ impl Site {
         self.environments.get(id)
     }
 
+    /// The environment that `field` of a rollout spec names.
+    ///
+    /// # Errors
+    /// In words, that this site has no such environment, and which ones it has.
+    pub fn wanted(&self, id: &EnvironmentId, field: &str, source: &str) -> Result<&Environment, String> {
+        self.environment(id).ok_or_else(|| {
+            let known: Vec<&str> = self.environments.keys().map(EnvironmentId::as_str).collect();
+            let (site, known) = (self.path.display(), known.join(", "));
+            format!("{source}: {field}: `{id}` is not an environment of {site}; use one of: {known}")
+        })
+    }
+
     /// The log's verifier key, beside the log folder.
     pub fn log_pub(&self) -> PathBuf {
         self.data.join("log.pub")
@@ -227,6 +241,8 @@ impl Checker<'_> {
         }
         self.distinct_ports(&gateway, control);
         self.no_loops(&environments, gateway.as_ref());
+        self.no_twins(&environments);
+        self.usable(&environments);
         let origin = file.audit.origin.clone().unwrap_or_else(|| "crossfade.local/default".to_owned());
         if let Err(error) = origin.parse::<crossfade_tlog::key::KeyName>() {
             self.problem("audit.origin", error.to_string(), "use a name like bank.example/prod");
@@ -401,33 +417,6 @@ impl Checker<'_> {
             let (field, other) = if is_written(field) { (field, other) } else { (other, field) };
             let what = format!("port {port} is used twice, the other time by {other}");
             self.problem(field, what, "give each listener a port of its own");
-        }
-    }
-
-    /// An environment that is the gateway itself: every span would come back, for ever.
-    fn no_loops(
-        &mut self,
-        environments: &BTreeMap<EnvironmentId, Environment>,
-        gateway: Option<&GatewaySite>,
-    ) {
-        let Some(gateway) = gateway else { return };
-        for (name, environment) in environments {
-            let Ok(uri) = environment.otlp.parse::<axum::http::Uri>() else { continue };
-            let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
-            let here = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-            let here = here.map_or(host == "localhost", |ip| ip.is_loopback() || ip.is_unspecified());
-            if here && [gateway.grpc, gateway.http].iter().any(|own| own.port() == port) {
-                let field = format!("environments.{name}.otlp.endpoint");
-                let what = format!(
-                    "{} is this gateway's own listener: every span would come back",
-                    environment.otlp
-                );
-                self.problem(
-                    &field,
-                    what,
-                    "name the environment's Collector, or move gateway.grpc and gateway.http",
-                );
-            }
         }
     }
 

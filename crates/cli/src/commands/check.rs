@@ -63,15 +63,7 @@ fn spec(site: &Site, path: &std::path::Path) -> Result<Looked, Failure> {
     let source = path.display().to_string();
     let spec = Spec::parse(&text, &source, &strict(path, &ui::variable)).or_usage()?;
     for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
-        if site.environment(id).is_none() {
-            let known: Vec<&str> = site.environments.keys().map(|id| id.as_str()).collect();
-            let what = format!(
-                "{source}: {field}: `{id}` is not an environment of {}; use one of: {}",
-                site.path.display(),
-                known.join(", ")
-            );
-            return Err(Failure::usage(anyhow::anyhow!(what)));
-        }
+        site.wanted(id, field, &source).map_err(anyhow::Error::msg).or_usage()?;
     }
     Ok(Looked::good(
         "rollout",

@@ -1,6 +1,6 @@
 //! `crossfade probe`: the probe gate by itself, for any OTLP endpoint with a Jaeger behind it.
 
-use crossfade_backends::otlp::Protocol;
+use crossfade_backends::otlp::{Endpoint, Protocol};
 use crossfade_control::gates::probe::probe_endpoints;
 use crossfade_gates::probe::Verdict;
 
@@ -15,11 +15,13 @@ pub(crate) fn run(args: &Probe) -> Outcome {
         return Err(Failure::usage(anyhow::anyhow!("--traces: nothing to write; use 1 or more")));
     }
     let protocol = if args.protocol == "grpc" { Protocol::Grpc } else { Protocol::HttpProtobuf };
+    let endpoint = Endpoint::parse(&args.otlp, protocol)
+        .map_err(|error| anyhow::anyhow!("--otlp: {error}"))
+        .or_usage()?;
     let seed = crossfade_audit::keys::random_u64().or_usage()?;
     let headers = http::HeaderMap::new();
     let report = block_on(async {
-        let probing =
-            probe_endpoints(&args.otlp, protocol, headers, &args.query, args.traces, deadline.0, seed);
+        let probing = probe_endpoints(endpoint, headers, &args.query, args.traces, deadline.0, seed);
         tokio::select! {
             report = probing => report.map_err(|why| Failure::usage(anyhow::anyhow!(why))),
             _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before every trace was read back"))),

@@ -19,8 +19,8 @@ pub(crate) const SITE: &str = r#"environments:
     query: { kind: jaeger, endpoint: "http://127.0.0.1:9" }
     configs: { collector: [collector.yaml] }
   green:
-    otlp: { endpoint: "http://127.0.0.1:9" }
-    query: { kind: jaeger, endpoint: "http://127.0.0.1:9" }
+    otlp: { endpoint: "http://127.0.0.1:13" }
+    query: { kind: jaeger, endpoint: "http://127.0.0.1:13" }
     configs: { collector: [collector.yaml] }
 gateway:
   grpc: { endpoint: "127.0.0.1:0" }

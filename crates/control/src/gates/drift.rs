@@ -133,7 +133,7 @@ fn judged(report: &DriftReport) -> GateReport {
     let details = if report.passed() {
         Vec::new()
     } else {
-        render::text(report, render::Detail::Differences).lines().map(str::to_owned).collect()
+        render::text(report, render::Detail::Excerpt).lines().map(str::to_owned).collect()
     };
     GateReport {
         outcome: if report.passed() { Outcome::Pass } else { Outcome::Fail },

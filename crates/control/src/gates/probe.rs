@@ -1,11 +1,10 @@
 //! The probe gate: synthetic traces through the candidate's own endpoints.
 
-use std::str::FromStr;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::HeaderMap;
 use crossfade_backends::jaeger::{Jaeger, JaegerConfig, QueryEndpoint};
-use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
+use crossfade_backends::otlp::{Client, ClientConfig, Endpoint};
 use crossfade_backends::probe::{ProbeConfig, run as run_probe};
 use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
 use crossfade_gates::probe::{ProbeReport, Verdict};
@@ -13,7 +12,7 @@ use crossfade_rollout::event::Outcome;
 
 use super::GateReport;
 use crate::clock;
-use crate::site::{self, Environment};
+use crate::site::Environment;
 
 /// How far back traces are looked at for their spread.
 const SPREAD_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
@@ -71,16 +70,9 @@ async fn probe(
 
 /// A client of an environment's OTLP endpoint, with its headers.
 pub(super) fn client(environment: &Environment) -> Result<Client, String> {
-    let protocol = match environment.protocol {
-        site::Protocol::Grpc => Protocol::Grpc,
-        site::Protocol::HttpProtobuf => Protocol::HttpProtobuf,
-    };
-    let endpoint = Endpoint::parse(&environment.otlp, protocol).map_err(|error| error.to_string())?;
-    Ok(Client::new(ClientConfig {
-        endpoint,
-        headers: headers(environment)?,
-        connect_timeout: CONNECT_TIMEOUT,
-    }))
+    let endpoint = environment.endpoint().map_err(|error| error.to_string())?;
+    let headers = environment.header_map()?;
+    Ok(Client::new(ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT }))
 }
 
 /// As the gate does it, for endpoints of one's own: `crossfade probe`.
@@ -88,15 +80,13 @@ pub(super) fn client(environment: &Environment) -> Result<Client, String> {
 /// # Errors
 /// An address that is none.
 pub async fn probe_endpoints(
-    otlp: &str,
-    protocol: Protocol,
+    endpoint: Endpoint,
     headers: HeaderMap,
     query: &str,
     traces: u32,
     deadline: Duration,
     seed: u64,
 ) -> Result<ProbeReport, String> {
-    let endpoint = Endpoint::parse(otlp, protocol).map_err(|error| error.to_string())?;
     let client = Client::new(ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT });
     Ok(run_probe(&client, &jaeger(query)?, &ProbeConfig::new(seed, traces, deadline)).await)
 }
@@ -104,17 +94,6 @@ pub async fn probe_endpoints(
 pub(super) fn jaeger(query: &str) -> Result<Jaeger, String> {
     let endpoint = QueryEndpoint::parse(query).map_err(|error| error.to_string())?;
     Ok(Jaeger::new(JaegerConfig::new(endpoint)))
-}
-
-fn headers(environment: &Environment) -> Result<HeaderMap, String> {
-    let mut map = HeaderMap::new();
-    for (name, value) in &environment.headers {
-        let name = HeaderName::from_str(name).map_err(|error| format!("header {name}: {error}"))?;
-        let mut value = HeaderValue::from_str(value).map_err(|error| format!("header {name}: {error}"))?;
-        value.set_sensitive(true);
-        map.insert(name, value);
-    }
-    Ok(map)
 }
 
 /// How far the starts of recent traces' spans lie apart.

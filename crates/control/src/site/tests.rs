@@ -188,6 +188,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("a URL with no port after the colon", "http://blue-collector:4317", "http://blue-collector:"),
     ("a query endpoint that is no URL", "http://blue-jaeger:16686", "blue jaeger"),
     ("an environment that is the gateway", "http://blue-collector:4317", "http://localhost:4318/v1/traces"),
+    ("a path on gRPC", "http://blue-collector:4317", "http://blue-collector:4317/v1/traces"),
+    ("one OTLP endpoint for both", "http://blue-collector:4317", "http://GREEN-collector/"),
+    ("one query endpoint for both", "http://green-jaeger:16686", "http://Blue-Jaeger/"),
     (
         "a header name",
         "{ endpoint: \"http://blue-collector:4317\" }",
@@ -222,6 +225,45 @@ fn every_mistake_is_told_with_place_field_and_remedy() {
     let many = "gateway: { workers: 0, grpc: { endpoint: x } }\ncontrol: { endpoint: \"10.0.0.1:1\" }\n";
     tell(&mut told, folder.path(), "several mistakes at once", &format!("{MINIMAL}{many}"));
     insta::assert_snapshot!(told);
+}
+
+/// What two environments have in common, and whether they are one by it.
+#[test]
+fn twins_are_told_from_neighbours() {
+    let folder = folder();
+    let blue = "\"http://blue-collector:4317\"";
+    let green = "\"http://green-collector:4317\"";
+    let cases = [
+        ("\"http://localhost:14317\"", "\"http://127.0.0.1:14317/\"", true),
+        ("\"http://[::1]:14317\"", "\"http://127.0.0.1:14317\"", false),
+        ("\"http://collector:4317\"", "\"http://collector:4319\"", false),
+        ("\"http://collector\"", "\"http://COLLECTOR.:4317\"", true),
+        ("\"http://collector\"", "\"http://collector\", protocol: http/protobuf", false),
+        ("\"http://collector:4318\"", "\"http://collector\", protocol: http/protobuf", true),
+        ("\"http://c/a\", protocol: http/protobuf", "\"http://c/b\", protocol: http/protobuf", false),
+        (
+            "\"http://c/a\", protocol: http/protobuf",
+            "\"http://c/a/v1/traces/\", protocol: http/protobuf",
+            true,
+        ),
+        ("\"http://c\", headers: { x-scope-orgid: a }", "\"http://c\", headers: { x-scope-orgid: b }", false),
+        ("\"http://c\", headers: { x-scope-orgid: a }", "\"http://c\", headers: { x-scope-orgid: a }", true),
+    ];
+    for (one, other, are_one) in cases {
+        let read = read(folder.path(), &MINIMAL.replace(blue, one).replace(green, other));
+        match (read, are_one) {
+            (Ok(_), false) => {}
+            (Err(error), true) => {
+                let told = error.to_string();
+                assert!(
+                    told.contains("crossfade.yaml:7:23: environments.green.otlp.endpoint")
+                        && told.contains("crossfade.yaml:3:23): every span"),
+                    "{told}"
+                );
+            }
+            (read, _) => panic!("{one} and {other}: {:?}", read.map(|site| site.environments)),
+        }
+    }
 }
 
 fn tell(told: &mut String, folder: &Path, what: &str, text: &str) {

@@ -11,6 +11,8 @@ use super::super::report::{DriftReport, Finding};
 pub enum Detail {
     /// The differences.
     Differences,
+    /// The differences, as a part of something else: there is no `--all` to ask with.
+    Excerpt,
     /// Also what is written differently and means the same.
     All,
 }
@@ -71,7 +73,7 @@ fn summary(report: &DriftReport, detail: Detail) -> String {
         write!(out, " {} unused declarations.", report.unused_declarations.len()).expect("a string takes it");
     }
     if !report.equivalent.is_empty() {
-        let hint = if detail == Detail::All { "" } else { ": --all" };
+        let hint = if detail == Detail::Differences { ": --all" } else { "" };
         let kinds = "order, defaults, aliases, units, own endpoints";
         write!(out, " {} equivalent ({kinds}){hint}", report.equivalent.len()).expect("a string takes it");
     }

@@ -39,6 +39,14 @@ fn as_text() {
 }
 
 #[test]
+fn as_an_excerpt_it_names_no_flag() {
+    let report = declared();
+    let alone = render::text(&report, render::Detail::Differences);
+    assert!(alone.contains(": --all"), "{alone}");
+    assert_eq!(render::text(&report, render::Detail::Excerpt), alone.replace(": --all", ""));
+}
+
+#[test]
 fn as_text_with_everything() {
     insta::assert_snapshot!(render::text(&declared(), render::Detail::All));
 }
