@@ -5,7 +5,7 @@
 //! | `GET /v1/status` | operator | [`Status`](crate::status::Status) |
 //! | `GET /v1/events?from=N&wait_ms=M` | operator | the log's entries from N on, waiting for news |
 //! | `GET /v1/locate?trace=ID&start=NANOS` | operator | where a trace is whole, and which cut decided |
-//! | `POST /v1/plans` | operator | a spec resolved into a plan, its gates dry-run |
+//! | `POST /v1/plans?progress=B` | operator | a spec resolved into a plan, its gates dry-run; `progress`: told line by line |
 //! | `POST /v1/rollouts?anyway=B` | operator | start the rollout of a plan; `anyway`: although its dry run did not pass |
 //! | `POST /v1/rollouts/{name}/{verb}` | operator | pause, resume, promote, rollback, abort; `current` is the one that runs |
 //! | `DELETE /v1/gateways/{id}` | operator | strike a gateway from the roster: nothing waits for it any more |
@@ -18,6 +18,7 @@ mod access;
 mod denied;
 mod error;
 mod extract;
+mod stream;
 mod wire;
 
 use std::sync::Arc;
@@ -25,23 +26,28 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use crossfade_rollout::event::Outcome;
 use crossfade_rollout::plan::Advice;
 use crossfade_rollout::{Actor, Command, PlanFile, RolloutId};
 use crossfade_routing::{GatewayId, TraceId, UnixNanos, sync};
+use tokio::sync::mpsc;
 
-use crate::engine::{Handle, clock_histogram};
+use crate::engine::Handle;
 use crate::planner::Planner;
+use crate::progress::{NEWS_MAX, PlanNews, Progress};
 use crate::status::Status;
 
 use extract::{Asked, Json};
+use stream::Lines;
 
 pub use access::{Access, TokenError, read_token};
 pub(crate) use denied::Denials;
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use wire::{
-    EventsReply, EventsRequest, LocateRequest, Located, PlanRequest, StartRequest, Started, VerbRequest,
+    EventsReply, EventsRequest, LocateRequest, Located, PlanRequest, ProgressRequest, StartRequest, Started,
+    VerbRequest,
 };
 
 /// The largest body that a call may have: a plan with many declared differences.
@@ -118,11 +124,30 @@ async fn locate(
 async fn plan(
     State(app): App,
     _caller: Caller,
+    Asked(asked): Asked<ProgressRequest>,
     Json(request): Json<PlanRequest>,
-) -> Result<axum::Json<PlanFile>, ApiError> {
+) -> Result<Response, ApiError> {
     let baseline = app.engine.baseline().await?;
-    let clocks = clock_histogram(&app.engine.status());
-    Ok(axum::Json(app.planner.plan(&request, baseline, &clocks).await?))
+    let status = app.engine.status();
+    if !asked.progress {
+        let planned = app.planner.plan(&request, baseline, &status, &Progress::default()).await?;
+        return Ok(axum::Json(planned).into_response());
+    }
+    let (news, lines) = mpsc::channel(NEWS_MAX);
+    tokio::spawn(async move {
+        let progress = Progress::to(news.clone());
+        let planned = tokio::select! {
+            planned = app.planner.plan(&request, baseline, &status, &progress) => planned,
+            () = news.closed() => return,
+        };
+        let last = match planned {
+            Ok(plan) => PlanNews::Planned { plan: Box::new(plan) },
+            Err(ApiError(error)) => PlanNews::Failed { error },
+        };
+        // Whoever asked may have gone.
+        let _ = news.send(last).await;
+    });
+    Ok(Lines(lines).into_response())
 }
 
 async fn start(

@@ -3,16 +3,20 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
+use crossfade_rollout::PlanFile;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Frame, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
-use crate::api::{ApiError, ErrorBody, ErrorCode, read_token};
+use crate::api::{ApiError, ErrorBody, ErrorCode, PlanRequest, read_token};
+use crate::progress::PlanNews;
 
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -88,6 +92,36 @@ impl Client {
         self.call(Method::DELETE, path, Vec::new()).await
     }
 
+    /// Has a plan made, and hears how far it is.
+    ///
+    /// # Errors
+    /// What the control plane says, or that it cannot be reached.
+    pub async fn plan(
+        &self,
+        request: &PlanRequest,
+        mut hear: impl FnMut(&PlanNews),
+    ) -> Result<PlanFile, ApiError> {
+        let body = serde_json::to_vec(request)
+            .map_err(|error| ApiError::new(ErrorCode::Invalid, error.to_string()))?;
+        let path = "/v1/plans?progress=true";
+        let answer = self.send(Method::POST, path, body).await.map_err(|why| self.unreachable(&why))?;
+        let mut lines = Lines::new(answer);
+        if !lines.status.is_success() {
+            let refused = lines.rest().await.map_err(|why| self.unreachable(&why))?;
+            return Err(refusal(lines.status, &refused));
+        }
+        while let Some(line) = lines.next().await.map_err(|why| self.unreachable(&why))? {
+            let news = serde_json::from_slice(&line)
+                .map_err(|error| self.unreachable(&format!("its answer is not understood: {error}")))?;
+            match news {
+                PlanNews::Planned { plan } => return Ok(*plan),
+                PlanNews::Failed { error } => return Err(ApiError(error)),
+                progress => hear(&progress),
+            }
+        }
+        Err(self.unreachable("it ended before the plan was made"))
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -109,6 +143,11 @@ impl Client {
         path: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Bytes), String> {
+        let mut lines = Lines::new(self.send(method, path, body).await?);
+        Ok((lines.status, lines.rest().await?))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Answer, String> {
         let connecting = TcpStream::connect(&self.authority);
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, connecting)
             .await
@@ -117,7 +156,7 @@ impl Client {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| error.to_string())?;
-        let driver = tokio::spawn(connection);
+        let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -127,10 +166,7 @@ impl Client {
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| error.to_string())?;
         let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        let status = response.status();
-        let collected = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        driver.abort();
-        Ok((status, collected.map_err(|error| error.to_string())?.to_bytes()))
+        Ok(Answer { response, _driver: driver })
     }
 
     fn unreachable(&self, why: &str) -> ApiError {
@@ -139,6 +175,66 @@ impl Client {
             self.authority
         );
         ApiError::new(ErrorCode::Unreachable, what)
+    }
+}
+
+/// An answer whose body is still to come.
+struct Answer {
+    response: Response<Incoming>,
+    _driver: Driver,
+}
+
+/// The connection, for as long as somebody reads from it.
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A body, read line by line.
+struct Lines {
+    status: StatusCode,
+    body: Limited<Incoming>,
+    read: BytesMut,
+    _driver: Driver,
+}
+
+impl Lines {
+    fn new(Answer { response, _driver }: Answer) -> Lines {
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+        Lines { status, body, read: BytesMut::new(), _driver }
+    }
+
+    /// The next line, without its end; `None` after the last.
+    async fn next(&mut self) -> Result<Option<BytesMut>, String> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                let line = self.read.split_to(end);
+                self.read.advance(1);
+                return Ok(Some(line));
+            }
+            match self.body.frame().await {
+                Some(frame) => self.take(frame.map_err(|error| error.to_string())?),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// All that is left.
+    async fn rest(&mut self) -> Result<Bytes, String> {
+        while let Some(frame) = self.body.frame().await {
+            self.take(frame.map_err(|error| error.to_string())?);
+        }
+        Ok(self.read.split().freeze())
+    }
+
+    fn take(&mut self, frame: Frame<Bytes>) {
+        if let Ok(data) = frame.into_data() {
+            self.read.extend_from_slice(&data);
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `jobs` | gates, probes and snapshots, run beside the engine |
 //! | [`gates`] | collects the gates' inputs, one module for each gate |
 //! | [`planner`] | a spec resolved into a plan |
+//! | [`progress`] | how far a plan is |
 //! | [`api`], [`client`] | HTTP and JSON, on loopback |
 //! | [`status`] | what is shown |
 //! | `server` | all of it, started and stopped |
@@ -29,6 +30,7 @@ mod init;
 mod jobs;
 mod journal;
 pub mod planner;
+pub mod progress;
 mod server;
 pub mod site;
 pub mod status;

@@ -14,10 +14,12 @@ use crossfade_routing::{EnvironmentId, Seed};
 
 use crate::api::{ApiError, ErrorCode, PlanRequest};
 use crate::clock;
-use crate::engine::Baselined;
+use crate::engine::{Baselined, clock_histogram};
 use crate::files;
 use crate::gates::Gates;
+use crate::progress::Progress;
 use crate::site::{Environment, Site};
+use crate::status::Status;
 
 /// The share of spans that may go to both environments because their times are not trusted: 0.1 %.
 const UNTRUSTED_PPM_MAX: u64 = 1_000;
@@ -43,7 +45,8 @@ impl Planner {
         &self,
         request: &PlanRequest,
         baseline: Baselined,
-        clocks: &ClockHistogram,
+        status: &Status,
+        progress: &Progress,
     ) -> Result<PlanFile, ApiError> {
         let spec = self.spec(request)?;
         let environments = self.facts(&spec, &request.source)?;
@@ -69,7 +72,7 @@ impl Planner {
             },
             planned_at: clock::now(),
         };
-        let advice = self.advice(&plan, &baseline, clocks).await;
+        let advice = self.advice(&plan, &baseline, status, progress).await;
         let digest = canonical::digest(&plan).map_err(|error| ApiError::invalid(&error.to_string()))?;
         Ok(PlanFile { schema_version: PLAN_VERSION, digest, plan, advice })
     }
@@ -94,22 +97,34 @@ impl Planner {
     }
 
     /// What there is to say before anybody starts it. None of this is part of the plan.
-    async fn advice(&self, plan: &Plan, baseline: &Baselined, clocks: &ClockHistogram) -> Vec<Advice> {
-        let mut advice = self.reach(plan).await;
+    async fn advice(
+        &self,
+        plan: &Plan,
+        baseline: &Baselined,
+        status: &Status,
+        progress: &Progress,
+    ) -> Vec<Advice> {
+        let unreached = |found: &Vec<Advice>| found.first().map_or(Outcome::Pass, |advice| advice.outcome);
+        let mut advice = progress.of("reach", None, self.reach(plan), unreached).await;
         advice.extend(baseline_advice(plan, baseline));
         advice.extend(name_advice(&plan.outline.rollout, baseline));
         for gate in [Gate::Drift, Gate::Probe] {
-            let report = self.gates.run(gate, plan, None).await;
+            let name = gate.to_string();
+            let deadline = (gate == Gate::Probe).then_some(plan.outline.gates.probe.deadline.0);
+            let run = self.gates.run(gate, plan, None);
+            let report = progress.of(&name, deadline, run, |report| report.outcome).await;
             advice.push(Advice {
-                gate: format!("{gate:?}").to_lowercase(),
+                gate: name,
                 outcome: report.outcome,
                 summary: report.summary,
                 details: report.details,
                 warning: false,
             });
         }
-        advice.push(self.overlap(plan).await);
-        advice.push(skew_advice(plan.outline.window.skew(), plan.outline.window.gamma(), clocks));
+        let overlap = progress.of("overlap", None, self.overlap(plan), |advice| advice.outcome);
+        advice.push(overlap.await);
+        let window = &plan.outline.window;
+        advice.push(skew_advice(window.skew(), window.gamma(), &clock_histogram(status)));
         advice
     }
 

@@ -1,9 +1,13 @@
 //! `crossfade rollout`: everything about a rollout goes through the control plane.
 
+mod progress;
 mod show;
 mod watch;
 
+use std::cell::RefCell;
+
 use crossfade_control::api::{PlanRequest, Started, VerbRequest};
+use crossfade_control::client::Client;
 use crossfade_control::status::Status;
 use crossfade_rollout::PlanFile;
 
@@ -11,6 +15,7 @@ use super::{block_on, client, print_json};
 use crate::args::{self, Format, Named, Rollout};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui::Paint;
+use progress::{Progress, TICK};
 
 pub(crate) fn run(command: Rollout) -> Outcome {
     match command {
@@ -49,12 +54,9 @@ fn plan(args: &args::Plan) -> Outcome {
             format!("--out {} is the spec itself; write the plan to another file", args.spec.display());
         return Err(Failure::usage(anyhow::anyhow!(what)));
     }
-    eprintln!(
-        "resolving, reading configurations, and trying the gates; probe traces may take up to their deadline"
-    );
     let request = PlanRequest { spec, source: args.spec.display().to_string() };
     let client = client(&args.control)?;
-    let file: PlanFile = block_on(async { Ok(client.post("/v1/plans", &request).await?) })?;
+    let file = block_on(planned(&client, &request))?;
     if let Some(out) = &args.out {
         let text = serde_json::to_string_pretty(&file).or_usage()?;
         std::fs::write(out, text + "\n")
@@ -66,6 +68,22 @@ fn plan(args: &args::Plan) -> Outcome {
         Format::Text => print!("{}", show::plan(&file, args.out.as_deref(), Paint::stdout())),
     }
     Ok(show::readiness(&file))
+}
+
+/// Has the plan made, and says how far it is.
+async fn planned(client: &Client, request: &PlanRequest) -> Result<PlanFile, Failure> {
+    let progress = RefCell::new(Progress::new());
+    let planning = client.plan(request, |news| progress.borrow_mut().hear(news));
+    tokio::pin!(planning);
+    let mut tick = tokio::time::interval(TICK);
+    let planned = loop {
+        tokio::select! {
+            planned = &mut planning => break planned,
+            _ = tick.tick() => progress.borrow_mut().tick(),
+        }
+    };
+    progress.borrow_mut().erase();
+    Ok(planned?)
 }
 
 /// Whether two paths lead to one file that is there.

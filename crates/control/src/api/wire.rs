@@ -85,6 +85,15 @@ pub struct PlanRequest {
     pub source: String,
 }
 
+/// `POST /v1/plans?progress=true`.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgressRequest {
+    /// Answer with lines of [`PlanNews`](crate::progress::PlanNews), as they come, instead of the plan alone.
+    #[serde(default)]
+    pub progress: bool,
+}
+
 /// `POST /v1/rollouts?anyway=true`, with the plan as its body.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

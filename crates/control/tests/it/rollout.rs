@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crossfade_control::api::{ErrorCode, EventsReply, VerbRequest};
+use crossfade_control::api::{ErrorCode, EventsReply, PlanRequest, VerbRequest};
+use crossfade_control::progress::PlanNews;
 use crossfade_rollout::ending::{Ending, EndingCause, EndingKind};
 use crossfade_rollout::event::{AbortReason, Event, Outcome, RollbackReason, StepEnd};
 use crossfade_rollout::{Actor, Phase};
@@ -54,6 +55,41 @@ async fn a_rollout_goes_through_its_phases() {
     ];
     assert!(order.is_sorted(), "{order:?}");
     house.verify();
+}
+
+/// Scenario: a plan whose probes take their time, and one that cannot be made.
+/// Guarantee: whoever waits hears of each check as it begins and ends, in order, and at last the plan or why there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_tells_how_far_it_is() {
+    let house = House::new().await;
+    let control = control(house.site()).await;
+    let operator = house.operator(control.address());
+    let mut heard = Vec::new();
+    let request = PlanRequest { spec: SPEC.to_owned(), source: "rollout.yaml".to_owned() };
+    let plan = operator.client.plan(&request, |news| heard.push(news.clone())).await.unwrap();
+    let told: Vec<(&str, Option<Outcome>)> = heard
+        .iter()
+        .map(|news| match news {
+            PlanNews::Begun { gate, .. } => (gate.as_str(), None),
+            PlanNews::Ended { gate, outcome, .. } => (gate.as_str(), Some(*outcome)),
+            last => panic!("{last:?} is no progress"),
+        })
+        .collect();
+    let passes = |gate: &'static str| [(gate, None), (gate, Some(Outcome::Pass))];
+    assert_eq!(told, ["reach", "drift", "probe", "overlap"].map(passes).concat());
+    let deadline = PlanNews::Begun { gate: "probe".to_owned(), at_most_ms: Some(5_000) };
+    assert!(heard.contains(&deadline), "{heard:?}");
+    assert_eq!(plan.plan.outline.rollout.as_str(), "move");
+    let alone = operator.plan(SPEC).await.unwrap();
+    assert_eq!(alone.plan.outline.steps, plan.plan.outline.steps, "the same, told or not");
+
+    let nonsense = PlanRequest { spec: "name: [".to_owned(), source: "rollout.yaml".to_owned() };
+    let refused = operator.client.plan(&nonsense, |news| panic!("{news:?}")).await.unwrap_err();
+    assert_eq!(refused.0.code, ErrorCode::Invalid);
+    assert!(refused.to_string().starts_with("rollout.yaml:1:"), "{refused}");
+    control.stop().await;
+    let denied = operator.client.plan(&request, |news| panic!("{news:?}")).await.unwrap_err();
+    assert_eq!(denied.0.code, ErrorCode::Unreachable);
 }
 
 /// Scenario: the candidate begins to fail once it owns 10 % of the traces.

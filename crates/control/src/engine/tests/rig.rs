@@ -15,7 +15,7 @@ use crossfade_lab::environment::Environment;
 use crossfade_rollout::event::{Alert, Event};
 use crossfade_rollout::{Actor, Command, Entry, Phase};
 use crossfade_routing::UnixNanos;
-use crossfade_routing::sync::{ClockHistogram, Reply, Report};
+use crossfade_routing::sync::{Reply, Report};
 
 use super::super::{Engine, Handle, Parts};
 use crate::api::{ApiError, PlanRequest};
@@ -24,6 +24,7 @@ use crate::jobs::Jobs;
 use crate::journal::faulty::{Faults, FaultyDisk};
 use crate::journal::{Journal, place};
 use crate::planner::Planner;
+use crate::progress::Progress;
 use crate::site::Site;
 use crate::status::Status;
 
@@ -163,7 +164,8 @@ impl Rig {
     pub(super) async fn begin(&mut self) {
         let baseline = self.handle.baseline().await.unwrap();
         let request = PlanRequest { spec: SPEC.to_owned(), source: "rollout.yaml".to_owned() };
-        let plan = self.planner.plan(&request, baseline, &ClockHistogram::default()).await.unwrap();
+        let status = self.handle.status();
+        let plan = self.planner.plan(&request, baseline, &status, &Progress::default()).await.unwrap();
         let snapshots = plan.plan.snapshots.clone();
         self.handle.start(operator(), plan, snapshots).await.unwrap();
     }
