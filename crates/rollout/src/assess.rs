@@ -70,6 +70,26 @@ pub fn carry(assessment: &Assessment) -> Vec<LogE> {
     tested.map(|reading| LogE { metric: reading.metric, ln_e_nano: reading.ln_e_nano }).collect()
 }
 
+/// How many requests of the active its latency metric needs at the least, however alike they are; 0 without one.
+pub(crate) fn latency_requests_min(outline: &Outline) -> u64 {
+    let quantiles = outline.analysis.metrics.iter().filter_map(|metric| match metric {
+        Metric::ExportLatency { quantile, .. } => CountTest::new(quantile.as_f64()),
+        _ => None,
+    });
+    let confidence = outline.ln_confidence();
+    quantiles.map(|test| least(|requests| test.ln_e(requests, 0) >= confidence)).max().unwrap_or(0)
+}
+
+/// The least number from which on something holds; 2^40 if it does not up to there.
+fn least(holds: impl Fn(u64) -> bool) -> u64 {
+    let (mut below, mut from) = (0, 1_u64 << 40);
+    while from - below > 1 {
+        let middle = below + (from - below) / 2;
+        if holds(middle) { from = middle } else { below = middle }
+    }
+    from
+}
+
 /// The metric's name as a spec has it.
 #[must_use]
 pub const fn name(metric: MetricName) -> &'static str {
@@ -106,6 +126,19 @@ impl Outline {
             _ => None,
         });
         bake.unwrap_or(true)
+    }
+
+    /// Alpha, split evenly over the metrics that test.
+    fn alpha_of_each(&self) -> f64 {
+        let tests = self.analysis.metrics.iter();
+        let tests =
+            tests.filter(|m| matches!(m, Metric::ExportErrors {} | Metric::ExportLatency { .. })).count();
+        self.analysis.alpha.as_f64() / tests.max(1) as f64
+    }
+
+    /// How sure the bound on the active's quantile is to be: half of the metric's alpha, in equal parts for each step.
+    fn ln_confidence(&self) -> f64 {
+        (self.analysed_steps().max(1) as f64 / (self.alpha_of_each() / 2.0)).ln()
     }
 
     fn analysed_steps(&self) -> usize {
@@ -162,20 +195,12 @@ impl Judge<'_> {
         }
     }
 
-    /// Alpha, split evenly over the metrics that test.
-    fn alpha(&self) -> f64 {
-        let tests = self.outline.analysis.metrics.iter();
-        let tests =
-            tests.filter(|m| matches!(m, Metric::ExportErrors {} | Metric::ExportLatency { .. })).count();
-        self.outline.analysis.alpha.as_f64() / tests.max(1) as f64
-    }
-
     fn errors(&self) -> Finding {
         let Arms { from, to } = &self.look.arms;
         let test = CountTest::from_exposures(to.requests, from.requests);
         Finding {
             step_ln_e: test.map_or(0.0, |test| test.ln_e(to.failed, from.failed)),
-            alpha: Some(self.alpha()),
+            alpha: Some(self.outline.alpha_of_each()),
             from: Sample { all: from.requests, bad: from.failed },
             to: Sample { all: to.requests, bad: to.failed },
             outcome: if from.requests == 0 { Outcome::NoVerdict } else { Outcome::Pass },
@@ -188,13 +213,12 @@ impl Judge<'_> {
 
     /// Half of the metric's alpha goes to the bound on the active's quantile, in equal parts for each step.
     fn latency(&self, quantile: Share, worse_max: Share, worse_min: Duration) -> Finding {
-        let alpha = self.alpha() / 2.0;
-        let steps = self.outline.analysed_steps().max(1) as f64;
+        let alpha = self.outline.alpha_of_each() / 2.0;
         let limit = LatencyLimit {
             quantile: quantile.as_f64(),
             worse_max: worse_max.as_f64(),
             worse_min: worse_min.as_micros() as f64,
-            ln_confidence: (steps / alpha).ln(),
+            ln_confidence: self.outline.ln_confidence(),
         };
         let [from, to] = [&self.look.arms.from, &self.look.arms.to].map(|arm| arm.latency.dense());
         let look = limit.look(&LATENCY_BOUNDS_US, &from, &to);

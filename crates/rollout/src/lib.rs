@@ -59,6 +59,7 @@
 //! | `evolve`, [`state`] | [`evolve()`], [`replay`], [`State`] |
 //! | `due`, [`observed`] | [`due()`], [`Observed`], [`Effect`], [`DueReport`] |
 //! | [`assess`](mod@assess), [`numbers`] | the analysis; counts and evidence as integers |
+//! | [`traffic`] | whether there is enough of it for the verdicts that a plan wants |
 //! | [`ending`] | how a rollout ends, and why, in words |
 //! | [`rules`] | what a log must never say, one function for each invariant |
 //! | [`units`], [`rfc3339`], `words` | ids, digests, shares; times; one line for people |
@@ -77,6 +78,7 @@ pub mod rfc3339;
 pub mod rules;
 pub mod spec;
 pub mod state;
+pub mod traffic;
 pub mod units;
 mod words;
 

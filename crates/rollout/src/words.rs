@@ -303,7 +303,7 @@ fn span(from: UnixNanos, until: UnixNanos) -> String {
 }
 
 /// To the second: `18m`, `1h02m`, `42s`, below a second `300ms`.
-fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let secs = duration.as_secs();
     match secs {
         0 => format!("{}ms", duration.as_millis()),

@@ -86,7 +86,7 @@ async fn a_plan_tells_how_far_it_is() {
     let nonsense = PlanRequest { spec: "name: [".to_owned(), source: "rollout.yaml".to_owned() };
     let refused = operator.client.plan(&nonsense, |news| panic!("{news:?}")).await.unwrap_err();
     assert_eq!(refused.0.code, ErrorCode::Invalid);
-    assert!(refused.to_string().starts_with("rollout.yaml:1:"), "{refused}");
+    assert!(refused.to_string().starts_with("rollout.yaml:2:1: not valid YAML"), "{refused}");
     control.stop().await;
     let denied = operator.client.plan(&request, |news| panic!("{news:?}")).await.unwrap_err();
     assert_eq!(denied.0.code, ErrorCode::Unreachable);
