@@ -21,6 +21,7 @@ mod fleet;
 mod handle;
 mod live;
 mod message;
+mod meter;
 mod reads;
 mod shown;
 mod time;
@@ -46,6 +47,7 @@ use fleet::Told;
 pub(crate) use handle::Handle;
 use live::Live;
 pub(crate) use message::{Baselined, Message};
+use meter::Meter;
 use reads::Reads;
 pub(crate) use shown::clock_histogram;
 pub(crate) use time::Clock;
@@ -63,6 +65,7 @@ pub(crate) struct Engine {
     live: Live,
     jobs: Jobs,
     reads: Reads,
+    meter: Meter,
     boot: BootId,
     time: Time,
     horizon: Duration,
@@ -113,6 +116,7 @@ impl Engine {
             live: Live::default(),
             jobs: parts.jobs.reporting_to(sender.clone()),
             reads: Reads::default(),
+            meter: Meter::default(),
             boot: parts.boot,
             time,
             horizon: parts.horizon,

@@ -7,6 +7,7 @@ use crossfade_audit::canonical;
 use crossfade_rollout::event::{Gate, Outcome};
 use crossfade_rollout::plan::{Advice, Baseline, EnvironmentFacts, Outline, PLAN_VERSION, Plan};
 use crossfade_rollout::spec::Spec;
+use crossfade_rollout::traffic::{Rate, shortfalls};
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Digest, PlanFile, RolloutId};
 use crossfade_routing::sync::{CLOCK_BOUNDS_MS, ClockHistogram};
@@ -125,6 +126,7 @@ impl Planner {
         advice.push(overlap.await);
         let window = &plan.outline.window;
         advice.push(skew_advice(window.skew(), window.gamma(), &clock_histogram(status)));
+        advice.push(traffic_advice(&plan.outline, status.traffic));
         advice
     }
 
@@ -248,6 +250,19 @@ fn skew_advice(skew: Duration, gamma: Duration, clocks: &ClockHistogram) -> Advi
     Advice { gate: "skew".to_owned(), outcome: Outcome::Pass, summary, details: Vec::new(), warning }
 }
 
+/// Whether the traffic that there is suffices for a verdict in every step. It may grow, and so this is a warning.
+fn traffic_advice(outline: &Outline, rate: Option<Rate>) -> Advice {
+    let short = rate.map(|rate| shortfalls(outline, rate)).unwrap_or_default();
+    let warning = !short.is_empty();
+    let summary = match rate {
+        None => "not measured: gateways have not reported for long enough".to_owned(),
+        Some(rate) if warning => format!("{rate} of late: too few for a verdict in time"),
+        Some(rate) => format!("{rate} of late: enough for a verdict in every step"),
+    };
+    let details = short.iter().map(ToString::to_string).collect();
+    Advice { gate: "traffic".to_owned(), outcome: Outcome::Pass, summary, details, warning }
+}
+
 fn percent(ppm: u64) -> String {
     format!("{}.{:02} %", ppm / 10_000, ppm % 10_000 / 100)
 }
@@ -282,6 +297,27 @@ mod tests {
             clocks.counts[index] = *count;
         }
         clocks
+    }
+
+    #[test]
+    fn too_little_traffic_is_a_warning_and_no_refusal() {
+        struct Nothing;
+        impl crossfade_yaml::Resolve for Nothing {
+            fn resolve(&self, _: &str, _: &str) -> crossfade_yaml::Resolution {
+                crossfade_yaml::Resolution::Unset
+            }
+        }
+        let text = "{ name: x, from: blue, to: green, steps: [{ weight: { percent: 100, duration: 1m } }, promote, finalize] }";
+        let spec = Spec::parse(text, "rollout.yaml", &Nothing).unwrap();
+        let outline = spec.outline("x".parse().unwrap(), Seed(1)).unwrap();
+        let advice = |rate| traffic_advice(&outline, rate);
+        let a_second = |requests| Some(Rate { requests, over_ms: 1_000 });
+        let (none, few, many) = (advice(None), advice(a_second(1)), advice(a_second(1_000)));
+        assert!([&none, &few, &many].iter().all(|advice| advice.outcome == Outcome::Pass));
+        assert_eq!([none.warning, few.warning, many.warning], [false, true, false]);
+        assert!(few.details[0].starts_with("step 1 (weight 100 %): about 60 of the 300 requests"), "{few:?}");
+        assert!(none.summary.starts_with("not measured"), "{none:?}");
+        assert!(many.summary.starts_with("1000.0 requests/s of late: enough"), "{many:?}");
     }
 
     #[test]

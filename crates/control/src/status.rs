@@ -6,6 +6,7 @@ use crossfade_rollout::ending::Ending;
 use crossfade_rollout::event::Alert;
 use crossfade_rollout::numbers::MetricReading;
 use crossfade_rollout::state::{PastRollout, Rollout};
+use crossfade_rollout::traffic::Rate;
 use crossfade_rollout::units::text64;
 use crossfade_routing::sync::Report;
 use crossfade_routing::{EnvironmentId, GatewayId, Generation, UnixNanos};
@@ -42,6 +43,9 @@ pub struct Status {
     pub readings: Vec<MetricReading>,
     /// The fleet.
     pub gateways: Vec<GatewayStatus>,
+    /// What clients send, of late; `None` until gateways have reported for long enough.
+    #[serde(default)]
+    pub traffic: Option<Rate>,
     /// What needs a person.
     pub alerts: BTreeMap<Alert, UnixNanos>,
 }
@@ -85,6 +89,7 @@ impl Status {
             waiting: Vec::new(),
             readings: Vec::new(),
             gateways: Vec::new(),
+            traffic: None,
             alerts: BTreeMap::new(),
         }
     }

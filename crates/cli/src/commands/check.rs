@@ -1,10 +1,14 @@
 //! `crossfade check`: is this site ready? Everything is looked at, and everything that is wrong is said.
 
 use crossfade_control::api::read_token;
+use crossfade_control::client::Client;
 use crossfade_control::files::strict;
 use crossfade_control::gates::{drift, reach};
 use crossfade_control::site::Site;
-use crossfade_rollout::Spec;
+use crossfade_control::status::Status;
+use crossfade_rollout::traffic::shortfalls;
+use crossfade_rollout::{RolloutId, Spec};
+use crossfade_routing::Seed;
 use serde::Serialize;
 
 use super::{block_on, print_json, site};
@@ -17,6 +21,8 @@ use crate::ui::{self, Paint};
 struct Looked {
     check: String,
     ok: bool,
+    /// Nothing wrong, but something to think about.
+    warning: bool,
     detail: String,
     #[serde(skip)]
     exit: Exit,
@@ -26,7 +32,9 @@ pub(crate) fn run(args: &Check) -> Outcome {
     let site = site(&args.site)?;
     let mut all = vec![Looked::good("configuration", format!("{} is valid", args.site.config.display()))];
     if let Some(path) = &args.rollout {
-        all.push(spec(&site, path)?);
+        let (spec, looked) = spec(&site, path)?;
+        all.push(looked);
+        all.extend(block_on(async { Ok(traffic(&site, spec).await) })?);
     }
     all.extend(initialised(&site));
     all.extend(configurations(&site));
@@ -36,7 +44,11 @@ pub(crate) fn run(args: &Check) -> Outcome {
         Format::Text => {
             let paint = Paint::stdout();
             for looked in &all {
-                let mark = if looked.ok { paint.good("✔") } else { paint.bad("✘") };
+                let mark = match (looked.ok, looked.warning) {
+                    (true, true) => paint.warn("!"),
+                    (true, false) => paint.good("✔"),
+                    (false, _) => paint.bad("✘"),
+                };
                 println!("{mark} {:<22} {}", looked.check, looked.detail);
             }
         }
@@ -48,15 +60,19 @@ pub(crate) fn run(args: &Check) -> Outcome {
 
 impl Looked {
     fn good(check: impl Into<String>, detail: impl Into<String>) -> Looked {
-        Looked { check: check.into(), ok: true, detail: detail.into(), exit: Exit::Passed }
+        Looked { check: check.into(), ok: true, warning: false, detail: detail.into(), exit: Exit::Passed }
+    }
+
+    fn warned(check: impl Into<String>, detail: impl Into<String>) -> Looked {
+        Looked { warning: true, ..Looked::good(check, detail) }
     }
 
     fn bad(check: impl Into<String>, detail: impl Into<String>, exit: Exit) -> Looked {
-        Looked { check: check.into(), ok: false, detail: detail.into(), exit }
+        Looked { check: check.into(), ok: false, warning: false, detail: detail.into(), exit }
     }
 }
 
-fn spec(site: &Site, path: &std::path::Path) -> Result<Looked, Failure> {
+fn spec(site: &Site, path: &std::path::Path) -> Result<(Spec, Looked), Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
         .or_usage()?;
@@ -65,10 +81,22 @@ fn spec(site: &Site, path: &std::path::Path) -> Result<Looked, Failure> {
     for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
         site.wanted(id, field, &source).map_err(anyhow::Error::msg).or_usage()?;
     }
-    Ok(Looked::good(
-        "rollout",
-        format!("{source} is valid: {} -> {}, {} steps", spec.from, spec.to, spec.steps.len()),
-    ))
+    let detail = format!("{source} is valid: {} -> {}, {} steps", spec.from, spec.to, spec.steps.len());
+    Ok((spec, Looked::good("rollout", detail)))
+}
+
+/// Whether there is enough of it for the spec's verdicts; nothing, if nobody is there who knows.
+async fn traffic(site: &Site, spec: Spec) -> Vec<Looked> {
+    let client = Client::new(&format!("http://{}", site.control), &site.token_file);
+    let Ok(client) = client else { return Vec::new() };
+    let rate = client.get::<Status>("/v1/status").await.ok().and_then(|status| status.traffic);
+    let Ok(id) = RolloutId::attempt(&spec.name, 1) else { return Vec::new() };
+    let Some((rate, outline)) = rate.zip(spec.outline(id, Seed(0)).ok()) else { return Vec::new() };
+    let short = shortfalls(&outline, rate);
+    if short.is_empty() {
+        return vec![Looked::good("traffic", format!("{rate} of late: enough for a verdict in every step"))];
+    }
+    short.iter().map(|short| Looked::warned("traffic", format!("{rate} of late: {short}"))).collect()
 }
 
 /// Keys, token and log: there, and readable by their owner alone.

@@ -43,6 +43,9 @@ impl Engine {
         for (actor, hour, count) in self.reads.due(self.time.now()) {
             self.count_reads(actor, hour, count);
         }
+        let roster = self.journal.state().roster.keys();
+        let reports = roster.filter_map(|gateway| self.live.last(gateway)).map(|seen| &seen.report);
+        self.meter.look(reports, self.time.now());
         self.status.send_replace(Arc::new(self.shown()));
     }
 
@@ -80,6 +83,7 @@ impl Engine {
             waiting,
             readings: self.report.readings.clone(),
             gateways: gateways.collect(),
+            traffic: self.meter.rate(self.time.now()),
             alerts: state.alerts.clone(),
         }
     }

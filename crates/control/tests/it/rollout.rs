@@ -22,12 +22,7 @@ async fn a_rollout_goes_through_its_phases() {
     let plan = operator.plan(SPEC).await.unwrap();
     let said: Vec<_> = plan.advice.iter().map(|advice| (advice.gate.as_str(), advice.outcome)).collect();
     let passes = |gate| (gate, Outcome::Pass);
-    assert_eq!(
-        said,
-        [passes("drift"), passes("probe"), passes("overlap"), passes("skew")],
-        "{:#?}",
-        plan.advice
-    );
+    assert_eq!(said, ["drift", "probe", "overlap", "skew", "traffic"].map(passes), "{:#?}", plan.advice);
     operator.start(&plan).await.unwrap();
     assert_eq!(operator.until_over().await, Phase::Finalized);
     assert_eq!(gateway.with(|gateway| gateway.schedule().unwrap().from().to_string()), "green");
