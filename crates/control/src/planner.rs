@@ -7,7 +7,7 @@ use crossfade_audit::canonical;
 use crossfade_rollout::event::{Gate, Outcome};
 use crossfade_rollout::plan::{Advice, Baseline, EnvironmentFacts, Outline, PLAN_VERSION, Plan};
 use crossfade_rollout::spec::Spec;
-use crossfade_rollout::traffic::{Rate, shortfalls};
+use crossfade_rollout::traffic::{Rate, warnings};
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Digest, PlanFile, RolloutId};
 use crossfade_routing::sync::{CLOCK_BOUNDS_MS, ClockHistogram};
@@ -216,11 +216,12 @@ fn baseline_advice(plan: &Plan, baseline: &Baselined) -> Option<Advice> {
 fn name_advice(id: &RolloutId, baseline: &Baselined) -> Option<Advice> {
     let name = id.name();
     let before = baseline.ended.iter().rfind(|past| past.rollout.name() == name)?;
+    let since = crossfade_rollout::rfc3339::format(before.ended);
     let summary = format!(
-        "{id}, since {} ended {} at {}: gateways never forget a fence, so no id is used twice",
+        "{id}: {} is {} since {}Z, and no id is used twice, as gateways never forget a fence",
         before.rollout,
         before.phase,
-        crossfade_rollout::rfc3339::format(before.ended).get(..19).unwrap_or_default()
+        since.get(..19).unwrap_or_default()
     );
     let (gate, details) = ("name".to_owned(), Vec::new());
     Some(Advice { gate, outcome: Outcome::Pass, summary, details, warning: false })
@@ -252,14 +253,13 @@ fn skew_advice(skew: Duration, gamma: Duration, clocks: &ClockHistogram) -> Advi
 
 /// Whether the traffic that there is suffices for a verdict in every step. It may grow, and so this is a warning.
 fn traffic_advice(outline: &Outline, rate: Option<Rate>) -> Advice {
-    let short = rate.map(|rate| shortfalls(outline, rate)).unwrap_or_default();
-    let warning = !short.is_empty();
+    let details = rate.map(|rate| warnings(outline, rate)).unwrap_or_default();
+    let warning = !details.is_empty();
     let summary = match rate {
         None => "not measured: gateways have not reported for long enough".to_owned(),
-        Some(rate) if warning => format!("{rate} of late: too few for a verdict in time"),
+        Some(rate) if warning => format!("{rate} of late: too few for every verdict in time"),
         Some(rate) => format!("{rate} of late: enough for a verdict in every step"),
     };
-    let details = short.iter().map(ToString::to_string).collect();
     Advice { gate: "traffic".to_owned(), outcome: Outcome::Pass, summary, details, warning }
 }
 
@@ -315,7 +315,7 @@ mod tests {
         let (none, few, many) = (advice(None), advice(a_second(1)), advice(a_second(1_000)));
         assert!([&none, &few, &many].iter().all(|advice| advice.outcome == Outcome::Pass));
         assert_eq!([none.warning, few.warning, many.warning], [false, true, false]);
-        assert!(few.details[0].starts_with("step 1 (weight 100 %): about 60 of the 300 requests"), "{few:?}");
+        assert!(few.details[0].starts_with("step 1 (weight 100 %): about 60 of 300 requests"), "{few:?}");
         assert!(none.summary.starts_with("not measured"), "{none:?}");
         assert!(many.summary.starts_with("1000.0 requests/s of late: enough"), "{many:?}");
     }

@@ -74,7 +74,20 @@ pub struct Shortfall {
     pub goes_back: bool,
 }
 
-/// Every step whose verdict cannot be expected within its duration, in order.
+/// What to tell people of it, a line each; nothing, if there is enough of it.
+#[must_use]
+pub fn warnings(outline: &Outline, rate: Rate) -> Vec<String> {
+    let short = shortfalls(outline, rate);
+    if rate.requests == 0 && !short.is_empty() {
+        let steps = short.len();
+        return vec![format!(
+            "no request came in: none of {steps} steps would have a verdict; start it when there is traffic"
+        )];
+    }
+    short.iter().map(ToString::to_string).collect()
+}
+
+/// Every step whose verdict cannot be expected within its duration, in order, and what it waits for the longest.
 #[must_use]
 pub fn shortfalls(outline: &Outline, rate: Rate) -> Vec<Shortfall> {
     let analysis = &outline.analysis;
@@ -90,15 +103,25 @@ pub fn shortfalls(outline: &Outline, rate: Rate) -> Vec<Shortfall> {
             // A pause ends without a verdict, and a bake without a copy has nothing to compare with.
             Step::Bake { .. } | Step::Pause { .. } | Step::Promote {} | Step::Finalize {} => continue,
         };
-        for (arm, share, needed) in [(Arm::Candidate, share, candidate), (Arm::Active, ALL, active)] {
+        let arms = [(Arm::Candidate, share, candidate), (Arm::Active, ALL, active)];
+        let short = arms.into_iter().filter_map(|(arm, share, needed)| {
             let expected = rate.within(duration, share);
-            if expected < needed {
-                let takes = rate.time_for(needed, share);
-                let patience = duration.saturating_add(analysis.no_verdict_max.0);
-                let goes_back = takes.is_none_or(|takes| takes > patience);
-                let name = step.to_string();
-                found.push(Shortfall { step: index, name, arm, expected, needed, takes, goes_back });
-            }
+            (expected < needed).then(|| (arm, expected, needed, rate.time_for(needed, share)))
+        });
+        // Of two, the one that is waited for longer; for ever is the longest.
+        let longest = short.max_by_key(|(.., takes)| takes.unwrap_or(Duration::MAX));
+        if let Some((arm, expected, needed, takes)) = longest {
+            let patience = duration.saturating_add(analysis.no_verdict_max.0);
+            let goes_back = takes.is_none_or(|takes| takes > patience);
+            found.push(Shortfall {
+                step: index,
+                name: step.to_string(),
+                arm,
+                expected,
+                needed,
+                takes,
+                goes_back,
+            });
         }
     }
     found
@@ -111,19 +134,15 @@ impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, name, arm, expected, needed, takes, goes_back } = self;
         let (whose, key) = match arm {
-            Arm::Candidate => ("the candidate", "analysis.min_requests"),
-            Arm::Active => ("the active, for its latency", "the quantile of export_latency"),
+            Arm::Candidate => ("the candidate (one trace in each)", "analysis.min_requests"),
+            Arm::Active => ("the active (for its latency)", "the quantile of export_latency"),
         };
         let number = u64::from(*step) + 1;
         write!(
             f,
-            "step {number} ({name}): about {expected} of the {needed} requests of {whose} that a verdict needs; "
+            "step {number} ({name}): about {expected} of {needed} requests of {whose} that a verdict needs; "
         )?;
-        f.write_str(if *goes_back {
-            "it would go back for want of one: "
-        } else {
-            "it would take longer: "
-        })?;
+        f.write_str(if *goes_back { "it may go back for want of one: " } else { "it may take longer: " })?;
         match takes {
             Some(takes) => {
                 write!(

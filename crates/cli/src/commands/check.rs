@@ -6,7 +6,7 @@ use crossfade_control::files::strict;
 use crossfade_control::gates::{drift, reach};
 use crossfade_control::site::Site;
 use crossfade_control::status::Status;
-use crossfade_rollout::traffic::shortfalls;
+use crossfade_rollout::traffic::warnings;
 use crossfade_rollout::{RolloutId, Spec};
 use crossfade_routing::Seed;
 use serde::Serialize;
@@ -92,11 +92,11 @@ async fn traffic(site: &Site, spec: Spec) -> Vec<Looked> {
     let rate = client.get::<Status>("/v1/status").await.ok().and_then(|status| status.traffic);
     let Ok(id) = RolloutId::attempt(&spec.name, 1) else { return Vec::new() };
     let Some((rate, outline)) = rate.zip(spec.outline(id, Seed(0)).ok()) else { return Vec::new() };
-    let short = shortfalls(&outline, rate);
+    let short = warnings(&outline, rate);
     if short.is_empty() {
         return vec![Looked::good("traffic", format!("{rate} of late: enough for a verdict in every step"))];
     }
-    short.iter().map(|short| Looked::warned("traffic", format!("{rate} of late: {short}"))).collect()
+    short.iter().map(|short| Looked::warned("traffic", format!("{rate} of late; {short}"))).collect()
 }
 
 /// Keys, token and log: there, and readable by their owner alone.

@@ -39,7 +39,19 @@ fn judged(report: &ProbeReport) -> GateReport {
     } else {
         report.text().lines().map(str::to_owned).collect()
     };
-    GateReport { outcome, summary: report.line(), details, evidence: Some(report.json().into_bytes()) }
+    let summary = format!("{}{}", report.line(), first(report));
+    GateReport { outcome, summary, details, evidence: Some(report.json().into_bytes()) }
+}
+
+/// What one line has room for of a finding's words; the report has them all.
+const DETAIL_CHARS_MAX: usize = 200;
+
+/// The first finding, so that one line says what is to be mended.
+fn first(report: &ProbeReport) -> String {
+    report.findings.first().map_or_else(String::new, |finding| {
+        let detail: String = finding.detail.chars().take(DETAIL_CHARS_MAX).collect();
+        format!("; first: {} {}: {detail}", finding.id, finding.failure.name())
+    })
 }
 
 /// One round within a step: how many traces were not read back whole, and the report.

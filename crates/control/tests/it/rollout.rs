@@ -156,7 +156,7 @@ async fn a_failing_gate_stops_it_before_traffic_moves() {
     );
     let again = operator.plan(SPEC).await.unwrap();
     let name = again.advice.iter().find(|advice| advice.gate == "name").expect("the suffix is explained");
-    assert!(name.summary.starts_with("move.2, since move ended aborted at 20"), "{}", name.summary);
+    assert!(name.summary.starts_with("move.2: move is aborted since 20"), "{}", name.summary);
     assert_eq!(
         gateway.with(|gateway| gateway.schedule().unwrap().to().cloned()),
         None,
