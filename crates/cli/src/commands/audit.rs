@@ -93,7 +93,7 @@ fn show_log(args: &args::Show) -> Outcome {
         match args.output {
             Format::Json => {
                 let entry: serde_json::Value = serde_json::from_slice(&leaf.bytes).or_usage()?;
-                println!("{}", serde_json::json!({ "index": leaf.index, "entry": entry }));
+                println!("{}", serde_json::json!({ "index": leaf.index.to_string(), "entry": entry }));
             }
             Format::Text => println!("{}", line(leaf.index, &entry::decode(&leaf.bytes).or_usage()?)),
         }

@@ -333,6 +333,10 @@ async fn readers_wait_for_news() {
     assert_eq!(all.entries.len() as u64, all.next);
     assert_eq!(all.entries[0]["event"]["type"], "Genesis");
     assert_eq!(all.entries[0]["index"], "0");
+    let raw: serde_json::Value = operator.client.get("/v1/events?from=0").await.unwrap();
+    assert!(raw["next"].is_string(), "64-bit integers are strings: {}", raw["next"]);
+    let raw: serde_json::Value = operator.client.get("/v1/status").await.unwrap();
+    assert!(raw["log"]["size"].is_string(), "{}", raw["log"]);
 
     let path = format!("/v1/events?from={}&wait_ms=10000", all.next);
     let asked = std::time::Instant::now();

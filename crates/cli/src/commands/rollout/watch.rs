@@ -100,7 +100,7 @@ impl Watcher {
 
     fn tell(&mut self, index: u64, entry: &Entry) -> Result<(), Failure> {
         if self.json {
-            println!("{}", serde_json::json!({ "index": index, "entry": entry }));
+            println!("{}", serde_json::json!({ "index": index.to_string(), "entry": entry }));
             return Ok(());
         }
         let line = self.narrator.tell(&entry.event);
