@@ -17,7 +17,7 @@ use crate::api::{ApiError, ErrorCode, PlanRequest};
 use crate::clock;
 use crate::engine::{Baselined, clock_histogram};
 use crate::files;
-use crate::gates::Gates;
+use crate::gates::{Gates, reach};
 use crate::progress::Progress;
 use crate::site::{Environment, Site};
 use crate::status::Status;
@@ -130,20 +130,27 @@ impl Planner {
         advice
     }
 
+    /// Whether each environment takes OTLP and answers queries.
     async fn reach(&self, plan: &Plan) -> Vec<Advice> {
         let mut advice = Vec::new();
+        let mut unreached = |id: &EnvironmentId, url: &str, why: String| {
+            advice.push(Advice {
+                gate: "reach".to_owned(),
+                outcome: Outcome::NoVerdict,
+                summary: format!("{id}: {url} does not answer as it should: {why}"),
+                details: Vec::new(),
+                warning: false,
+            });
+        };
         for id in plan.environments.keys() {
             let Some(environment) = self.site.environment(id) else { continue };
-            for at in environment.reached_at() {
-                if let Err(why) = reach(&at.host, at.port).await {
-                    advice.push(Advice {
-                        gate: "reach".to_owned(),
-                        outcome: Outcome::NoVerdict,
-                        summary: format!("{id}: {} cannot be reached: {why}", at.url),
-                        details: Vec::new(),
-                        warning: false,
-                    });
-                }
+            if let Err(why) = reach::otlp(environment).await {
+                unreached(id, &environment.otlp, why);
+            }
+            if let Some(query) = &environment.query
+                && let Err(why) = reach::query(&query.endpoint).await
+            {
+                unreached(id, &query.endpoint, why);
             }
         }
         advice
@@ -265,19 +272,6 @@ fn traffic_advice(outline: &Outline, rate: Option<Rate>) -> Advice {
 
 fn percent(ppm: u64) -> String {
     format!("{}.{:02} %", ppm / 10_000, ppm % 10_000 / 100)
-}
-
-/// Whether something listens there.
-///
-/// # Errors
-/// Why not.
-pub async fn reach(host: &str, port: u16) -> Result<(), String> {
-    let connecting = tokio::net::TcpStream::connect((host, port));
-    match tokio::time::timeout(Duration::from_secs(3), connecting).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("no answer within 3 s".to_owned()),
-    }
 }
 
 impl From<crate::gates::GatesError> for ApiError {

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use crossfade_routing::{EnvironmentId, GatewayId};
 use crossfade_yaml::{self as yaml, Mark, Node};
 
-pub use endpoints::ReachedAt;
 pub use file::{Compression, Protocol, QueryKind, SiteFile};
 
 /// A checked site configuration.

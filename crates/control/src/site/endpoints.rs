@@ -81,28 +81,6 @@ impl Environment {
         }
         Ok(map)
     }
-
-    /// Every endpoint it has.
-    pub fn reached_at(&self) -> Vec<ReachedAt<'_>> {
-        let query = self.query.as_ref().map(|query| query.endpoint.as_str());
-        let found =
-            [("otlp", Some(self.otlp.as_str()), Address::otlp(self)), ("query", query, Address::query(self))];
-        let found = found.into_iter().filter_map(|(what, url, address)| Some((what, url?, address?)));
-        found.map(|(what, url, Address { host, port, .. })| ReachedAt { what, url, host, port }).collect()
-    }
-}
-
-/// Where one endpoint is connected to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReachedAt<'a> {
-    /// `otlp` or `query`.
-    pub what: &'static str,
-    /// As the file has it.
-    pub url: &'a str,
-    /// A name or an address; IPv6 without brackets.
-    pub host: String,
-    /// Said, or the usual one.
-    pub port: u16,
 }
 
 impl Checker<'_> {
