@@ -245,3 +245,62 @@ impl Totals {
         if self.unbalanced == 0 { "balanced" } else { "OFF" }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossfade_rollout::ending::{EndingCause, EntryNumber};
+    use crossfade_rollout::event::Event;
+    use crossfade_rollout::{Digest, Spec, replay};
+    use crossfade_routing::{Seed, UnixNanos};
+
+    use super::*;
+
+    const SPEC: &str = "{ name: x, from: blue, to: green, steps: [{ mirror: { percent: 5, duration: 1m } },
+        { weight: { percent: 100, duration: 1m } }, promote, { bake: { duration: 1h } }, finalize] }";
+
+    /// A rollout of which the first steps have ended so.
+    fn rollout(ends: &[StepEnd]) -> Rollout {
+        let nothing = crossfade_control::files::strict(Path::new("rollout.yaml"), &|_| None);
+        let outline = Spec::parse(SPEC, "rollout.yaml", &nothing).unwrap();
+        let outline = outline.outline("x".parse().unwrap(), Seed(1)).unwrap();
+        let (rollout, at) = (outline.rollout.clone(), UnixNanos(1));
+        let plan = Digest::from_bytes([1; 32]);
+        let mut events =
+            vec![Event::RolloutDrafted { rollout: rollout.clone(), plan, outline: Box::new(outline), at }];
+        for (step, how) in (0..).zip(ends) {
+            let (rollout, carried) = (rollout.clone(), Vec::new());
+            events.push(Event::StepEnded { rollout, step, how: *how, carried, at });
+        }
+        replay(&events).rollout.unwrap()
+    }
+
+    fn marks(rollout: &Rollout) -> String {
+        let marks = rollout.outline.steps.iter().enumerate();
+        let marks = marks.map(|(index, step)| step_mark(rollout, index, &step_name(step), Paint::plain()));
+        marks.collect::<Vec<String>>().join("  ")
+    }
+
+    #[test]
+    fn a_step_that_was_passed_over_is_not_done() {
+        use StepEnd::{Elapsed, PromotedEarly, Skipped};
+        let skipped = rollout(&[Skipped, PromotedEarly, Elapsed, Skipped]);
+        assert_eq!(
+            marks(&skipped),
+            "- mirror 5 % skipped  ✔ 100 % left early  ✔ promote  - bake skipped  · finalize"
+        );
+        let over = Rollout { phase: Phase::Finalized, ..skipped };
+        assert!(marks(&over).ends_with("- bake skipped  ✔ finalize"), "{}", marks(&over));
+        let early = rollout(&[Elapsed]);
+        assert_eq!(marks(&early), "✔ mirror 5 %  · 100 %  · promote  · bake  · finalize");
+    }
+
+    #[test]
+    fn an_end_says_why_and_where_the_log_says_so() {
+        let said = |entry| {
+            let (kind, cause) = (EndingKind::RolledBack, EndingCause::Fence);
+            ending(&Ending { kind, cause, reason: "its breaker".to_owned(), entry }, Paint::plain())
+        };
+        assert_eq!(said(Some(EntryNumber(41))), "rolled back: its breaker (entry 41)");
+        assert_eq!(said(None), "rolled back: its breaker (not in the log yet)");
+    }
+}
