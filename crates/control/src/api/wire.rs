@@ -1,7 +1,7 @@
 //! Bodies and queries of the API.
 
-use crossfade_rollout::RolloutId;
 use crossfade_rollout::units::text64;
+use crossfade_rollout::{Entry, RolloutId};
 use crossfade_routing::{self as routing, Cut, Decided, EnvironmentId, Generation, TraceId, UnixNanos};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,21 @@ pub struct EventsReply {
     /// Where to go on.
     #[serde(with = "text64")]
     pub next: u64,
+}
+
+impl EventsReply {
+    /// The entries as they are read, each with its number.
+    ///
+    /// # Errors
+    /// An entry that this version does not know.
+    pub fn read(self) -> Result<Vec<(u64, Entry)>, serde_json::Error> {
+        let read = |mut value: serde_json::Value| {
+            let index = value.as_object_mut().and_then(|object| object.remove("index"));
+            let index = index.as_ref().and_then(|index| index.as_str()?.parse().ok()).unwrap_or_default();
+            Ok((index, serde_json::from_value(value)?))
+        };
+        self.entries.into_iter().map(read).collect()
+    }
 }
 
 /// `GET /v1/locate`.

@@ -122,8 +122,8 @@ async fn follow(
     let mut cut = None;
     loop {
         let asking = client.get::<EventsReply>(&format!("/v1/events?from={from}&wait_ms=200")).await?;
-        for value in asking.entries {
-            let entry = entry_of(value)?;
+        let next = asking.next;
+        for (_, entry) in asking.read().or_usage()? {
             teller.event(scenario, &entry);
             if let (Event::CutCommitted { schedule, .. }, Some(fault)) = (&entry.event, &scenario.fault) {
                 cut = cut.or_else(|| {
@@ -131,7 +131,7 @@ async fn follow(
                 });
             }
         }
-        from = asking.next;
+        from = next;
         if let Some((at, fault)) = cut
             && crossfade_control::now() >= at.at.plus(fault.after)
             && green.faults() != fault.faults
@@ -155,13 +155,6 @@ async fn start_rollout(scenario: &Scenario, dir: &Path, client: &Client) -> Resu
     std::fs::write(dir.join("plan.json"), text + "\n").or_usage()?;
     let started: Started = client.post("/v1/rollouts", &plan).await?;
     Ok(started.rollout)
-}
-
-fn entry_of(mut value: serde_json::Value) -> Result<Entry, Failure> {
-    if let Some(object) = value.as_object_mut() {
-        object.remove("index");
-    }
-    serde_json::from_value(value).or_usage()
 }
 
 fn entries(log_dir: &Path) -> Result<Vec<Entry>, Failure> {

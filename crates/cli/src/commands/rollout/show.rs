@@ -90,7 +90,7 @@ pub(super) fn status(status: &Status, paint: Paint) -> String {
         }
     }
     for alert in status.alerts.keys() {
-        let _ = writeln!(text, "{}", paint.bad(&format!("alert     {alert:?}")));
+        let _ = writeln!(text, "{}", paint.bad(&format!("alert     {alert}")));
     }
     if let Some(why) = &status.log.unwritable {
         let _ = writeln!(text, "{}", paint.bad(&format!("log       takes no entries: {why}")));
@@ -183,7 +183,7 @@ pub(super) fn list(status: &Status) -> String {
         let _ = writeln!(
             text,
             "{:<24} {:<14} {} -> {}",
-            rollout.id,
+            rollout.id.as_str(),
             rollout.phase.to_string(),
             rollout.outline.from,
             rollout.outline.to
@@ -194,7 +194,7 @@ pub(super) fn list(status: &Status) -> String {
         let _ = writeln!(
             text,
             "{:<24} {:<14} {} -> {}   took {took}",
-            past.rollout,
+            past.rollout.as_str(),
             past.phase.to_string(),
             past.from,
             past.to

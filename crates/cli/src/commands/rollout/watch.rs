@@ -1,9 +1,13 @@
 //! `crossfade rollout watch`: follows the rollout until it ends. Ctrl-C leaves it running.
 
-use crossfade_control::api::EventsReply;
+use std::time::Duration;
+
+use crossfade_control::api::{ErrorCode, EventsReply};
 use crossfade_control::client::Client;
 use crossfade_control::status::Status;
-use crossfade_rollout::{Entry, Phase};
+use crossfade_rollout::{Entry, Phase, RolloutId};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::super::{block_on, client};
 use super::show;
@@ -15,6 +19,8 @@ use crate::ui::{self, Paint};
 
 /// How long one look for news waits at the most.
 const WAIT_MS: u64 = 500;
+/// How long the control plane may be away: as long as it takes to start it again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: &Watch) -> Outcome {
     let client = client(&args.control)?;
@@ -69,19 +75,17 @@ impl Watcher {
         let mut from = 0;
         loop {
             let path = format!("/v1/events?from={from}&wait_ms={WAIT_MS}");
-            let news: EventsReply = self.client.get(&path).await?;
-            for value in &news.entries {
-                let (index, entry) = entry_of(value)?;
-                if entry.event.rollout() == Some(&id) || entry.event.rollout().is_none() {
-                    self.tell(index, &entry)?;
+            let news: EventsReply = self.ask(&path).await?;
+            let (caught_up, next) = (news.entries.is_empty(), news.next);
+            for (index, entry) in news.read().or_unreachable()? {
+                if entry.event.rollout().is_none_or(|rollout| *rollout == id) {
+                    self.tell(index, &entry);
                 }
             }
-            let caught_up = news.entries.is_empty();
-            from = news.next;
-            status = self.client.get("/v1/status").await?;
+            from = next;
+            status = self.ask("/v1/status").await?;
             let Some(rollout) = status.rollout.as_ref().filter(|rollout| rollout.id == id) else {
-                self.block.erase();
-                return Ok(Exit::Passed);
+                return Ok(self.overtaken(&id, &status));
             };
             if self.draw {
                 self.block.draw(&show::status(&status, self.paint));
@@ -98,24 +102,49 @@ impl Watcher {
         }
     }
 
-    fn tell(&mut self, index: u64, entry: &Entry) -> Result<(), Failure> {
+    /// Asks, and is patient with a control plane that starts again.
+    async fn ask<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, Failure> {
+        let mut silent_since = None;
+        loop {
+            let error = match self.client.get(path).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let away = matches!(error.0.code, ErrorCode::Unreachable | ErrorCode::Unavailable);
+            let since = *silent_since.get_or_insert_with(|| {
+                if away {
+                    self.block.erase();
+                    eprintln!("{} {error}; trying again for {} s", self.paint.warn("!"), PATIENCE.as_secs());
+                }
+                Instant::now()
+            });
+            if !away || since.elapsed() >= PATIENCE {
+                return Err(error.into());
+            }
+            tokio::time::sleep(Duration::from_millis(WAIT_MS)).await;
+        }
+    }
+
+    /// The next rollout has begun already: how this one ended is on the list of those that are past.
+    fn overtaken(&mut self, id: &RolloutId, status: &Status) -> Exit {
+        self.block.erase();
+        let Some(past) = status.past.iter().find(|past| past.rollout == *id) else {
+            return Exit::NoVerdict;
+        };
+        if !self.json {
+            println!("{id} {}", past.phase);
+        }
+        exit_of(past.phase)
+    }
+
+    fn tell(&mut self, index: u64, entry: &Entry) {
         if self.json {
             println!("{}", serde_json::json!({ "index": index.to_string(), "entry": entry }));
-            return Ok(());
+            return;
         }
         let line = self.narrator.tell(&entry.event);
         if let (Some(line), Some(began)) = (line, self.narrator.began()) {
             self.block.say(&line.text(began, self.paint));
         }
-        Ok(())
     }
-}
-
-/// An entry and its number, as the API gives them.
-fn entry_of(value: &serde_json::Value) -> Result<(u64, Entry), Failure> {
-    let mut value = value.clone();
-    let index = value.as_object_mut().and_then(|object| object.remove("index"));
-    let index = index.and_then(|index| index.as_str()?.parse().ok());
-    let entry = serde_json::from_value(value).or_unreachable()?;
-    Ok((index.unwrap_or_default(), entry))
 }
