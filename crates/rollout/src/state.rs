@@ -240,6 +240,12 @@ impl Rollout {
         self.promoted.is_none() || self.outline.mirror_back() && !rows.into_iter().any(dropped)
     }
 
+    /// The accounts of a boot, unless they are final; `None` also if it never held this rollout.
+    pub fn open_account(&self, gateway: &GatewayId, boot: &BootId) -> Option<&Ledger> {
+        let ledger = self.ledgers.get(gateway)?.get(boot)?;
+        (ledger.status == LedgerStatus::Open).then_some(ledger)
+    }
+
     pub(crate) fn open_ledger(&mut self, gateway: &GatewayId, boot: &BootId, at: UnixNanos) {
         let open = Ledger { rows: Vec::new(), at, status: LedgerStatus::Open };
         self.ledgers.entry(gateway.clone()).or_default().entry(boot.clone()).or_insert(open);

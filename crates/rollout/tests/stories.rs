@@ -12,7 +12,8 @@ use std::time::Duration;
 use crossfade_rollout::event::{Event, GenerationCause, Outcome, StepEnd};
 use crossfade_rollout::observed::LogHealth;
 use crossfade_rollout::spec::Step;
-use crossfade_rollout::{Command, Phase, decide, evolve, replay, rules};
+use crossfade_rollout::state::LedgerStatus;
+use crossfade_rollout::{Command, Entry, Phase, decide, evolve, replay, rules};
 use world::{SPEC, World, digest, gateway_id};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -396,6 +397,69 @@ fn a_gateway_is_killed() {
     world.why();
     assert_eq!(world.finish(), Phase::RolledBack);
     insta::assert_snapshot!(told(&world));
+}
+
+fn gaps(world: &World) -> Vec<(u64, u64)> {
+    let gap = |entry: &Entry| match &entry.event {
+        Event::LedgerGapDeclared { from, until, .. } | Event::AnalysisResumed { from, until, .. } => {
+            Some((from.0, until.0))
+        }
+        _ => None,
+    };
+    world.log.iter().filter_map(gap).collect()
+}
+
+/// Requests of the active in the step that runs, over all boots, as they are on record.
+fn requests_on_record(world: &World) -> u64 {
+    let tallies = &world.state.rollout.as_ref().unwrap().tallies;
+    tallies.values().map(|tally| tally.total().from.requests).sum()
+}
+
+/// Scenario: gateways and control plane are stopped in order in the middle of a step, and started again; twice within the
+/// time after which counts go on the record anyway.
+/// Guarantee: no gap is declared, every boot's accounts are closed, and no request is lost to the analysis.
+#[test]
+fn stopped_in_order_in_a_step() {
+    let mut world = started(SPEC);
+    world.until("step 2 begins");
+    let before = requests_on_record(&world);
+    for _ in 0..2 {
+        world.run(SECOND * 5);
+        world.restart_all();
+    }
+    world.run(SECOND);
+    let rollout = world.state.rollout.as_ref().unwrap();
+    assert_eq!(rollout.running.as_ref().unwrap().gaps, 0);
+    for boots in rollout.ledgers.values() {
+        let closed = boots.values().filter(|ledger| ledger.status == LedgerStatus::Closed);
+        assert_eq!((closed.count(), boots.len()), (2, 3));
+    }
+    // Two gateways, 100 requests a second each, for ten seconds: the weather changes nothing while nobody runs.
+    assert_eq!(requests_on_record(&world) - before, 2_000);
+    assert_eq!(world.finish(), Phase::Finalized);
+    assert_eq!(gaps(&world), []);
+    assert_eq!(rules::broken(&world.log), []);
+}
+
+/// Scenario: gateways and control plane are killed in the middle of a step, after counts went on the record.
+/// Guarantee: one gap for each boot, from when it was last heard as far as is on record, and the step says the same.
+#[test]
+fn killed_in_a_step() {
+    let mut world = started(&SPEC.replace("percent: 10, duration: 30s", "percent: 10, duration: 60s"));
+    world.until("step 2 begins");
+    world.run(SECOND * 40);
+    let recorded = world.state.rollout.as_ref().unwrap().running.as_ref().unwrap().recorded_at;
+    assert!(recorded < world.now, "time has passed since counts went on the record");
+    world.kill_all();
+    world.run(SECOND);
+    let gaps = gaps(&world);
+    assert_eq!(gaps.len(), 4, "for each of two gateways, its accounts and its counts");
+    for (from, until) in gaps {
+        assert_eq!(from, recorded.0);
+        assert!(until > from && until <= world.now.0);
+    }
+    assert_eq!(world.finish(), Phase::Finalized);
+    assert_eq!(rules::broken(&world.log), []);
 }
 
 /// Every effect may be performed twice.

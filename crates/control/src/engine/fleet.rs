@@ -4,7 +4,7 @@ use crossfade_rollout::event::{Event, GenerationCause};
 use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::{Actor, Command};
 use crossfade_routing::sync::{Fence, Reply, Report};
-use crossfade_routing::{Conductor, ConductorError, GatewayId, Generation, Schedule, UnixNanos};
+use crossfade_routing::{BootId, Conductor, ConductorError, GatewayId, Generation, Schedule, UnixNanos};
 
 use super::Engine;
 use crate::api::{ApiError, ErrorCode};
@@ -102,14 +102,14 @@ impl Engine {
     pub(super) fn sync(&mut self, report: Report) -> Result<Reply, ApiError> {
         let received_at = self.time.now();
         let (gateway, boot, ack) = (report.gateway.clone(), report.boot.clone(), report.ack);
+        let drained = report.drained;
         self.enlist(&gateway)?;
         let departed = self.journal.state().departed.get(&gateway).is_some_and(|boots| boots.contains(&boot));
         if departed {
             // Its accounts are heard, its word is not: what it has taken says nothing of the one that replaced it.
-            let closed = report.drained;
             self.live.heard_of_old(report, received_at);
             self.settle();
-            return if closed { self.reply(&gateway) } else { Err(replaced(&gateway)) };
+            return if drained { self.reply(&gateway) } else { Err(replaced(&gateway)) };
         }
         if self.live.heard(report, received_at) {
             if let Some(conductor) = self.conductor.as_mut() {
@@ -117,7 +117,19 @@ impl Engine {
             }
             self.settle();
         }
+        self.accounts_on_record(&gateway, &boot, drained)?;
         self.reply(&gateway)
+    }
+
+    /// A gateway that has drained ends as soon as it is answered: not before its accounts are on the record.
+    fn accounts_on_record(&self, gateway: &GatewayId, boot: &BootId, drained: bool) -> Result<(), ApiError> {
+        let rollout = self.journal.state().current().filter(|_| drained);
+        match rollout.and_then(|rollout| rollout.open_account(gateway, boot)) {
+            Some(_) => {
+                Err(ApiError::unavailable("the closing accounts are not on record yet; report them again"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// On the roster, on the record, before the first answer: cuts wait for it from here on.

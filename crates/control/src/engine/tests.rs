@@ -394,6 +394,105 @@ async fn an_old_process_does_not_speak_for_a_gateway() {
     rig.verify();
 }
 
+/// Requests of the active on record, and how many gaps the step that runs has.
+fn counted(rig: &Rig) -> (u64, u32) {
+    let status = rig.status();
+    let rollout = status.rollout.as_ref().unwrap();
+    let requests = rollout.tallies.values().map(|tally| tally.total().from.requests).sum();
+    (requests, rollout.running.as_ref().unwrap().gaps)
+}
+
+fn is_gap(event: &&Event) -> bool {
+    matches!(event, Event::LedgerGapDeclared { .. } | Event::AnalysisResumed { .. })
+}
+
+/// Scenario: in a step, gateways drain and report their closing accounts; as soon as they are answered the process is gone,
+/// and both are started again.
+/// Guarantee: no gap; what was counted before is counted on.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_accounts_are_on_record_when_they_are_answered() {
+    let mut rig = Rig::start().await;
+    rig.begin().await;
+    rig.until("10 %", |rig| rig.runs(2)).await;
+    rig.pass(SECOND).await;
+    rig.gateways.iter_mut().for_each(|gateway| gateway.drained = true);
+    rig.pass(PACE).await;
+    let closed = |event: &&Event| matches!(event, Event::LedgerClosed { balanced: true, .. });
+    assert_eq!(rig.events().iter().filter(closed).count(), 2);
+
+    let mut rig = rig.killed().await;
+    let before = counted(&rig).0;
+    assert!(before >= 2 * 40, "two gateways, 40 requests with each report, {before} on record");
+    for gateway in &mut rig.gateways {
+        *gateway = gateway.restarted("boot-2");
+    }
+    rig.pass(SECOND).await;
+    rig.pass(SECOND * 40).await;
+    // On top of it, what the new boots have said by the first report that puts counts on record: two reports, and one.
+    assert_eq!(counted(&rig), (before + 3 * 40, 0));
+    assert_eq!(rig.events().iter().filter(is_gap).count(), 0);
+    rig.command(Command::Promote { rollout: None, full: false }).await.unwrap();
+    rig.until("the end", |rig| rig.phase() == Some(Phase::Finalized)).await;
+    rig.stop().await;
+    rig.verify();
+}
+
+/// Scenario: a gateway drains while the disk under the log is full.
+/// Guarantee: it is not told that its closing accounts were heard before they are on record.
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_accounts_wait_for_the_disk() {
+    let mut rig = Rig::start().await;
+    rig.begin().await;
+    rig.until("10 %", |rig| rig.runs(2)).await;
+    rig.fill(full()).await;
+    rig.gateways[0].drained = true;
+    let report = rig.report(0);
+    let refused = rig.handle.sync(report, Duration::ZERO).await.unwrap_err();
+    assert_eq!(refused.0.code, ErrorCode::Unavailable);
+    rig.disk.set(WELL);
+    let answered = async |rig: &mut Rig| {
+        let report = rig.report(0);
+        rig.handle.sync(report, Duration::ZERO).await
+    };
+    let patience = std::time::Instant::now() + Duration::from_secs(10);
+    while let Err(error) = answered(&mut rig).await {
+        assert!(std::time::Instant::now() < patience, "{error}: {}", rig.why());
+        rig.wait(PACE);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let closed = |event: &&Event| matches!(event, Event::LedgerClosed { .. });
+    assert_eq!(rig.events().iter().filter(closed).count(), 1);
+    rig.stop().await;
+    rig.verify();
+}
+
+/// Scenario: the process is killed in a step, and started again.
+/// Guarantee: each gateway's accounts end in one gap, from what is on record to its return; the step counts it once, and says
+/// the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_is_one_gap() {
+    let mut rig = Rig::start().await;
+    rig.begin().await;
+    rig.until("10 %", |rig| rig.runs(2)).await;
+    rig.pass(SECOND * 31).await;
+    rig.pass(SECOND * 5).await;
+    let mut rig = rig.killed().await;
+    rig.gateways.truncate(1);
+    rig.gateways[0] = rig.gateways[0].restarted("boot-2");
+    rig.pass(SECOND).await;
+    let events = rig.events();
+    let gaps = events.iter().filter_map(|event| match event {
+        Event::LedgerGapDeclared { from, until, .. } | Event::AnalysisResumed { from, until, .. } => {
+            Some(until.since(*from).unwrap())
+        }
+        _ => None,
+    });
+    assert_eq!(gaps.collect::<Vec<_>>(), [SECOND * 6, SECOND * 6], "accounts and counts");
+    assert_eq!(counted(&rig).1, 1);
+    rig.stop().await;
+    rig.verify();
+}
+
 /// A gate's report that nobody waits for any more does no harm, and neither do messages after the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn late_messages_are_nobodys_concern() {

@@ -127,5 +127,13 @@ async fn a_rollout_survives_kill_9() {
     assert!(count(again) >= 1, "before the cut to 100 %");
     assert_eq!(count(|event| matches!(event, Event::AnalysisResumed { .. })), 1, "the gateway's restart");
     assert_eq!(count(|event| matches!(event, Event::LedgerGapDeclared { .. })), 1, "of the killed boot");
+    let gaps = events.iter().filter_map(|event| match event {
+        Event::AnalysisResumed { from, until, .. } | Event::LedgerGapDeclared { from, until, .. } => {
+            Some((*from, *until))
+        }
+        _ => None,
+    });
+    let gaps: Vec<_> = gaps.collect();
+    assert_eq!(gaps[0], gaps[1], "one gap, whoever speaks of it");
     house.verify();
 }

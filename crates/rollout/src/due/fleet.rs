@@ -7,7 +7,7 @@ use crossfade_routing::{EnvironmentId, GatewayId, Generation, Schedule, UnixNano
 use super::{Flow, NEXT, Out, watch};
 use crate::event::{Alert, Event, GenerationCause};
 use crate::observed::{Effect, GatewaySeen, LogHealth, Observed, Urgency};
-use crate::state::{LedgerStatus, State};
+use crate::state::State;
 use crate::units::brief;
 
 /// A gateway that has not reported for this long is silent. It reports at least once a second.
@@ -70,6 +70,7 @@ pub(super) fn keep(
     log_alert(state, observed, now, out)?;
     first_generation(state, now, out)?;
     newcomers(state, observed, fleet, now, out)?;
+    farewells(state, fleet, now, out)?;
     reboots(state, observed, fleet, now, out)?;
     watermark(state, observed, now, out)?;
     other_alerts(state, fleet, now, out)?;
@@ -117,6 +118,20 @@ fn newcomers(
     out.record(vec![rostered, Event::GatewayBooted { gateway, boot, at: now }])
 }
 
+/// A gateway that has drained ends now. What it counted goes on the record before it is told that it was heard: whatever
+/// starts next knows nothing of it but what the record says.
+fn farewells(state: &State, fleet: &Fleet<'_>, now: UnixNanos, out: &mut Out<'_>) -> Flow {
+    let Some(rollout) = state.current() else { return NEXT };
+    for (_, seen) in fleet.members() {
+        let Some(seen) = seen.filter(|seen| seen.report.drained) else { continue };
+        if rollout.open_account(&seen.report.gateway, &seen.report.boot).is_some() {
+            let counts = watch::last_words(state, rollout, Some(seen), now);
+            out.record(counts.into_iter().chain([watch::closed(rollout, seen, now)]).collect())?;
+        }
+    }
+    NEXT
+}
+
 /// A gateway that came back with another boot: the accounts of the former one are closed, or their gap declared.
 fn reboots(state: &State, observed: &Observed, fleet: &Fleet<'_>, now: UnixNanos, out: &mut Out<'_>) -> Flow {
     for (gateway, seen) in fleet.members() {
@@ -129,13 +144,11 @@ fn reboots(state: &State, observed: &Observed, fleet: &Fleet<'_>, now: UnixNanos
         if let (Some(rollout), Some(lost)) = (state.current(), known) {
             let last =
                 observed.gateways.iter().find(|s| s.report.gateway == *gateway && s.report.boot == *lost);
-            events.extend(watch::last_words(state, rollout, last, now));
-            let open = rollout.ledgers.get(gateway).and_then(|boots| boots.get(lost));
-            if let Some(ledger) = open.filter(|ledger| ledger.status == LedgerStatus::Open) {
+            // A boot that ended in order has closed its accounts, and its counts are on the record.
+            if let Some(ledger) = rollout.open_account(gateway, lost) {
+                events.extend(watch::last_words(state, rollout, last, now));
                 events.push(watch::close(rollout, gateway, lost, ledger, last, now));
-            }
-            if let Some(resumed) = watch::resumed(rollout, gateway, lost, boot, last, now) {
-                events.push(resumed);
+                events.extend(watch::resumed(rollout, gateway, lost, boot, ledger, last, now));
             }
         }
         events.push(Event::GatewayBooted { gateway: gateway.clone(), boot: boot.clone(), at: now });

@@ -75,6 +75,7 @@ pub(crate) fn step_arms(tallies: &BTreeMap<GatewayId, Tally>, baseline: &BTreeMa
 pub(super) fn begin(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule, before: Vec<Event>) -> Flow {
     let (rollout, step, generation) = (cx.rollout.id.clone(), cx.rollout.step, schedule.generation());
     let mut events = counts_in(cx, generation);
+    events.extend(accounts(cx));
     events.extend(before);
     events.push(Event::StepStarted { rollout, step, generation, at: cx.now });
     out.record(events)
@@ -151,11 +152,21 @@ pub(super) fn close(
     if let Some(seen) = last.filter(|seen| seen.report.drained) {
         return closed(rollout, seen, now);
     }
-    let (last_known, from) = match last {
-        Some(seen) => (rows(rollout, seen), seen.received_at),
-        None => (ledger.rows.clone(), ledger.at),
-    };
+    let last_known = last.map_or_else(|| ledger.rows.clone(), |seen| rows(rollout, seen));
+    let from = last_heard(rollout, &gateway, &boot, ledger, last);
     Event::LedgerGapDeclared { rollout: id, gateway, boot, last_known, from, until: now, at: now }
+}
+
+/// Up to when a boot that did not close its accounts is known: accounts and counts are put on the record together.
+fn last_heard(
+    rollout: &Rollout,
+    gateway: &GatewayId,
+    boot: &BootId,
+    ledger: &Ledger,
+    last: Option<&GatewaySeen>,
+) -> UnixNanos {
+    let recorded = rollout.tallies.get(gateway).filter(|tally| tally.boot == *boot).map(|tally| tally.seen);
+    last.map(|seen| seen.received_at).or(recorded).unwrap_or(ledger.at)
 }
 
 pub(super) fn closed(rollout: &Rollout, seen: &GatewaySeen, at: UnixNanos) -> Event {
@@ -175,27 +186,28 @@ pub(super) fn last_words(
     let running = rollout.running.as_ref()?;
     let seen = last?;
     let tally = rollout.tallies.get(&seen.report.gateway);
+    let departed = state.departed.get(&seen.report.gateway);
+    let earlier = |boot: &BootId| departed.is_some_and(|boots| boots.contains(boot));
     // Once counts of a later boot are on the record, those of this one are summed up.
-    let open = tally.is_none_or(|tally| tally.boot == seen.report.boot);
+    let open = tally.is_none_or(|tally| tally.boot == seen.report.boot || earlier(&tally.boot));
     (open && state.roster.contains_key(&seen.report.gateway))
         .then(|| recorded(rollout, seen, running.generation, now))
 }
 
-/// The declared gap in a running step's counts; none if the former boot ended in order.
+/// What the declared gap means for a step that runs; nothing if the former boot ended in order.
 pub(super) fn resumed(
     rollout: &Rollout,
     gateway: &GatewayId,
     lost: &BootId,
     boot: &BootId,
+    ledger: &Ledger,
     last: Option<&GatewaySeen>,
     now: UnixNanos,
 ) -> Option<Event> {
-    let running = rollout.running.as_ref()?;
-    if last.is_some_and(|seen| seen.report.drained) {
+    if rollout.running.is_none() || last.is_some_and(|seen| seen.report.drained) {
         return None;
     }
-    let recorded = rollout.tallies.get(gateway).map(|tally| tally.seen);
-    let from = last.map(|seen| seen.received_at).or(recorded).unwrap_or(running.at);
+    let from = last_heard(rollout, gateway, lost, ledger, last);
     let (rollout, step, gateway) = (rollout.id.clone(), rollout.step, gateway.clone());
     let (lost, boot) = (lost.clone(), boot.clone());
     Some(Event::AnalysisResumed { rollout, step, gateway, lost, boot, from, until: now, at: now })

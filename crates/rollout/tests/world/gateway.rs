@@ -132,15 +132,23 @@ impl Gateway {
         }
     }
 
-    /// The process dies and another one starts from what was saved: counts begin at zero.
-    pub(super) fn restart(&mut self, in_order: bool) {
+    /// Everything is delivered, and nothing new is taken: the next report closes the accounts.
+    pub(super) fn drain(&mut self) {
+        for row in self.rows.values_mut() {
+            row.delivered += std::mem::take(&mut row.queued);
+        }
+        self.drained = true;
+    }
+
+    /// The process is gone and another one starts from what was saved: counts begin at zero.
+    pub(super) fn restart(&mut self) {
         self.boots += 1;
         let saved: Saved = self.follower.saved().clone();
         self.follower = Follower::restore(saved);
         self.arms.clear();
         self.rows.clear();
         self.sequence = 0;
-        let _ = in_order;
+        self.drained = false;
     }
 }
 

@@ -417,6 +417,10 @@ impl World {
     /// `kill -9` of the control plane: only the log is left.
     pub(crate) fn kill_control(&mut self) {
         self.say("kill -9, and start again");
+        self.control_again();
+    }
+
+    fn control_again(&mut self) {
         self.conductor = None;
         self.seen.clear();
         self.gate_results.clear();
@@ -434,14 +438,26 @@ impl World {
 
     /// The whole process dies: gateways too.
     pub(crate) fn kill_all(&mut self) {
-        self.gateways.iter_mut().for_each(|gateway| gateway.restart(false));
+        self.gateways.iter_mut().for_each(|gateway| gateway.restart());
         self.kill_control();
+    }
+
+    /// The whole process ends in order, and starts again: gateways report their closing accounts before control ends.
+    pub(crate) fn restart_all(&mut self) {
+        self.say("stopped in order, and started again");
+        self.gateways.iter_mut().for_each(Gateway::drain);
+        self.sync();
+        self.look();
+        let boot = self.state.control.clone().unwrap();
+        self.command(Command::StopControl { boot }).unwrap();
+        self.gateways.iter_mut().for_each(Gateway::restart);
+        self.control_again();
     }
 
     pub(crate) fn kill_gateway(&mut self, index: usize) {
         let line = format!("{} is killed, and started again", self.gateways[index].id);
         self.say(&line);
-        self.gateways[index].restart(false);
+        self.gateways[index].restart();
     }
 
     /// A gateway's breaker opens.
