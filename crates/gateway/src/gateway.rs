@@ -114,6 +114,9 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
     }
 }
 
+/// For the closing ledger to be heard, should the drain have used up its time.
+const FAREWELL_MIN: Duration = Duration::from_secs(5);
+
 type Listening = (Option<SocketAddr>, Vec<std::net::TcpListener>);
 
 fn listen(
@@ -162,8 +165,8 @@ impl Gateway {
         self.handle.clone()
     }
 
-    /// Drains: takes nothing new, answers what is in flight, delivers what is queued, reports the closing ledger. Takes the
-    /// grace time at most, and a few seconds for the report. What is left after the grace time is counted, as shed if it
+    /// Drains: takes nothing new, answers what is in flight, delivers what is queued, and reports the closing ledger until
+    /// control has it on record. Takes the grace time at most, and a few seconds if the report comes late. What is left after the grace time is counted, as shed if it
     /// never left, else as indeterminate.
     pub async fn shutdown(self) -> ClosingLedger {
         let started = Instant::now();
@@ -172,8 +175,9 @@ impl Gateway {
         for worker in self.workers {
             drained &= worker.await.unwrap_or(false);
         }
+        let until = (started + self.grace).max(Instant::now() + FAREWELL_MIN);
         let (answer, heard) = oneshot::channel();
-        let reported = match self.handle.commands.send(Command::Close { answer }) {
+        let reported = match self.handle.commands.send(Command::Close { until, answer }) {
             Ok(()) => heard.await.unwrap_or(false),
             Err(_) => false,
         };

@@ -119,7 +119,7 @@ pub struct ClosingLedger {
     pub rows: Vec<LedgerRow>,
     /// Whether every request was answered and every queue empty before the grace time was over.
     pub drained: bool,
-    /// Whether control has heard it.
+    /// Whether control has heard it, and put it on record.
     pub reported: bool,
     pub took: Duration,
 }

@@ -109,17 +109,16 @@ impl Narrator {
             Event::Aborted { at, .. } => line(at, Bad, "aborted", "no traffic had moved".to_owned()),
             Event::AlertRaised { alert, detail, at } => line(at, Bad, &format!("{alert:?}"), detail.clone()),
             Event::AlertCleared { alert, at } => line(at, Good, &format!("{alert:?}"), "is over".to_owned()),
-            Event::AnalysisResumed { gateway, from, until, at, .. } => {
-                let gap = until.since(*from).unwrap_or_default();
-                line(at, Note, "gap", format!("{gateway} restarted: up to {} are not counted", seconds(gap)))
-            }
+            // What it means for the step that runs is an entry of its own, and the same gap.
             Event::LedgerGapDeclared { gateway, from, until, at, .. } => {
-                let gap = until.since(*from).unwrap_or_default();
+                let gap = seconds(until.since(*from).unwrap_or_default());
                 line(
                     at,
                     Note,
                     "gap declared",
-                    format!("{gateway} ended without closing accounts: {} are unknown", seconds(gap)),
+                    format!(
+                        "{gateway} ended without closing accounts: up to {gap} are unknown, and not counted"
+                    ),
                 )
             }
             _ => None,

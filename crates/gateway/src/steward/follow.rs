@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossfade_routing::sync::{Reply, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::link::{Link, LinkError};
 use super::{Delivery, FollowError, chain};
@@ -22,13 +22,17 @@ use crate::overview::Overview;
 const WAIT: Duration = Duration::from_millis(250);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// For the closing ledger to be heard, over all attempts.
-const CLOSING: Duration = Duration::from_secs(5);
 
 /// The loop, running.
 pub(crate) struct Following {
     task: JoinHandle<()>,
-    close: oneshot::Sender<oneshot::Sender<bool>>,
+    close: oneshot::Sender<Closing>,
+}
+
+/// Report the closing ledger until control has heard it, or until that is too late; say which.
+struct Closing {
+    until: Instant,
+    answer: oneshot::Sender<bool>,
 }
 
 /// Why a round came to nothing.
@@ -43,10 +47,10 @@ enum Trouble {
 }
 
 impl Following {
-    /// Reports the closing ledger and ends. Returns whether control has heard it.
-    pub(crate) async fn close(self) -> bool {
+    /// Reports the closing ledger, tries on until then, and ends. Returns whether control has put it on record.
+    pub(crate) async fn close(self, until: Instant) -> bool {
         let (answer, heard) = oneshot::channel();
-        if self.close.send(answer).is_err() {
+        if self.close.send(Closing { until, answer }).is_err() {
             return false;
         }
         let heard = heard.await.unwrap_or(false);
@@ -75,10 +79,10 @@ struct Line {
 }
 
 impl Line {
-    async fn run(mut self, mut closed: oneshot::Receiver<oneshot::Sender<bool>>) {
+    async fn run(mut self, mut closed: oneshot::Receiver<Closing>) {
         let mut backoff = BACKOFF_FIRST;
         let overview = Arc::clone(&self.overview);
-        let answer = loop {
+        let closing = loop {
             let urgent = overview.urged();
             tokio::select! {
                 biased;
@@ -100,8 +104,8 @@ impl Line {
                 () = sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
             }
         };
-        if let Ok(answer) = answer {
-            let _ = answer.send(timeout(CLOSING, self.farewell()).await.is_ok());
+        if let Ok(Closing { until, answer }) = closing {
+            let _ = answer.send(timeout_at(until, self.farewell()).await.is_ok());
         }
     }
 
@@ -118,7 +122,7 @@ impl Line {
         Ok(result.await.map_err(|_| Trouble::Closing)??)
     }
 
-    /// The closing ledger, until control has heard it.
+    /// The closing ledger, until control has heard it. Control answers once it is on record, and says so until then.
     async fn farewell(&mut self) {
         loop {
             let report = self.report(Duration::ZERO, true);

@@ -51,8 +51,10 @@ pub(crate) enum Command {
         request: FenceRequest,
         answer: oneshot::Sender<Result<Fenced, FenceError>>,
     },
-    /// The workers have ended: report the closing ledger, save, and end. Answers whether control has heard it.
+    /// The workers have ended: save, report the closing ledger, at the latest until then, and end. Answers whether control has
+    /// it on record.
     Close {
+        until: Instant,
         answer: oneshot::Sender<bool>,
     },
 }
@@ -168,7 +170,7 @@ impl Steward {
                         // Whoever asked may have gone; the fence stands.
                         let _ = answer.send(self.fence_by_command(request).await);
                     }
-                    Some(Command::Close { answer }) => break Some(answer),
+                    Some(Command::Close { until, answer }) => break Some((until, answer)),
                     None => break None,
                 },
                 // Or the gateway was dropped.
@@ -186,9 +188,9 @@ impl Steward {
         if self.renewed.is_some() {
             self.save_quietly();
         }
-        if let Some(answer) = closing {
+        if let Some((until, answer)) = closing {
             let reported = match following {
-                Some(following) => following.close().await,
+                Some(following) => following.close(until).await,
                 None => false,
             };
             let _ = answer.send(reported);
