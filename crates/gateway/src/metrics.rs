@@ -96,7 +96,7 @@ fn latencies(page: &mut Page, overview: &Overview, pages: &Pages) {
 
 fn environments(page: &mut Page, overview: &Overview) {
     page.family("crossfade_environment_reachable", "Whether it could be reached, by the last look.", "gauge");
-    for health in overview.health() {
+    for health in overview.known_health() {
         let labels = [("environment", health.environment.as_str())];
         page.sample("crossfade_environment_reachable", &labels, u8::from(health.reachable));
     }

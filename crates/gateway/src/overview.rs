@@ -154,18 +154,29 @@ impl Overview {
         Some(clock::at(last))
     }
 
+    /// How every environment is. One that nobody has looked at yet is not known to be reachable.
     pub(crate) fn health(&self) -> Vec<EnvironmentHealth> {
+        self.found().map(|(_, health)| health).collect()
+    }
+
+    /// The same, for conclusions: without those that nobody has looked at yet. They are not known to be away either.
+    pub(crate) fn known_health(&self) -> Vec<EnvironmentHealth> {
+        self.found().filter(|(known, _)| *known).map(|(_, health)| health).collect()
+    }
+
+    fn found(&self) -> impl Iterator<Item = (bool, EnvironmentHealth)> {
         let health = |(place, environment): (Place, &EnvironmentId)| {
             let condition = self.vitals().condition(place);
-            EnvironmentHealth {
+            let health = EnvironmentHealth {
                 environment: environment.clone(),
-                reachable: condition.reachable,
+                reachable: condition.reachable == Some(true),
                 detail: condition.detail,
                 last_ok: condition.last_ok,
                 last_sent: self.last_sent(environment),
-            }
+            };
+            (condition.reachable.is_some(), health)
         };
-        self.environments.iter().enumerate().map(health).collect()
+        self.environments.iter().enumerate().map(health)
     }
 
     pub(crate) fn queues(&self) -> Vec<QueueStatus> {
@@ -199,7 +210,7 @@ impl Overview {
             now: clock::now(),
             ack: board.ack,
             fence: board.fence,
-            health: self.health(),
+            health: self.known_health(),
             ledger: self.ledger(&pages),
             arms: self.arms(&pages),
             clock: pages.clock,

@@ -1,6 +1,6 @@
 //! How the environments are: what the workers' requests tell of them, for the breaker and for people.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crossfade_backends::otlp::{Outcome, Silence};
@@ -34,12 +34,16 @@ pub(crate) struct Tripped {
 /// One environment.
 #[derive(Debug)]
 struct Sign {
-    /// By the last look; an answer counts as one.
-    reachable: AtomicBool,
+    /// By the last look; an answer counts as one. [`UNKNOWN`], [`REACHABLE`] or [`AWAY`].
+    found: AtomicU8,
     /// Unix nanoseconds; 0 = never.
     last_ok: AtomicU64,
     detail: Mutex<String>,
 }
+
+const UNKNOWN: u8 = 0;
+const REACHABLE: u8 = 1;
+const AWAY: u8 = 2;
 
 #[derive(Debug)]
 struct Watch {
@@ -53,7 +57,8 @@ struct Watch {
 /// What is known of one environment.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
-    pub(crate) reachable: bool,
+    /// `None` until the first look, or the first answer.
+    pub(crate) reachable: Option<bool>,
     pub(crate) last_ok: Option<UnixNanos>,
     pub(crate) detail: String,
 }
@@ -65,7 +70,7 @@ impl Vitals {
         tripped: UnboundedSender<Tripped>,
     ) -> Vitals {
         let sign = || Sign {
-            reachable: AtomicBool::new(false),
+            found: AtomicU8::new(UNKNOWN),
             last_ok: AtomicU64::new(0),
             detail: Mutex::new("not looked at yet".to_owned()),
         };
@@ -105,7 +110,8 @@ impl Vitals {
             Some((_, to)) if to == place => Side::To,
             _ => return,
         };
-        let from_reachable = watch.sides.is_some_and(|(from, _)| self.condition_of(from).reachable);
+        let from_reachable =
+            watch.sides.is_some_and(|(from, _)| self.condition_of(from).reachable == Some(true));
         if let Some(detail) = watch.breaker.hear(side, evidence, Instant::now(), from_reachable) {
             // The steward is gone only when the gateway is.
             let detail = format!("{detail}; the last: {}", outcome.describe());
@@ -116,7 +122,7 @@ impl Vitals {
     /// Hears whether an environment could be connected to.
     pub(crate) fn looked(&self, place: Place, found: Result<(), String>) {
         let Some(sign) = self.signs.get(place) else { return };
-        sign.reachable.store(found.is_ok(), Ordering::Relaxed);
+        sign.found.store(if found.is_ok() { REACHABLE } else { AWAY }, Ordering::Relaxed);
         sign.say(found.err().unwrap_or_else(|| "reachable".to_owned()));
     }
 
@@ -130,7 +136,10 @@ impl Vitals {
         let sign = self.signs.get(place);
         let last_ok = sign.map_or(0, |sign| sign.last_ok.load(Ordering::Relaxed));
         Condition {
-            reachable: sign.is_some_and(|sign| sign.reachable.load(Ordering::Relaxed)),
+            reachable: match sign.map_or(UNKNOWN, |sign| sign.found.load(Ordering::Relaxed)) {
+                UNKNOWN => None,
+                found => Some(found == REACHABLE),
+            },
             last_ok: (last_ok > 0).then_some(UnixNanos(last_ok)),
             detail: String::new(),
         }
@@ -139,7 +148,8 @@ impl Vitals {
     fn note(&self, place: Place, outcome: &Outcome) {
         let Some(sign) = self.signs.get(place) else { return };
         let unreachable = matches!(outcome, Outcome::Unanswered { silence: Silence::Unreachable, .. });
-        let was_reachable = sign.reachable.swap(!unreachable, Ordering::Relaxed);
+        let found = if unreachable { AWAY } else { REACHABLE };
+        let was_reachable = sign.found.swap(found, Ordering::Relaxed) == REACHABLE;
         if outcome.is_clean() {
             sign.last_ok.store(clock::now().0, Ordering::Relaxed);
             if !was_reachable {
@@ -158,5 +168,24 @@ impl Vitals {
 impl Sign {
     fn say(&self, detail: String) {
         *self.detail.lock().expect("a short lock") = detail;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_the_first_look_nothing_is_known() {
+        let (tripped, _trips) = tokio::sync::mpsc::unbounded_channel();
+        let vitals = Vitals::new(2, BreakerConfig::default(), tripped);
+        let reachable = || [vitals.condition(0).reachable, vitals.condition(1).reachable];
+        assert_eq!(reachable(), [None, None]);
+        vitals.looked(0, Err("connection refused".to_owned()));
+        assert_eq!(reachable(), [Some(false), None]);
+        vitals.hear(1, &Outcome::Accepted { rejected_spans: 0, message: String::new() }, true);
+        vitals.looked(0, Ok(()));
+        assert_eq!(reachable(), [Some(true), Some(true)]);
+        assert_eq!(vitals.condition(2).reachable, None, "no such environment");
     }
 }

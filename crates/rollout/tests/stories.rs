@@ -9,7 +9,7 @@ mod world;
 
 use std::time::Duration;
 
-use crossfade_rollout::event::{Event, GenerationCause, Outcome, StepEnd};
+use crossfade_rollout::event::{Alert, Event, GenerationCause, Outcome, StepEnd};
 use crossfade_rollout::observed::LogHealth;
 use crossfade_rollout::spec::Step;
 use crossfade_rollout::state::LedgerStatus;
@@ -460,6 +460,37 @@ fn killed_in_a_step() {
     }
     assert_eq!(world.finish(), Phase::Finalized);
     assert_eq!(rules::broken(&world.log), []);
+}
+
+/// Scenario: everything is restarted within a step, and gateways report before they have looked at the environments; then
+/// neither can be reached, and everything is restarted again.
+/// Guarantee: what is not known raises no alert, and clears none.
+#[test]
+fn health_that_is_not_known_yet() {
+    let mut world = started(SPEC);
+    world.until("step 2 begins");
+    let alerts = |world: &World| {
+        let alert = |entry: &Entry| match entry.event {
+            Event::AlertRaised { alert, .. } => Some((alert, true)),
+            Event::AlertCleared { alert, .. } => Some((alert, false)),
+            _ => None,
+        };
+        world.log.iter().filter_map(alert).collect::<Vec<_>>()
+    };
+    let mut restarted = |reaches: &[Option<bool>]| {
+        world.restart_all();
+        for reaches in reaches {
+            world.gateways.iter_mut().for_each(|gateway| gateway.reaches = *reaches);
+            world.run(SECOND);
+        }
+        alerts(&world)
+    };
+    assert_eq!(restarted(&[None, Some(true)]), []);
+    let raised = (Alert::BothFailing, true);
+    assert_eq!(restarted(&[None, Some(false)]), [raised]);
+    assert_eq!(restarted(&[None, Some(false)]), [raised]);
+    assert_eq!(restarted(&[None]), [raised]);
+    assert_eq!(restarted(&[None, Some(true)]), [raised, (Alert::BothFailing, false)]);
 }
 
 /// Every effect may be performed twice.

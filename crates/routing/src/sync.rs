@@ -27,6 +27,7 @@ pub struct Report {
     /// `None` until the gateway has durably taken a directive.
     pub ack: Option<Ack>,
     pub fence: Option<Fence>,
+    /// Of the environments that were looked at since this boot; nothing is known of the others.
     pub health: Vec<EnvironmentHealth>,
     pub ledger: Vec<LedgerRow>,
     pub arms: Vec<ArmCounts>,

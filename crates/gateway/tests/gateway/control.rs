@@ -452,6 +452,25 @@ async fn after_a_restart_the_log_may_not_have_shrunk_either() {
     until("shrunk", || bench.status().control.trouble.filter(|trouble| trouble.contains("shrunk"))).await;
 }
 
+// Scenario: a gateway boots before environments that are there; its first report goes out before it has looked at them.
+// Guarantee: no report says that one of them is away; soon all say that both are there.
+#[tokio::test]
+async fn what_was_not_looked_at_yet_is_not_reported_as_away() {
+    let setup = setup().await;
+    let both_there = || {
+        let last = setup.control.last_report()?;
+        (last.health.len() == 2 && last.health.iter().all(|health| health.reachable)).then_some(())
+    };
+    until("both are there", both_there).await;
+    let reports = setup.control.desk.lock().unwrap().reports.clone();
+    assert!(reports[0].health.len() < 2, "the first report cannot know: {:?}", reports[0].health);
+    let away = reports.iter().flat_map(|report| &report.health).filter(|health| !health.reachable);
+    assert_eq!(away.count(), 0);
+    setup.green.kill().await;
+    let gone = || setup.control.last_report()?.health.iter().any(|health| !health.reachable).then_some(());
+    until("green is away", gone).await;
+}
+
 #[tokio::test]
 async fn the_closing_ledger_is_reported() {
     let setup = setup().await;

@@ -166,28 +166,50 @@ fn watermark(state: &State, observed: &Observed, now: UnixNanos, out: &mut Out<'
 
 /// Alerts that follow from what gateways report.
 fn other_alerts(state: &State, fleet: &Fleet<'_>, now: UnixNanos, out: &mut Out<'_>) -> Flow {
-    let found =
-        [(Alert::BothFailing, both_failing(state, fleet)), (Alert::LedgerUnbalanced, unbalanced(fleet))];
-    for (alert, detail) in found {
-        match (detail, state.alerts.contains_key(&alert)) {
-            (Some(detail), false) => out.record(vec![Event::AlertRaised { alert, detail, at: now }])?,
-            (None, true) => out.record(vec![Event::AlertCleared { alert, at: now }])?,
-            _ => {}
+    let unbalanced = unbalanced(fleet).map_or(Found::Well, Found::Wrong);
+    let found = [(Alert::BothFailing, both_failing(state, fleet)), (Alert::LedgerUnbalanced, unbalanced)];
+    for (alert, found) in found {
+        match (found, state.alerts.contains_key(&alert)) {
+            (Found::Wrong(detail), false) => {
+                out.record(vec![Event::AlertRaised { alert, detail, at: now }])?
+            }
+            (Found::Well, true) => out.record(vec![Event::AlertCleared { alert, at: now }])?,
+            (Found::Wrong(_), true) | (Found::Well, false) | (Found::Unknown, _) => {}
         }
     }
     NEXT
 }
 
-/// A gateway that reaches neither environment of the rollout.
-fn both_failing(state: &State, fleet: &Fleet<'_>) -> Option<String> {
-    let outline = &state.current()?.outline;
-    let unreachable = |seen: &GatewaySeen, environment: &EnvironmentId| {
-        let health = seen.report.health.iter().find(|health| health.environment == *environment);
-        health.is_some_and(|health| !health.reachable)
+/// What a look for something wrong came to.
+enum Found {
+    Wrong(String),
+    Well,
+    /// Nobody has said anything yet: no reason to raise an alert, nor to clear one.
+    Unknown,
+}
+
+/// Whether a gateway reaches neither environment of the rollout. One that has just booted may not have looked yet.
+fn both_failing(state: &State, fleet: &Fleet<'_>) -> Found {
+    let Some(outline) = state.current().map(|rollout| &rollout.outline).filter(|_| !state.roster.is_empty())
+    else {
+        return Found::Well;
     };
-    let both = |seen: &&GatewaySeen| unreachable(seen, &outline.from) && unreachable(seen, &outline.to);
-    let seen = fleet.members().filter_map(|(_, seen)| seen).find(both)?;
-    Some(format!("gateway {} reaches neither {} nor {}", seen.report.gateway, outline.from, outline.to))
+    let reaches = |seen: &GatewaySeen, environment: &EnvironmentId| {
+        let health = seen.report.health.iter().find(|health| health.environment == *environment);
+        health.map(|health| health.reachable)
+    };
+    let mut found = Found::Unknown;
+    for seen in fleet.members().filter_map(|(_, seen)| seen) {
+        match (reaches(seen, &outline.from), reaches(seen, &outline.to)) {
+            (Some(false), Some(false)) => {
+                let (gateway, from, to) = (&seen.report.gateway, &outline.from, &outline.to);
+                return Found::Wrong(format!("gateway {gateway} reaches neither {from} nor {to}"));
+            }
+            (Some(true), _) | (_, Some(true)) => found = Found::Well,
+            _ => {}
+        }
+    }
+    found
 }
 
 fn unbalanced(fleet: &Fleet<'_>) -> Option<String> {

@@ -14,6 +14,8 @@ pub(crate) struct Gateway {
     pub(super) rows: BTreeMap<(Generation, bool), LedgerRow>,
     pub(crate) fence: Option<Fence>,
     pub(super) drained: bool,
+    /// What it finds of both environments; `None`: it has not looked yet.
+    pub(crate) reaches: Option<bool>,
     pub(super) owed: [f64; 5],
 }
 
@@ -59,6 +61,7 @@ impl Gateway {
             rows: BTreeMap::new(),
             fence: None,
             drained: false,
+            reaches: Some(true),
             owed: [0.0; 5],
         }
     }
@@ -117,13 +120,7 @@ impl Gateway {
             now,
             ack: self.follower.ack(),
             fence: self.fence.clone(),
-            health: vec![EnvironmentHealth {
-                environment: "blue".parse().unwrap(),
-                reachable: true,
-                detail: String::new(),
-                last_ok: Some(now),
-                last_sent: Some(now),
-            }],
+            health: self.reaches.map(|reaches| health(reaches, now)).into_iter().flatten().collect(),
             ledger: self.rows.values().cloned().collect(),
             arms: self.arms.values().cloned().collect(),
             clock: ClockHistogram::default(),
@@ -150,6 +147,16 @@ impl Gateway {
         self.sequence = 0;
         self.drained = false;
     }
+}
+
+fn health(reachable: bool, now: UnixNanos) -> [EnvironmentHealth; 2] {
+    ["blue", "green"].map(|environment| EnvironmentHealth {
+        environment: environment.parse().unwrap(),
+        reachable,
+        detail: String::new(),
+        last_ok: reachable.then_some(now),
+        last_sent: reachable.then_some(now),
+    })
 }
 
 fn empty_arm(environment: crossfade_routing::EnvironmentId, generation: Generation) -> ArmCounts {
