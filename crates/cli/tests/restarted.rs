@@ -226,7 +226,8 @@ async fn stopped_in_order_nothing_is_lost_to_the_analysis() {
     assert_eq!(scene.events().iter().filter(is_gap).count(), 0);
     let alerts = scene.events().into_iter().filter(|event| matches!(event, Event::AlertRaised { .. }));
     assert_eq!(alerts.collect::<Vec<_>>(), []);
-    drop(serve);
+    serve.signal("-TERM");
+    assert_eq!(serve.ended(), Some(0));
     scene.verify();
 }
 

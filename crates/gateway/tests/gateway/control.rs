@@ -1,6 +1,7 @@
 //! Following a control plane: what is believed, what is refused, and what goes on without one.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -130,7 +131,7 @@ async fn sync(
         desk.reply.clone()
     };
     // No news: a real control plane would hold the report for longer.
-    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
     reply.map_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response(), |reply| Json(reply).into_response())
 }
 
@@ -146,6 +147,7 @@ async fn setup() -> Setup {
     let control = Control::start().await;
     let (mut config, state) = config(&blue, &green, single());
     config.control = control.link();
+    config.grace = Duration::from_secs(1);
     let bench = Bench::start((config, state)).await;
     Setup { blue, green, control, bench }
 }
@@ -488,4 +490,24 @@ async fn the_closing_ledger_is_reported() {
     assert!(last.drained);
     assert_eq!(last.ledger, ledger.rows);
     assert!(ledger.rows.iter().any(|row| row.environment == green() && row.delivered == 1));
+}
+
+// Scenario: a gateway has drained, and control cannot put its closing ledger on record yet.
+// Guarantee: it does not end before control can.
+#[tokio::test]
+async fn the_end_waits_until_the_closing_ledger_is_on_record() {
+    let setup = setup().await;
+    setup.takes(lasting(candidate())).await;
+    let reply = setup.control.desk.lock().unwrap().reply.take();
+    let gateway: Gateway = setup.bench.gateway;
+    let closing = tokio::spawn(gateway.shutdown());
+    let refused = || {
+        let desk = setup.control.desk.lock().unwrap();
+        (desk.reports.iter().filter(|report| report.drained).count() >= 3).then_some(())
+    };
+    until("it is reported again and again", refused).await;
+    assert!(!closing.is_finished());
+    setup.control.desk.lock().unwrap().reply = reply;
+    let ledger = soon("the end", closing).await.unwrap();
+    assert!(ledger.drained && ledger.reported);
 }
