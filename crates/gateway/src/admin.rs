@@ -41,6 +41,9 @@ pub struct Readiness {
     pub away: Vec<String>,
     /// For a person: what is missing.
     pub reasons: Vec<String>,
+    /// For a person: what needs care although requests are served.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 impl Handle {
@@ -65,11 +68,18 @@ impl Handle {
                 reasons.push(format!("{name}, which answers clients, is away: {}", health.detail));
             }
         }
+        // Not a reason to send clients elsewhere: the fence is in effect.
+        let warnings = status.fence_unsaved.iter().map(|why| {
+            format!(
+                "the fence is in effect but not on disk ({why}): do not restart this gateway before it is"
+            )
+        });
         Readiness {
             ready: reasons.is_empty(),
             schedule: answering.is_some(),
             away: away.map(|health| health.environment.to_string()).collect(),
             reasons,
+            warnings: warnings.collect(),
         }
     }
 }
@@ -101,7 +111,6 @@ async fn fence(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) ->
         Err(error) => {
             let status = match error {
                 FenceError::NoRollout | FenceError::OtherRollout { .. } => StatusCode::CONFLICT,
-                FenceError::NotSaved { .. } => StatusCode::INSUFFICIENT_STORAGE,
                 FenceError::Closed => StatusCode::SERVICE_UNAVAILABLE,
             };
             refuse(status, &error.to_string())

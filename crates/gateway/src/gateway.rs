@@ -16,6 +16,7 @@ use crate::listen::{Transport, bind};
 use crate::overview::Overview;
 use crate::status::{ClosingLedger, FenceError, FenceRequest, Fenced, GatewayStatus, Phase};
 use crate::steward::keep::{Keep, KeepError};
+use crate::steward::keeper::Keeper;
 use crate::steward::link::Link;
 use crate::steward::{Command, FollowError, Inbox, Steward, chain};
 use crate::vitals::Vitals;
@@ -96,14 +97,21 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         ends.push(on_thread(&format!("gateway-{number}"), || worker::run(start))?);
     }
 
-    let mut steward = Steward::new((keep, kept), config.control, overview, orders);
+    let keeper = Keeper::start(keep).map_err(StartError::Thread)?;
+    let mut steward = Steward::new((keeper, kept), config.control, overview, orders);
     let (awake, woken) = oneshot::channel();
     let inbox = Inbox { commands: inbox, tripped: trips, phase: phases };
     let steward = on_thread("steward", || async move {
-        let result = steward.wake().await;
-        let proceed = result.is_ok();
-        if awake.send(result).is_ok() && proceed {
-            steward.run(inbox).await;
+        match steward.wake().await {
+            Ok(()) => {
+                // Whoever started it may have gone: then the loop sees that, too.
+                let _ = awake.send(Ok(()));
+                steward.run(inbox).await;
+            }
+            Err(error) => {
+                steward.abandon().await;
+                let _ = awake.send(Err(error));
+            }
         }
     })?;
     let gateway = Gateway { handle, phase, workers: ends, steward, grace: config.grace };
@@ -203,7 +211,8 @@ impl Handle {
     }
 
     /// Lets a fence fall: everything back to `from`, and not a byte more to `to`, for the rest of this rollout. When
-    /// this returns it is durable and in effect. Never waits for control.
+    /// this returns it is in effect, and durable unless [`Fenced::durable`] says otherwise. Never waits for control, and for
+    /// a disk only briefly.
     pub async fn fence(&self, request: FenceRequest) -> Result<Fenced, FenceError> {
         let (answer, fenced) = oneshot::channel();
         self.commands.send(Command::Fence { request, answer }).map_err(|_| FenceError::Closed)?;

@@ -152,6 +152,8 @@ fn schedule(page: &mut Page, overview: &Overview) {
     page.sample("crossfade_horizon_timestamp_seconds", &[], horizon);
     page.family("crossfade_fenced", "Whether this rollout is fenced.", "gauge");
     page.sample("crossfade_fenced", &[], u8::from(board.fenced));
+    page.family("crossfade_fence_unsaved", "Whether a fence is in effect that is not on disk.", "gauge");
+    page.sample("crossfade_fence_unsaved", &[], u8::from(board.fence_unsaved.is_some()));
     page.family("crossfade_breaker_state", "0 closed, 1 holding, 2 tripped.", "gauge");
     let breaker = match overview.vitals().breaker() {
         BreakerStatus::Closed => 0,

@@ -45,6 +45,7 @@ pub(crate) struct Board {
     pub(crate) ack: Option<Ack>,
     pub(crate) fence: Option<Fence>,
     pub(crate) fenced: bool,
+    pub(crate) fence_unsaved: Option<String>,
     pub(crate) control: ControlStatus,
 }
 
@@ -236,6 +237,7 @@ impl Overview {
             ack: board.ack,
             fence: board.fence,
             fenced: board.fenced,
+            fence_unsaved: board.fence_unsaved,
             control: board.control,
             breaker: self.vitals().breaker(),
             environments: self.health(),

@@ -28,6 +28,9 @@ pub struct GatewayStatus {
     pub fence: Option<Fence>,
     /// Whether that fence holds for the rollout of the schedule.
     pub fenced: bool,
+    /// Why that fence is not on disk, although it is in effect; `None` if it is. It is tried again until it is.
+    #[serde(default)]
+    pub fence_unsaved: Option<String>,
     pub control: ControlStatus,
     pub breaker: BreakerStatus,
     pub environments: Vec<EnvironmentHealth>,
@@ -98,6 +101,9 @@ pub struct Fenced {
     pub already: bool,
     /// When the last byte was written to the fenced environment, as far as this gateway ever wrote one.
     pub last_sent: Option<UnixNanos>,
+    /// Whether it is on disk. If not, it is in effect all the same, and is tried again; but should this process end before,
+    /// only the control plane's log would know of it.
+    pub durable: bool,
 }
 
 /// Why no fence fell.
@@ -107,8 +113,6 @@ pub enum FenceError {
     NoRollout,
     #[error("rollout {held} is in progress here, not {asked}")]
     OtherRollout { held: String, asked: String },
-    #[error("the fence could not be saved, so it did not take effect: {detail}")]
-    NotSaved { detail: String },
     #[error("the gateway is shutting down")]
     Closed,
 }

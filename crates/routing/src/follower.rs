@@ -135,13 +135,13 @@ impl Follower {
         self.durable = self.durable.max(saved.directive.as_ref().map(Directive::ack));
     }
 
-    /// What to write to disk before [`fence`](Follower::fence) may be called.
+    /// What to write to disk before [`fence`](Follower::fence) is called, if it can be written.
     #[must_use]
     pub fn saved_with(&self, fence: &Fence) -> Saved {
         Saved { directive: self.state.directive.clone(), fence: Some(fence.clone()) }
     }
 
-    /// Lets the fence fall. The caller has saved it.
+    /// Lets the fence fall. The caller has saved it, or has tried to and goes on trying: a disk must not keep it from falling.
     pub fn fence(&mut self, fence: Fence) {
         let newer = self.state.fence.as_ref().is_none_or(|held| held.generation < fence.generation);
         if newer && !self.is_fenced() {

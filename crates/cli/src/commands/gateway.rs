@@ -62,6 +62,12 @@ fn status(args: &Status) -> Outcome {
             paint.bad("down: nothing goes to the candidate for the rest of this rollout")
         );
     }
+    if let Some(why) = &status.fence_unsaved {
+        println!(
+            "{}",
+            paint.bad(&format!("            it is NOT on disk yet: {why}; do not restart this gateway"))
+        );
+    }
     for environment in &status.environments {
         let mark = if environment.reachable { paint.good("✔") } else { paint.bad("✘") };
         println!("{mark} {:<10} {}", environment.environment.to_string(), environment.detail);
@@ -97,5 +103,9 @@ fn fence(args: &Fence) -> Outcome {
         paint.good("✔"),
         fenced.fence.rollout
     );
+    if !fenced.durable {
+        let warning = "it is NOT on disk yet; the gateway tries on: see crossfade gateway status, and do not restart it";
+        println!("{} {warning}", paint.bad("✘"));
+    }
     Ok(Exit::Passed)
 }

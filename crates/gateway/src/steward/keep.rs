@@ -14,7 +14,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crossfade_routing::Saved;
-use crossfade_routing::sync::Fence;
+use crossfade_routing::sync::{Fence, FenceCause};
 use serde::{Deserialize, Serialize};
 
 /// The folder, locked.
@@ -65,6 +65,8 @@ const STATE: &str = "state.json";
 const STATE_NEW: &str = "state.json.new";
 const RESERVE: &str = "fence.reserve";
 const RESERVE_BYTES: usize = 4096;
+/// Characters of a cause; in JSON each takes up to six bytes.
+const WORDS_MAX: usize = 256;
 
 impl Kept {
     pub(crate) fn new(saved: Saved, checkpoint: Option<SeenCheckpoint>) -> Kept {
@@ -113,7 +115,7 @@ impl Keep {
         let Err(error) = self.save(kept) else { return Ok(()) };
         let Some(fence) = &kept.saved.fence else { return Err(error) };
         tracing::warn!(%error, "cannot write the state folder; the fence goes to its reserve");
-        let mut text = serde_json::to_vec(fence)?;
+        let mut text = serde_json::to_vec(&short(fence))?;
         if text.len() > RESERVE_BYTES {
             return Err(error);
         }
@@ -124,7 +126,7 @@ impl Keep {
     fn read_reserve(&mut self) -> io::Result<Option<Fence>> {
         let mut text = Vec::new();
         self.reserve.seek(SeekFrom::Start(0))?;
-        self.reserve.read_to_end(&mut text)?;
+        Read::by_ref(&mut self.reserve).take(RESERVE_BYTES as u64).read_to_end(&mut text)?;
         if text.len() != RESERVE_BYTES {
             self.write_reserve(&[b' '; RESERVE_BYTES])?;
         }
@@ -137,6 +139,15 @@ impl Keep {
         self.reserve.write_all(text)?;
         self.reserve.sync_all()
     }
+}
+
+/// A fence whose words fit into the reserve: it counts that it fell, and for whom.
+fn short(fence: &Fence) -> Fence {
+    let mut fence = fence.clone();
+    if let FenceCause::Command { actor: words } | FenceCause::Breaker { detail: words } = &mut fence.cause {
+        *words = words.chars().take(WORDS_MAX).collect();
+    }
+    fence
 }
 
 fn read_state(path: &Path) -> Result<Kept, KeepError> {
@@ -155,7 +166,6 @@ fn read_state(path: &Path) -> Result<Kept, KeepError> {
 
 #[cfg(test)]
 mod tests {
-    use crossfade_routing::sync::FenceCause;
     use crossfade_routing::{Directive, EnvironmentId, Generation, Schedule, UnixNanos};
 
     use super::*;
@@ -210,6 +220,20 @@ mod tests {
         keep.save_fence(&kept(Some(fence(9)))).unwrap();
         drop(keep);
         assert_eq!(Keep::open(dir.path()).unwrap().1, kept(Some(fence(9))));
+    }
+
+    #[test]
+    fn a_fence_of_many_words_finds_room_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut keep, _) = Keep::open(dir.path()).unwrap();
+        fs::create_dir(dir.path().join(STATE_NEW)).unwrap();
+        for word in ["x", "\0", "\u{1f6a7}"] {
+            let cause = FenceCause::Command { actor: word.repeat(5_000) };
+            keep.save_fence(&kept(Some(Fence { cause, ..fence(9) }))).unwrap();
+            let reserved = keep.read_reserve().unwrap().unwrap();
+            let cause = FenceCause::Command { actor: word.repeat(WORDS_MAX) };
+            assert_eq!(reserved, Fence { cause, ..fence(9) });
+        }
     }
 
     #[test]

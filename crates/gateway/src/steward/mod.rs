@@ -8,11 +8,13 @@
 //! a fence       saved -> taken -> every worker routes by it, and has cut its connections to `to` -> reported
 //! ```
 //!
-//! Its file writes block this thread and nobody else. While control is away it goes on with what it holds.
+//! A fence that the disk does not take in time is taken all the same, saved as soon as that is possible, and told as not
+//! durable until then. Files are written by a thread of their own, which may hang with its disk. While control is away it goes on with what it holds.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `keep` | the state folder |
+//! | `keeper` | the thread that writes it |
 //! | `link` | the HTTP line to control |
 //! | `proof` | whether a schedule is on the record |
 //! | `follow` | the loop that asks control again and again |
@@ -20,6 +22,7 @@
 
 pub(crate) mod follow;
 pub(crate) mod keep;
+pub(crate) mod keeper;
 pub(crate) mod link;
 mod look;
 pub(crate) mod proof;
@@ -42,7 +45,8 @@ use crate::status::{FenceError, FenceRequest, Fenced, Phase};
 use crate::vitals::Tripped;
 use crate::worker::Order;
 use follow::{Following, follow};
-use keep::{Keep, Kept, SeenCheckpoint};
+use keep::{Kept, SeenCheckpoint};
+use keeper::Keeper;
 
 /// To the steward.
 #[derive(Debug)]
@@ -62,15 +66,16 @@ pub(crate) enum Command {
 /// See the module's description.
 pub(crate) struct Steward {
     follower: Follower,
-    keep: Keep,
+    keeper: Keeper,
     checkpoint: Option<SeenCheckpoint>,
     control: ControlLink,
     overview: Arc<Overview>,
     workers: Vec<mpsc::UnboundedSender<Order>>,
     /// What the workers route by.
     route: Option<Arc<Route>>,
-    /// A fence that could not be saved yet. It is tried again until it can: nothing else may bring it back.
-    unsaved_fence: Option<Fence>,
+    /// Why the fence that is in effect is not saved. It is tried again until it is: after a restart nothing here would
+    /// bring it back.
+    fence_unsaved: Option<String>,
     /// When a longer horizon was taken that is not on disk.
     renewed: Option<Instant>,
     /// Whether every worker routes by what the follower holds. Until then nothing is acknowledged, saved or not.
@@ -117,20 +122,20 @@ const ORDER_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Steward {
     pub(crate) fn new(
-        (keep, kept): (Keep, Kept),
+        (keeper, kept): (Keeper, Kept),
         control: ControlLink,
         overview: Arc<Overview>,
         workers: Vec<mpsc::UnboundedSender<Order>>,
     ) -> Steward {
         Steward {
             follower: Follower::restore(kept.saved),
-            keep,
+            keeper,
             checkpoint: kept.checkpoint,
             control,
             overview,
             workers,
             route: None,
-            unsaved_fence: None,
+            fence_unsaved: None,
             renewed: None,
             in_effect: false,
         }
@@ -185,8 +190,8 @@ impl Steward {
             }
             self.post();
         };
-        if self.renewed.is_some() {
-            self.save_quietly();
+        if self.renewed.is_some() || self.fence_unsaved.is_some() {
+            self.save_quietly().await;
         }
         if let Some((until, answer)) = closing {
             let reported = match following {
@@ -195,6 +200,12 @@ impl Steward {
             };
             let _ = answer.send(reported);
         }
+        self.keeper.close().await;
+    }
+
+    /// Ends without having run.
+    pub(crate) async fn abandon(self) {
+        self.keeper.close().await;
     }
 
     fn start_following(&self, control: &RemoteControl, deliveries: mpsc::Sender<Delivery>) -> Following {
@@ -236,7 +247,7 @@ impl Steward {
         if accepted == Accepted::Changed || self.follower.ack() != held {
             // In this order: whoever hears the acknowledgement may count on both.
             self.publish().await?;
-            self.save()?;
+            self.save().await?;
         } else if accepted == Accepted::Renewed {
             self.publish().await?;
             self.renewed.get_or_insert_with(Instant::now);
@@ -257,15 +268,9 @@ impl Steward {
                 self.fence(FenceCause::Command { actor: request.actor }).ok_or(FenceError::NoRollout)?;
             self.let_fall(fence).await;
         }
-        match self.follower.fence_held().filter(|_| self.follower.is_fenced()) {
-            Some(fence) => {
-                let last_sent = to.and_then(|to| self.overview.last_sent(&to));
-                Ok(Fenced { fence: fence.clone(), already, last_sent })
-            }
-            None => Err(FenceError::NotSaved {
-                detail: "the state folder cannot be written; trying on".to_owned(),
-            }),
-        }
+        let fence = self.follower.fence_held().cloned().ok_or(FenceError::NoRollout)?;
+        let last_sent = to.and_then(|to| self.overview.last_sent(&to));
+        Ok(Fenced { fence, already, last_sent, durable: self.fence_unsaved.is_none() })
     }
 
     async fn fence_by_breaker(&mut self, Tripped { watch, detail }: Tripped) {
@@ -288,13 +293,12 @@ impl Steward {
     async fn let_fall(&mut self, fence: Fence) {
         tracing::warn!(rollout = %fence.rollout, cause = ?fence.cause, "fence");
         let kept = Kept::new(self.follower.saved_with(&fence), self.checkpoint.clone());
-        if let Err(error) = self.keep.save_fence(&kept) {
-            tracing::error!(%error, "the fence cannot be saved, and so does not take effect yet");
-            self.unsaved_fence = Some(fence);
-            return;
-        }
         // Commit point: from here on this rollout is over, whatever happens to this process.
-        self.unsaved_fence = None;
+        let saved = self.keeper.save_fence(kept).await;
+        self.fence_unsaved = saved.err().map(|error| error.to_string());
+        if let Some(error) = &self.fence_unsaved {
+            tracing::error!(error, "the fence cannot be saved; it takes effect, and is not durable yet");
+        }
         self.follower.fence(fence);
         if let Err(error) = self.publish().await {
             tracing::error!(error = chain(&error), "the fence is late");
@@ -304,28 +308,42 @@ impl Steward {
     }
 
     async fn keep_house(&mut self) {
-        let held = self.follower.directive().map(|held| &held.schedule);
-        let unsaved = self.unsaved_fence.take();
-        if let Some(fence) = unsaved.filter(|fence| held.is_some_and(|schedule| fence.applies_to(schedule))) {
-            self.let_fall(fence).await;
+        if self.fence_unsaved.is_some() && !self.keeper.hangs() {
+            let kept = Kept::new(self.follower.saved().clone(), self.checkpoint.clone());
+            match self.keeper.save_fence(kept).await {
+                Ok(()) => self.fence_is_saved(),
+                Err(error) => self.fence_unsaved = Some(error.to_string()),
+            }
         }
         if self.renewed.is_some_and(|since| since.elapsed() >= RENEWAL_UNSAVED_MAX) {
-            self.save_quietly();
+            self.save_quietly().await;
         }
     }
 
-    fn save(&mut self) -> Result<(), FollowError> {
+    fn fence_is_saved(&mut self) {
+        if self.fence_unsaved.take().is_some() {
+            tracing::info!("the fence is saved, and durable from now on");
+        }
+    }
+
+    /// All that is held, the fence with it.
+    async fn save(&mut self) -> Result<(), FollowError> {
         let kept = Kept::new(self.follower.saved().clone(), self.checkpoint.clone());
-        self.keep.save(&kept).map_err(FollowError::NotSaved)?;
+        self.keeper.save(kept.clone()).await.map_err(FollowError::NotSaved)?;
         if self.in_effect {
             self.follower.mark_saved(&kept.saved);
         }
         self.renewed = None;
+        self.fence_is_saved();
         Ok(())
     }
 
-    fn save_quietly(&mut self) {
-        if let Err(error) = self.save() {
+    /// What need not be saved now.
+    async fn save_quietly(&mut self) {
+        if self.keeper.hangs() {
+            return;
+        }
+        if let Err(error) = self.save().await {
             tracing::warn!(error = chain(&error), "the state folder cannot be written");
         }
     }
@@ -371,6 +389,7 @@ impl Steward {
             board.ack = self.follower.ack();
             board.fence = self.follower.fence_held().cloned();
             board.fenced = self.follower.is_fenced();
+            board.fence_unsaved = self.fence_unsaved.clone();
             board.control.checkpoint_size = self.checkpoint.as_ref().map_or(0, |seen| seen.size);
         });
     }

@@ -125,15 +125,94 @@ async fn a_fence_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_fence_that_cannot_be_saved_does_not_take_effect_until_it_can() {
+async fn a_fence_that_finds_no_room_for_a_file_goes_to_the_reserve() {
     let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
     let bench = Bench::new(&blue_is, &green_is, weight("100")).await;
-    // Neither a new file nor, since it is gone from under us, the reserve: the file that is open can still be written.
+    // No new file; the reserve is open, and can still be written.
     let blocked = bench.state.path().join("state.json.new");
     std::fs::create_dir(&blocked).unwrap();
     let fenced = bench.handle.fence(by_alice()).await.unwrap();
-    assert!(!fenced.already, "the reserve takes it");
+    assert!(!fenced.already && fenced.durable, "the reserve takes it");
     std::fs::remove_dir(&blocked).unwrap();
+    let (gateway, _state) = restart(bench, &blue_is, &green_is).await;
+    assert!(gateway.handle().status().fenced);
+}
+
+/// Sends to a fenced gateway: blue gets it, and green not a byte.
+async fn nothing_goes_to_green(bench: &Bench, blue_is: &Environment, green_is: &Environment) {
+    let (stored, seen) = (blue_is.stored().len(), green_is.seen().len());
+    for _ in 0..20 {
+        assert!(export(&bench.client(Protocol::Grpc), one_span()).await.is_clean());
+    }
+    assert_eq!((blue_is.stored().len(), green_is.seen().len()), (stored + 20, seen));
+    let queued = bench.status().queues.iter().map(|queue| queue.requests).sum::<usize>();
+    assert_eq!(queued, 0, "and nothing waits for it");
+}
+
+fn is_told(bench: &Bench, unsaved: bool) -> bool {
+    let (status, readiness) = (bench.status(), bench.handle.readiness());
+    let metric = format!("crossfade_fence_unsaved {}\n", u8::from(unsaved));
+    status.fence_unsaved.is_some() == unsaved
+        && readiness.warnings.iter().any(|warning| warning.contains("not on disk")) == unsaved
+        && bench.handle.metrics().contains(&metric)
+}
+
+/// A gateway at 100 % that has sent to green, and whose reserve is on a full disk.
+async fn without_a_reserve(blue_is: &Environment, green_is: &Environment) -> Bench {
+    let (config, state) = config(blue_is, green_is, weight("100"));
+    std::os::unix::fs::symlink("/dev/full", state.path().join("fence.reserve")).unwrap();
+    let bench = Bench::start((config, state)).await;
+    assert!(export(&bench.client(Protocol::Grpc), one_span()).await.is_clean());
+    green_is.seen_count(1).await;
+    bench
+}
+
+// Scenario: the disk under the state folder is full, the reserve with it, and a fence falls; later there is room again.
+// Guarantee: the fence takes effect at once, and says that it is not durable; so do status, readiness and metrics, until it
+// is. From then on it survives a restart.
+#[tokio::test]
+async fn a_fence_that_no_disk_takes_falls_all_the_same() {
+    let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
+    let bench = without_a_reserve(&blue_is, &green_is).await;
+    let full = bench.state.path().join("state.json.new");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    assert!(is_told(&bench, false));
+    let fenced = bench.handle.fence(by_alice()).await.unwrap();
+    assert!(!fenced.durable);
+    nothing_goes_to_green(&bench, &blue_is, &green_is).await;
+    assert!(bench.status().fenced && is_told(&bench, true));
+    let readiness = bench.handle.readiness();
+    assert!(readiness.ready, "clients are served: {readiness:?}");
+    let again = bench.handle.fence(by_alice()).await.unwrap();
+    assert!(again.already && !again.durable);
+
+    std::fs::remove_file(&full).unwrap();
+    until("it is durable", || is_told(&bench, false).then_some(())).await;
+    assert!(bench.handle.fence(by_alice()).await.unwrap().durable);
+    let (gateway, _state) = restart(bench, &blue_is, &green_is).await;
+    assert!(gateway.handle().status().fenced);
+}
+
+// Scenario: the disk under the state folder hangs, and a fence falls; later the disk goes on.
+// Guarantee: the fence takes effect within seconds, whatever the disk does, and is durable once the disk goes on.
+#[tokio::test]
+async fn a_fence_does_not_wait_for_a_disk_that_hangs() {
+    let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
+    let bench = Bench::new(&blue_is, &green_is, weight("100")).await;
+    // Opening a pipe for writing waits until somebody reads from it.
+    let hangs = bench.state.path().join("state.json.new");
+    assert!(std::process::Command::new("mkfifo").arg(&hangs).status().unwrap().success());
+    let fenced = soon("the fence", bench.handle.fence(by_alice())).await.unwrap();
+    assert!(!fenced.durable);
+    nothing_goes_to_green(&bench, &blue_is, &green_is).await;
+    assert!(bench.status().fenced && is_told(&bench, true));
+
+    let pipe = hangs.clone();
+    // What is written here is no file: the save fails, and the reserve takes the fence.
+    let reader = std::thread::spawn(move || std::fs::read(pipe).unwrap());
+    until("it is durable", || is_told(&bench, false).then_some(())).await;
+    reader.join().unwrap();
+    std::fs::remove_file(&hangs).unwrap();
     let (gateway, _state) = restart(bench, &blue_is, &green_is).await;
     assert!(gateway.handle().status().fenced);
 }
