@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossfade_backends::otlp::{Coding, Lease, Message, Outcome, Silence};
+use crossfade_backends::otlp::{Coding, Lease, Message, Outcome};
 use crossfade_otlp::{Part, Span, Splitter};
 use crossfade_routing::sync::ClockHistogram;
 use crossfade_routing::{Reason, TraceId, UnixNanos};
@@ -134,9 +134,8 @@ fn fate(outcome: &Outcome) -> Fate {
     match outcome {
         Outcome::Accepted { rejected_spans, .. } => Fate::Delivered { rejected: *rejected_spans },
         Outcome::Rejected { .. } => Fate::Rejected,
-        Outcome::Retryable { .. } | Outcome::Unanswered { silence: Silence::Unreachable, .. } => {
-            Fate::Returned
-        }
+        Outcome::Retryable { .. } => Fate::Returned,
+        Outcome::Unanswered { silence, .. } if silence.is_unsent() => Fate::Returned,
         Outcome::Unanswered { .. } => Fate::Indeterminate,
     }
 }
@@ -308,6 +307,19 @@ fn not_ready() -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_never_sent_is_returned() {
+        use crossfade_backends::otlp::Silence::{Broken, Severed, TimedOut, Unreachable};
+        for (silence, wanted) in [
+            (Unreachable, Fate::Returned),
+            (Severed, Fate::Returned),
+            (Broken, Fate::Indeterminate),
+            (TimedOut, Fate::Indeterminate),
+        ] {
+            assert_eq!(fate(&Outcome::Unanswered { silence, detail: String::new() }), wanted, "{silence:?}");
+        }
+    }
 
     #[test]
     fn reasons_are_counted_at_their_own_place() {

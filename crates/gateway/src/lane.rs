@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossfade_backends::otlp::{Client, Compression, Export, Message, Outcome, Silence};
+use crossfade_backends::otlp::{Client, Compression, Export, Message, Outcome};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
@@ -212,7 +212,8 @@ fn conclude(lane: &Arc<Lane>, mut copy: Copy, outcome: &Outcome, rejected: u64) 
     match outcome {
         Outcome::Accepted { .. } => return lane.finish(copy, Fate::Delivered { rejected }),
         Outcome::Rejected { .. } => return lane.finish(copy, Fate::Rejected),
-        Outcome::Unanswered { silence: Silence::Unreachable, .. } | Outcome::Retryable { .. } => {}
+        Outcome::Retryable { .. } => {}
+        Outcome::Unanswered { silence, .. } if silence.is_unsent() => {}
         Outcome::Unanswered { .. } => copy.doubtful = true,
     }
     copy.attempts += 1;
@@ -241,5 +242,63 @@ async fn again_after(lane: Arc<Lane>, copy: Copy, wait: Duration, mut severed: w
         lane.work.notify_one();
     } else {
         give_up(&lane, copy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use crossfade_backends::otlp::{ClientConfig, Endpoint, Protocol};
+    use crossfade_routing::Generation;
+    use http::HeaderMap;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::books::Books;
+    use crate::config::BreakerConfig;
+
+    // Scenario: a fence falls while the connection for a copy is still being opened.
+    // Guarantee: the copy is shed: not a byte of it was sent, and so nobody can have stored it.
+    #[tokio::test]
+    async fn a_copy_that_is_cut_off_before_its_first_byte_is_shed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let endpoint = Endpoint::parse(&address, Protocol::Grpc).unwrap();
+        let timeout = Duration::from_secs(5);
+        let client =
+            Client::new(ClientConfig { endpoint, headers: HeaderMap::new(), connect_timeout: timeout });
+        let (tripped, _trips) = tokio::sync::mpsc::unbounded_channel();
+        let vitals = Arc::new(Vitals::new(1, BreakerConfig::default(), tripped));
+        let delivery = (DeliveryConfig::default(), Queue::new(1 << 20, 0));
+        let lane = Lane::new(0, client, (Compression::Preserve, timeout), delivery, vitals);
+        let books: Arc<Books> = Arc::default();
+        lane.enqueue(Copy {
+            message: Message::identity(Bytes::from_static(b"request")),
+            metadata: Arc::default(),
+            voucher: books.receive(0, Generation(1), 3, 0),
+            lease: lane.client.lease(),
+            untrusted: false,
+            counted: true,
+            arrived: Instant::now(),
+            attempts: 0,
+            doubtful: false,
+        });
+        let slot = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let batch = lane.next().await;
+        let mut delivery = pin!(deliver(Arc::clone(&lane), batch, slot));
+        let first = poll_fn(|context| Poll::Ready(delivery.as_mut().poll(context))).await;
+        assert!(first.is_pending(), "the connection is being opened");
+        lane.sever();
+        delivery.await;
+        let account = books.read().accounts[&(0, Generation(1))].clone();
+        assert_eq!((account.received, account.shed, account.indeterminate, account.queued), (3, 3, 0, 0));
+        assert_eq!(
+            (account.requests, lane.client.meter().sent_bytes()),
+            (0, 0),
+            "no evidence against anybody"
+        );
     }
 }

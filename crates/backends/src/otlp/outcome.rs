@@ -13,7 +13,7 @@ pub enum Outcome {
     Rejected { code: Code, message: String },
     /// Refused for now. `retry_after` is the server's own wish, from RetryInfo or Retry-After.
     Retryable { code: Code, retry_after: Option<Duration>, message: String },
-    /// No answer. Whether the spans were stored is known only for [`Silence::Unreachable`]: they were not.
+    /// No answer. Whether the spans were stored is known only where not a byte was sent ([`Silence::is_unsent`]): they were not.
     Unanswered { silence: Silence, detail: String },
 }
 
@@ -26,8 +26,16 @@ pub enum Silence {
     Broken,
     /// The deadline passed.
     TimedOut,
-    /// [`Client::sever`](super::Client::sever) cut the connection.
+    /// [`Client::sever`](super::Client::sever) ended the lease before a byte of the request was sent. A request that was on
+    /// its way ends as `Broken`.
     Severed,
+}
+
+impl Silence {
+    /// Whether not a byte of the request was sent.
+    pub fn is_unsent(self) -> bool {
+        matches!(self, Silence::Unreachable | Silence::Severed)
+    }
 }
 
 impl Outcome {
