@@ -360,7 +360,7 @@ impl Engine {
             Effect::Probe { rollout, step, round, traces } => {
                 self.jobs.probe(rollout, step, round, traces, || (journal.plan(), journal.seed_source()));
             }
-            Effect::AnnounceCut { cut_at, .. } => return self.announce(cut_at),
+            Effect::AnnounceCut { cut_at, .. } => self.announce(cut_at),
             // Gateways hear of these with their next sync: replies follow from state and conductor. A fence that is not on
             // record yet has gone out when it was about to be.
             Effect::IssueGeneration { .. } | Effect::Fence { .. } | Effect::CloseLedgers { .. } => {}

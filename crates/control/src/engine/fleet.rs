@@ -1,10 +1,8 @@
 //! The engine and the gateways: the conductor that follows the log, reports heard, directives given.
 
-use crossfade_rollout::event::{Event, GenerationCause};
-use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::{Actor, Command};
 use crossfade_routing::sync::{Fence, Reply, Report};
-use crossfade_routing::{BootId, Conductor, ConductorError, GatewayId, Generation, Schedule, UnixNanos};
+use crossfade_routing::{BootId, Conductor, GatewayId, Generation, UnixNanos};
 
 use super::Engine;
 use crate::api::{ApiError, ErrorCode};
@@ -75,27 +73,17 @@ impl Engine {
         self.directions.send_if_modified(|known| std::mem::replace(known, told.clone()) != told);
     }
 
-    /// The announcement is on record: gateways may hear of it. True if that took another entry.
-    pub(super) fn announce(&mut self, cut_at: UnixNanos) -> bool {
-        let Some(conductor) = self.conductor.as_mut() else { return false };
+    /// The announcement is on record: gateways may hear of it. One of an earlier control plane they never do: its schedule is
+    /// issued again first (`due`).
+    pub(super) fn announce(&mut self, cut_at: UnixNanos) {
+        let Some(conductor) = self.conductor.as_mut() else { return };
         if conductor.announced() == Some(cut_at) {
-            return false;
+            return;
         }
         match conductor.announce(cut_at) {
             Ok(()) => self.tell(),
-            Err(ConductorError::Inherited { .. }) => return self.reissue(),
             Err(error) => self.held_up = Some(format!("the cut cannot be announced yet: {error}")),
         }
-        false
-    }
-
-    /// Acknowledgements that an earlier conductor heard are not on record. A new generation, otherwise the same, makes
-    /// every gateway say again what it has taken; the cut that was to be announced is announced on top of it.
-    fn reissue(&mut self) -> bool {
-        let Some(schedule) = self.journal.proven_schedule().map(Schedule::reissued) else { return false };
-        let (schedule, at) = (Box::new(schedule), self.time.now());
-        let issued = Event::GenerationIssued { schedule, why: GenerationCause::ControlRestarted, at };
-        self.record(&Actor::control(), &[issued], Urgency::Ordinary).is_ok()
     }
 
     /// Hears a gateway, and says what it is to do.

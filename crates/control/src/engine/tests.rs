@@ -307,6 +307,30 @@ async fn an_inherited_generation_is_issued_again() {
     rig.verify();
 }
 
+/// Scenario: the process is killed with a cut announced and not committed, and started again while the disk is full.
+/// Guarantee: the old announcement goes out to nobody; with room again the schedule is issued anew, and the cut announced on
+/// top of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inherited_announcement_is_void() {
+    let mut rig = Rig::start().await;
+    rig.begin().await;
+    rig.until("a cut is announced", |rig| rig.announced().is_some()).await;
+    let (announced, held) = (rig.announced(), rig.gateways[0].schedule().unwrap().generation());
+    let mut rig = rig.killed_on(full()).await;
+    for _ in 0..5 {
+        rig.pass(PACE).await;
+        assert_eq!(rig.announced(), None);
+    }
+    assert!(rig.why().contains("issue the next one before a cut is announced"), "{}", rig.why());
+    rig.disk.set(WELL);
+    rig.until("a cut is announced again", |rig| rig.announced().is_some()).await;
+    assert!(rig.announced() > announced);
+    assert_eq!(rig.gateways[0].schedule().unwrap().generation(), held.next());
+    rig.until("10 %", |rig| rig.runs(2)).await;
+    rig.stop().await;
+    rig.verify();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_are_counted_even_if_the_log_is_full_as_their_hour_ends() {
     let mut rig = Rig::start().await;
