@@ -28,7 +28,8 @@
 //!
 //! ```text
 //! worker 0..N   current_thread runtime: its own listeners (SO_REUSEPORT), connections, queues, books
-//! steward       current_thread runtime: the follower, the state folder, the line to control, looks at environments
+//! steward       current_thread runtime: the follower, the line to control, looks at environments
+//! keeper        writes the state folder, and may hang with its disk
 //! ```
 //!
 //! The steward gives orders to the workers, and waits for each to be carried out: a schedule is acknowledged, and a fence
