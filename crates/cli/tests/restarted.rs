@@ -96,14 +96,14 @@ impl Serve {
     }
 
     /// Waits for its end; its exit code, unless a signal ended it.
-    fn ended(mut self) -> Option<i32> {
+    async fn ended(mut self) -> Option<i32> {
         let patience = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 return status.code();
             }
             assert!(Instant::now() < patience, "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
@@ -210,7 +210,7 @@ async fn stopped_in_order_nothing_is_lost_to_the_analysis() {
         };
         serve.status_until(&scene.folder, "traffic", reported).await;
         serve.signal("-TERM");
-        assert_eq!(serve.ended(), Some(0), "drained");
+        assert_eq!(serve.ended().await, Some(0), "drained");
         exports += accepted(&clients.stop().await);
 
         let state = scene.state();
@@ -227,7 +227,7 @@ async fn stopped_in_order_nothing_is_lost_to_the_analysis() {
     let alerts = scene.events().into_iter().filter(|event| matches!(event, Event::AlertRaised { .. }));
     assert_eq!(alerts.collect::<Vec<_>>(), []);
     serve.signal("-TERM");
-    assert_eq!(serve.ended(), Some(0));
+    assert_eq!(serve.ended().await, Some(0));
     scene.verify();
 }
 
@@ -240,7 +240,7 @@ async fn killed_it_leaves_one_gap() {
     let first = serve.status_until(&scene.folder, "a gateway", |status, _| status.gateways.len() == 1).await;
     let boot = |status: &Status| Some(status.gateways.first()?.report.as_ref()?.boot.clone());
     serve.signal("-KILL");
-    assert_eq!(serve.ended(), None);
+    assert_eq!(serve.ended().await, None);
     drop(clients);
     let serve = Serve::start(&scene.folder);
     let back = |status: &Status, rollout: &Rollout| {
@@ -249,7 +249,7 @@ async fn killed_it_leaves_one_gap() {
     };
     serve.status_until(&scene.folder, "the gap", back).await;
     serve.signal("-TERM");
-    assert_eq!(serve.ended(), Some(0));
+    assert_eq!(serve.ended().await, Some(0));
     let gaps = scene.events().into_iter().filter_map(|event| match event {
         Event::LedgerGapDeclared { from, until, .. } => Some(("accounts", from, until)),
         Event::AnalysisResumed { from, until, .. } => Some(("counts", from, until)),
