@@ -81,8 +81,8 @@ pub fn init(site: &Site, active: &EnvironmentId, now: UnixNanos) -> Result<Made,
         site.token_file.clone(),
         site.gateway.token_file.clone(),
     ];
-    let untouched =
-        secrets.iter().chain([&site.log_dir, &site.emergency_file()]).find(|path| path.exists()).cloned();
+    let others = [site.log_dir.clone(), site.log_pub(), site.emergency_file()];
+    let untouched = secrets.iter().chain(&others).find(|path| path.exists()).cloned();
     if let Some(path) = untouched {
         return Err(InitError::Exists { path });
     }

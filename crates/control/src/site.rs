@@ -180,7 +180,7 @@ impl Site {
 
     /// The log's verifier key, beside the log folder.
     pub fn log_pub(&self) -> PathBuf {
-        self.data.join("log.pub")
+        self.log_dir.with_file_name("log.pub")
     }
 
     /// The file that keeps entries of rollbacks while the disk is full.

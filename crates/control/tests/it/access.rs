@@ -230,6 +230,7 @@ async fn a_site_is_initialised_once() {
     let site = crossfade_control::Site::load(&house.path("elsewhere/crossfade.yaml"), &|_| None).unwrap();
     let made = crossfade_control::init(&site, &blue, crossfade_control::now()).unwrap();
     assert_eq!(made.log_dir, house.path("elsewhere/var/log/audit"));
+    assert_eq!(made.log_pub, house.path("elsewhere/var/log/log.pub"), "where `audit verify` looks for it");
     control(site).await.stop().await;
 }
 
