@@ -99,14 +99,14 @@ async fn status(State(handle): State<Handle>) -> Response {
 }
 
 async fn fence(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) -> Response {
-    if !is_authorized(&handle, &headers) {
+    let Some(actor) = operator(&handle, &headers) else {
         return refuse(StatusCode::UNAUTHORIZED, "a fence needs the bearer token");
-    }
+    };
     let request: FenceRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("not a fence request: {error}")),
     };
-    match handle.fence(request).await {
+    match handle.fence(&actor, request).await {
         Ok(fenced) => Json(fenced).into_response(),
         Err(error) => {
             let status = match error {
@@ -118,10 +118,14 @@ async fn fence(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) ->
     }
 }
 
-fn is_authorized(handle: &Handle, headers: &HeaderMap) -> bool {
+/// The pseudonym of whoever holds the token, as the control plane has it: the first eight hex digits of its digest.
+fn operator(handle: &Handle, headers: &HeaderMap) -> Option<String> {
     let offered = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let offered = offered.and_then(|value| value.strip_prefix("Bearer "));
-    handle.admin_token.as_ref().zip(offered).is_some_and(|(token, offered)| token.matches(offered))
+    let offered = offered.and_then(|value| value.strip_prefix("Bearer "))?;
+    handle.admin_token.as_ref().filter(|token| token.matches(offered))?;
+    let digest = crossfade_tlog::sha256(offered.as_bytes());
+    let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Some(format!("operator:{digits}"))
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response {

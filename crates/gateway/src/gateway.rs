@@ -210,12 +210,13 @@ impl Handle {
         self.overview.status()
     }
 
-    /// Lets a fence fall: everything back to `from`, and not a byte more to `to`, for the rest of this rollout. When
+    /// Lets a fence fall, for `actor`: everything back to `from`, and not a byte more to `to`, for the rest of this rollout. When
     /// this returns it is in effect, and durable unless [`Fenced::durable`] says otherwise. Never waits for control, and for
     /// a disk only briefly.
-    pub async fn fence(&self, request: FenceRequest) -> Result<Fenced, FenceError> {
+    pub async fn fence(&self, actor: &str, request: FenceRequest) -> Result<Fenced, FenceError> {
         let (answer, fenced) = oneshot::channel();
-        self.commands.send(Command::Fence { request, answer }).map_err(|_| FenceError::Closed)?;
+        let actor = actor.to_owned();
+        self.commands.send(Command::Fence { actor, request, answer }).map_err(|_| FenceError::Closed)?;
         fenced.await.map_err(|_| FenceError::Closed)?
     }
 

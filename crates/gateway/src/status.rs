@@ -84,11 +84,14 @@ pub struct QueueStatus {
     pub bytes_max: usize,
 }
 
-/// `POST /v1/gateway/fence`: the body. `rollout` guards against fencing another one than was meant.
+/// `POST /v1/gateway/fence`: the body. Who asks is known by the token. `rollout` guards against fencing another one than was
+/// meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FenceRequest {
-    pub actor: String,
+    /// Why, for the record.
+    #[serde(default)]
+    pub reason: String,
     #[serde(default)]
     pub rollout: Option<String>,
 }

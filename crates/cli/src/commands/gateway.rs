@@ -92,9 +92,7 @@ fn status(args: &Status) -> Outcome {
 
 fn fence(args: &Fence) -> Outcome {
     let client = client(&args.control)?;
-    let actor =
-        if args.reason.is_empty() { "operator".to_owned() } else { format!("operator: {}", args.reason) };
-    let request = FenceRequest { actor, rollout: None };
+    let request = FenceRequest { reason: args.reason.clone(), rollout: None };
     let fenced: Fenced = block_on(async { Ok(client.post("/v1/gateway/fence", &request).await?) })?;
     let paint = Paint::stdout();
     let when = if fenced.already { "was down already" } else { "is down" };

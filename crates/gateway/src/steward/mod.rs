@@ -52,6 +52,7 @@ use keeper::Keeper;
 #[derive(Debug)]
 pub(crate) enum Command {
     Fence {
+        actor: String,
         request: FenceRequest,
         answer: oneshot::Sender<Result<Fenced, FenceError>>,
     },
@@ -171,9 +172,9 @@ impl Steward {
             tokio::select! {
                 biased;
                 command = inbox.commands.recv() => match command {
-                    Some(Command::Fence { request, answer }) => {
+                    Some(Command::Fence { actor, request, answer }) => {
                         // Whoever asked may have gone; the fence stands.
-                        let _ = answer.send(self.fence_by_command(request).await);
+                        let _ = answer.send(self.fence_by_command(actor, request).await);
                     }
                     Some(Command::Close { until, answer }) => break Some((until, answer)),
                     None => break None,
@@ -255,7 +256,7 @@ impl Steward {
         Ok(())
     }
 
-    async fn fence_by_command(&mut self, request: FenceRequest) -> Result<Fenced, FenceError> {
+    async fn fence_by_command(&mut self, actor: String, request: FenceRequest) -> Result<Fenced, FenceError> {
         let schedule = self.follower.directive().map(|held| &held.schedule).ok_or(FenceError::NoRollout)?;
         let held = schedule.rollout().ok_or(FenceError::NoRollout)?.to_owned();
         let to = schedule.to().cloned();
@@ -264,8 +265,9 @@ impl Steward {
         }
         let already = self.follower.is_fenced();
         if !already {
-            let fence =
-                self.fence(FenceCause::Command { actor: request.actor }).ok_or(FenceError::NoRollout)?;
+            let actor =
+                if request.reason.is_empty() { actor } else { format!("{actor}: {}", request.reason) };
+            let fence = self.fence(FenceCause::Command { actor }).ok_or(FenceError::NoRollout)?;
             self.let_fall(fence).await;
         }
         let fence = self.follower.fence_held().cloned().ok_or(FenceError::NoRollout)?;

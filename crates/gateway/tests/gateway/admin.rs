@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crossfade_backends::otlp::Protocol;
 use crossfade_gateway::{Fenced, GatewayStatus, Readiness, Token, admin_router};
+use crossfade_routing::sync::FenceCause;
 use http::Method;
 use tokio::net::TcpListener;
 
@@ -86,7 +87,7 @@ async fn a_gateway_starts_while_an_environment_is_away() {
 #[tokio::test]
 async fn a_fence_needs_the_token() {
     let setup = setup().await;
-    let body = r#"{"actor":"alice"}"#;
+    let body = r#"{"reason":"alice did it"}"#;
     for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("authorization", "s3cret")]] {
         assert_eq!(setup.fence(headers, body).await.0, 401);
     }
@@ -94,10 +95,21 @@ async fn a_fence_needs_the_token() {
     assert!(!setup.bench.status().fenced);
     let token = [("authorization", "Bearer s3cret")];
     assert_eq!(setup.fence(&token, "garbage").await.0, 400);
-    assert_eq!(setup.fence(&token, r#"{"actor":"alice","rollout":"other"}"#).await.0, 409);
+    assert_eq!(setup.fence(&token, r#"{"reason":"errors","rollout":"other"}"#).await.0, 409);
     let (status, body) = setup.fence(&token, body).await;
     let fenced: Fenced = serde_json::from_str(&body).unwrap();
     assert!(status == 200 && !fenced.already && setup.bench.status().fenced);
+    // The caller is known by the token, whoever else it says that it is.
+    let FenceCause::Command { actor } = fenced.fence.cause else { panic!("{body}") };
+    let digest = crossfade_tlog::sha256(b"s3cret");
+    assert_eq!(
+        actor,
+        format!(
+            "operator:{:02x}{:02x}{:02x}{:02x}: alice did it",
+            digest[0], digest[1], digest[2], digest[3]
+        )
+    );
+    assert_eq!(setup.fence(&token, r#"{"actor":"alice"}"#).await.0, 400);
 }
 
 #[tokio::test]
@@ -109,7 +121,7 @@ async fn without_a_token_nobody_may_fence() {
     let router = admin_router(&bench.handle);
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let headers = [("content-type", "application/json"), ("authorization", "Bearer ")];
-    let body = Chunks::whole(r#"{"actor":"alice"}"#);
+    let body = Chunks::whole(r#"{"reason":"errors"}"#);
     let reply = http1(address, Method::POST, "/v1/gateway/fence", &headers, body).await;
     assert_eq!(reply.status, 401);
 }

@@ -398,8 +398,8 @@ async fn a_fence_in_the_first_reply_comes_before_its_schedule() {
 async fn a_fence_that_falls_here_is_told_at_once() {
     let setup = setup().await;
     setup.takes(lasting(candidate())).await;
-    let request = crossfade_gateway::FenceRequest { actor: "alice".to_owned(), rollout: None };
-    setup.bench.handle.fence(request).await.unwrap();
+    let request = crossfade_gateway::FenceRequest { reason: String::new(), rollout: None };
+    setup.bench.handle.fence("alice", request).await.unwrap();
     let told = || setup.control.last_report()?.fence.filter(|fence| fence.rollout == "tempo-3").map(drop);
     until("control hears of it", told).await;
 }

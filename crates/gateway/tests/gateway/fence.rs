@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 fn by_alice() -> FenceRequest {
-    FenceRequest { actor: "alice".to_owned(), rollout: Some("tempo-3".to_owned()) }
+    FenceRequest { reason: "errors".to_owned(), rollout: Some("tempo-3".to_owned()) }
 }
 
 // Scenario: eight clients send without a pause while green, which owns everything, answers some requests and holds
@@ -46,7 +46,7 @@ async fn under_load_not_a_byte_more_is_sent() {
     let clients: Vec<_> = clients.collect();
     green_is.seen_count(50).await;
 
-    let fenced = bench.handle.fence(by_alice()).await.unwrap();
+    let fenced = bench.handle.fence("alice", by_alice()).await.unwrap();
     let sent_at = fenced.last_sent.unwrap();
     let before = answered.load(Ordering::SeqCst);
     until("traffic goes on", || (answered.load(Ordering::SeqCst) > before + 300).then_some(())).await;
@@ -57,7 +57,7 @@ async fn under_load_not_a_byte_more_is_sent() {
     }
 
     assert!(!fenced.already);
-    assert_eq!(fenced.fence.cause, FenceCause::Command { actor: "alice".to_owned() });
+    assert_eq!(fenced.fence.cause, FenceCause::Command { actor: "alice: errors".to_owned() });
     let health = bench.status().environments;
     let health = health.into_iter().find(|health| health.environment == green()).unwrap();
     // The clock is read to the microsecond or so on its way from one form to the other.
@@ -86,7 +86,7 @@ async fn clients_that_wait_for_the_fenced_side_are_answered_by_the_other() {
         });
         let waiting: Vec<_> = waiting.collect();
         until("green holds them", || (green_is.hanging() == 10).then_some(())).await;
-        bench.handle.fence(by_alice()).await.unwrap();
+        bench.handle.fence("alice", by_alice()).await.unwrap();
         for waiting in waiting {
             assert!(soon("an answer", waiting).await.unwrap().is_clean());
         }
@@ -110,7 +110,7 @@ async fn restart(
 async fn a_fence_survives_a_restart() {
     let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
     let bench = Bench::new(&blue_is, &green_is, weight("100")).await;
-    bench.handle.fence(by_alice()).await.unwrap();
+    bench.handle.fence("alice", by_alice()).await.unwrap();
     // The directive has not changed, and so would still send everything to green.
     let (gateway, state) = restart(bench, &blue_is, &green_is).await;
     let bench = Bench { handle: gateway.handle(), gateway, state };
@@ -120,7 +120,7 @@ async fn a_fence_survives_a_restart() {
     }
     assert_eq!((blue_is.stored().len(), green_is.seen().len()), (20, 0));
     assert_eq!(bench.account(&green()).received, 0);
-    let again = bench.handle.fence(by_alice()).await.unwrap();
+    let again = bench.handle.fence("alice", by_alice()).await.unwrap();
     assert!(again.already);
 }
 
@@ -131,7 +131,7 @@ async fn a_fence_that_finds_no_room_for_a_file_goes_to_the_reserve() {
     // No new file; the reserve is open, and can still be written.
     let blocked = bench.state.path().join("state.json.new");
     std::fs::create_dir(&blocked).unwrap();
-    let fenced = bench.handle.fence(by_alice()).await.unwrap();
+    let fenced = bench.handle.fence("alice", by_alice()).await.unwrap();
     assert!(!fenced.already && fenced.durable, "the reserve takes it");
     std::fs::remove_dir(&blocked).unwrap();
     let (gateway, _state) = restart(bench, &blue_is, &green_is).await;
@@ -177,18 +177,18 @@ async fn a_fence_that_no_disk_takes_falls_all_the_same() {
     let full = bench.state.path().join("state.json.new");
     std::os::unix::fs::symlink("/dev/full", &full).unwrap();
     assert!(is_told(&bench, false));
-    let fenced = bench.handle.fence(by_alice()).await.unwrap();
+    let fenced = bench.handle.fence("alice", by_alice()).await.unwrap();
     assert!(!fenced.durable);
     nothing_goes_to_green(&bench, &blue_is, &green_is).await;
     assert!(bench.status().fenced && is_told(&bench, true));
     let readiness = bench.handle.readiness();
     assert!(readiness.ready, "clients are served: {readiness:?}");
-    let again = bench.handle.fence(by_alice()).await.unwrap();
+    let again = bench.handle.fence("alice", by_alice()).await.unwrap();
     assert!(again.already && !again.durable);
 
     std::fs::remove_file(&full).unwrap();
     until("it is durable", || is_told(&bench, false).then_some(())).await;
-    assert!(bench.handle.fence(by_alice()).await.unwrap().durable);
+    assert!(bench.handle.fence("alice", by_alice()).await.unwrap().durable);
     let (gateway, _state) = restart(bench, &blue_is, &green_is).await;
     assert!(gateway.handle().status().fenced);
 }
@@ -202,7 +202,7 @@ async fn a_fence_does_not_wait_for_a_disk_that_hangs() {
     // Opening a pipe for writing waits until somebody reads from it.
     let hangs = bench.state.path().join("state.json.new");
     assert!(std::process::Command::new("mkfifo").arg(&hangs).status().unwrap().success());
-    let fenced = soon("the fence", bench.handle.fence(by_alice())).await.unwrap();
+    let fenced = soon("the fence", bench.handle.fence("alice", by_alice())).await.unwrap();
     assert!(!fenced.durable);
     nothing_goes_to_green(&bench, &blue_is, &green_is).await;
     assert!(bench.status().fenced && is_told(&bench, true));
@@ -221,16 +221,16 @@ async fn a_fence_does_not_wait_for_a_disk_that_hangs() {
 async fn a_fence_needs_a_rollout_and_the_right_one() {
     let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
     let bench = Bench::new(&blue_is, &green_is, single()).await;
-    assert_eq!(bench.handle.fence(by_alice()).await, Err(FenceError::NoRollout));
+    assert_eq!(bench.handle.fence("alice", by_alice()).await, Err(FenceError::NoRollout));
     let bench = Bench::new(&blue_is, &green_is, weight("5")).await;
     let other = FenceRequest { rollout: Some("tempo-4".to_owned()), ..by_alice() };
     let error = FenceError::OtherRollout { held: "tempo-3".to_owned(), asked: "tempo-4".to_owned() };
-    assert_eq!(bench.handle.fence(other).await, Err(error));
+    assert_eq!(bench.handle.fence("alice", other).await, Err(error));
     assert!(!bench.status().fenced);
-    assert!(bench.handle.fence(FenceRequest { rollout: None, ..by_alice() }).await.is_ok());
+    assert!(bench.handle.fence("alice", FenceRequest { rollout: None, ..by_alice() }).await.is_ok());
     let handle = bench.handle.clone();
     soon("a shutdown", bench.gateway.shutdown()).await;
-    assert_eq!(handle.fence(by_alice()).await, Err(FenceError::Closed));
+    assert_eq!(handle.fence("alice", by_alice()).await, Err(FenceError::Closed));
 }
 
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn what_waits_for_the_fenced_side_is_shed_and_counted() {
         assert!(export(&client, one_span()).await.is_clean());
     }
     until("green holds what it was given", || (green_is.hanging() == 32).then_some(())).await;
-    bench.handle.fence(by_alice()).await.unwrap();
+    bench.handle.fence("alice", by_alice()).await.unwrap();
     bench.account_is(&green(), "nothing is queued", |row| row.queued == 0).await;
     let row = bench.account(&green());
     assert_eq!((row.received, row.shed, row.indeterminate), (100, 68, 32));
