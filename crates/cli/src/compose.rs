@@ -39,6 +39,8 @@ pub(crate) struct Tuning {
 impl Running {
     /// Starts the gateway's routes, the control plane, and the gateway, in the order in which they need each other.
     pub(crate) async fn start(site: Site, tuning: Tuning) -> Result<Running, Failure> {
+        // The control plane begins with an entry in the log: what would keep the gateway from starting is looked for before.
+        ports_are_free(&site)?;
         let admin = LateRouter::default();
         let environment = Arc::new(|name: &str| ui::variable(name));
         let mut config = ControlConfig::new(site.clone(), env!("CARGO_PKG_VERSION"), environment);
@@ -57,6 +59,21 @@ impl Running {
         self.control.stop().await;
         closing
     }
+}
+
+/// Refuses a site whose receivers cannot listen.
+fn ports_are_free(site: &Site) -> Result<(), Failure> {
+    for (field, address) in
+        [("gateway.grpc.endpoint", site.gateway.grpc), ("gateway.http.endpoint", site.gateway.http)]
+    {
+        std::net::TcpListener::bind(address).map_err(|error| {
+            let path = site.path.display();
+            Failure::usage(anyhow::anyhow!(
+                "{path}: {field}: cannot listen on {address}: {error}; stop what uses it, or choose another address"
+            ))
+        })?;
+    }
+    Ok(())
 }
 
 /// The gateway's own routes on the control plane's address. The control plane listens first, since the gateway asks it for a

@@ -201,3 +201,27 @@ fn a_secret_is_never_printed() {
         assert!(!ran.stdout.contains("hunter") && !ran.stderr.contains("hunter"), "{format}: {}", ran.stdout);
     }
 }
+
+#[test]
+fn a_port_that_is_taken_leaves_the_log_alone() {
+    let somebody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = somebody.local_addr().expect("it is bound").to_string();
+    let folder = Folder::new();
+    folder.write("crossfade.yaml", &SITE.replacen("127.0.0.1:0", &address, 1));
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    refused(&folder, &["serve"], &["crossfade.yaml: gateway.grpc.endpoint", &address, "stop what uses it"]);
+    let log = folder.run(&["audit", "show", "crossfade-data/audit"]);
+    assert_eq!(log.stdout.lines().count(), 1, "only the genesis: {}", log.stdout);
+}
+
+#[test]
+fn credentials_in_an_endpoint_are_refused_and_not_repeated() {
+    let folder = Folder::new();
+    folder.write("crossfade.yaml", &SITE.replacen("http://127.0.0.1:", "http://user:hunter2@127.0.0.1:", 1));
+    for command in ["check", "serve"] {
+        let ran = folder.run(&[command]);
+        assert_eq!(ran.code, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains("crossfade.yaml:3") && ran.stderr.contains("headers"), "{}", ran.stderr);
+        assert!(!(ran.stdout + &ran.stderr).contains("hunter2"));
+    }
+}

@@ -450,6 +450,11 @@ impl Checker<'_> {
             self.problem(field, "TLS is not supported yet", "use http:// inside a protected network");
             return;
         }
+        if text.contains('@') {
+            // Not repeated: it may be a password.
+            self.problem(field, "credentials do not belong in an endpoint", "set them under headers");
+            return;
+        }
         let uri = text.parse::<axum::http::Uri>().ok().filter(|_| text.starts_with("http://"));
         let valid = uri.as_ref().and_then(axum::http::Uri::authority).is_some_and(|authority| {
             let after = &authority.as_str()[authority.host().len()..];
