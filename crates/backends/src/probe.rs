@@ -137,7 +137,7 @@ async fn write(otlp: &Client, trace: &Trace, until: Instant) -> Result<Repeats, 
                 return Err(Finding::request_failed(trace.id, outcome.describe(), true));
             }
         };
-        if Instant::now() + pause >= until {
+        if pause >= until.saturating_duration_since(Instant::now()) {
             let answered = !matches!(outcome, Outcome::Unanswered { .. });
             return Err(Finding::request_failed(trace.id, outcome.describe(), answered));
         }

@@ -30,8 +30,8 @@ pub(crate) enum Refusal {
     UnknownPath(String),
     WrongMethod(String),
     TooLarge(String),
+    /// The network is to blame, we are, or nobody is; it may come again.
     TooSlow(String),
-    /// We are to blame, or nobody is; it may come again.
     NotReady(String),
     Overloaded(String),
 }
@@ -83,7 +83,8 @@ impl Refusal {
             Refusal::UnknownService(_) | Refusal::UnknownPath(_) => (GrpcCode::Unimplemented, 404, None),
             Refusal::WrongMethod(_) => (GrpcCode::Unimplemented, 405, None),
             Refusal::TooLarge(_) => (GrpcCode::ResourceExhausted, 413, None),
-            Refusal::TooSlow(_) => (GrpcCode::DeadlineExceeded, 408, None),
+            // Not 408: to OTLP's clients that is for good (only 429, 502, 503 and 504 may be sent again).
+            Refusal::TooSlow(_) => (GrpcCode::DeadlineExceeded, 503, SOON),
             Refusal::NotReady(_) | Refusal::Overloaded(_) => (GrpcCode::Unavailable, 503, SOON),
         }
     }

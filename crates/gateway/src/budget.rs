@@ -29,6 +29,10 @@ impl Budget {
         Arc::new(Budget { max, used: AtomicUsize::new(0) })
     }
 
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
@@ -51,6 +55,13 @@ impl Share {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .map(|_| self.amount += more)
             .map_err(|_| Exhausted)
+    }
+
+    /// Gives back all but `amount`; does nothing if it is no more than that.
+    pub(crate) fn shrink_to(&mut self, amount: usize) {
+        let excess = self.amount.saturating_sub(amount);
+        self.amount -= excess;
+        self.budget.used.fetch_sub(excess, Ordering::Relaxed);
     }
 }
 
@@ -75,6 +86,10 @@ mod tests {
         assert_eq!(first.grow(6), Ok(()));
         assert_eq!(budget.used(), 10);
         assert_eq!(first.grow(usize::MAX), Err(Exhausted), "no overflow");
+        first.shrink_to(11);
+        assert_eq!(budget.used(), 10, "it does not grow");
+        first.shrink_to(3);
+        assert_eq!(budget.used(), 3);
         drop(first);
         assert_eq!(budget.used(), 0);
     }

@@ -59,13 +59,14 @@ pub struct Limits {
     pub request_bytes: usize,
     /// All requests being received or waiting for an answer, over all connections. Beyond it: retryable refusals.
     pub memory_bytes: usize,
-    /// Requests being answered at one time, over all workers. Beyond it: retryable refusals.
+    /// Requests being answered at one time, over all workers. Beyond it: retryable refusals. Four times as many may still be
+    /// being received.
     pub requests_in_flight: usize,
     /// Connections, over all workers. Beyond it, new ones wait.
     pub connections: usize,
     /// From a request's head to the end of its body.
     pub body_timeout: Duration,
-    /// Copies waiting for the side that does not answer, over all workers.
+    /// Copies waiting for an environment that does not answer the clients, over all workers; as much for each environment.
     pub queue_bytes: usize,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Planning is one piece of work without a pause in it: unpack, read the clock, take the route, scan, split, enter into
 //! the ledger, queue the copy. So a schedule takes effect between two requests, never within one, and what a fence cuts
-//! off cannot come after it. Only the export whose answer the client hears is awaited.
+//! off cannot come after it. Only the export whose answer the client hears is awaited. What is costly about the copy, its
+//! compression, is left to its delivery.
 //!
 //! ```text
 //! Protection::Copy    the side that answers gets everything and is awaited; the other side's share is queued
@@ -13,16 +14,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossfade_backends::otlp::{Coding, Lease, Message, Outcome};
+use crossfade_backends::otlp::{Coding, Export, Lease, Message, Outcome, Silence};
 use crossfade_otlp::{Part, Span, Splitter};
 use crossfade_routing::sync::ClockHistogram;
-use crossfade_routing::{Reason, TraceId, UnixNanos};
+use crossfade_routing::{Generation, Reason, TraceId, UnixNanos};
 use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Refusal};
 use crate::books::{Attempt, Fate, Place, Voucher};
+use crate::budget::Share;
 use crate::clock;
+use crate::lane::Lane;
 use crate::queue::Copy;
 use crate::receive::gunzip::{Gunzip, GunzipError};
 use crate::route::Route;
@@ -53,6 +56,12 @@ impl Scratch {
             tally: Tally::default(),
         }
     }
+
+    /// Gives back what an unusual request took. After each one: the next may be long in coming.
+    fn tidy(&mut self) {
+        self.gunzip.tidy();
+        self.splitter.shrink_to(SPLIT_BYTES_KEPT);
+    }
 }
 
 /// Destinations of a split: `from`, `to`, and what goes to the side that does not answer only because a clock is not
@@ -65,6 +74,9 @@ pub(crate) const SPARE: usize = 2;
 const CLOCK_SAMPLE: usize = 16;
 /// A queued message shorter than this is copied: it may be a slice of a much larger read buffer, which it would keep.
 const COPIED_BYTES: usize = 32 << 10;
+
+/// What splitting a large request of the usual kind takes.
+const SPLIT_BYTES_KEPT: usize = 1 << 20;
 
 /// An export that is awaited.
 struct Awaited {
@@ -82,11 +94,20 @@ struct Heard {
     cut_off: bool,
 }
 
-/// Answers one request.
-pub(crate) async fn dispatch(worker: &Worker, arrival: Arrival) -> Result<Answer, Refusal> {
+/// Answers one request. `memory` is its share of that for requests, and grows with what has to be made of it.
+pub(crate) async fn dispatch(
+    worker: &Worker,
+    arrival: Arrival,
+    mut memory: Share,
+) -> Result<Answer, Refusal> {
     let arrived = Instant::now();
     loop {
-        let Plan { route, awaited } = plan(worker, &arrival)?;
+        let Plan { route, awaited } = {
+            let mut scratch = worker.scratch();
+            let plan = plan(worker, &arrival, &mut memory, &mut scratch);
+            scratch.tidy();
+            plan?
+        };
         let mut planned = awaited.into_iter();
         let heard = match (planned.next(), planned.next()) {
             (None, _) => return Ok(Answer::ACCEPTED), // no spans: nothing to do, and that is a success
@@ -116,18 +137,58 @@ async fn export(worker: &Worker, arrival: &Arrival, arrived: Instant, awaited: A
     let lane = worker.lane(place);
     let patience = arrival.patience.map(|patience| patience.saturating_sub(arrived.elapsed()));
     let timeout = patience.map_or(lane.timeout, |patience| patience.min(lane.timeout));
+    let mut waiting =
+        Waiting { worker, place, lease, key: voucher.key(), since: Instant::now(), heard: false };
     let export = lane.client.export_under(lease, message, &arrival.metadata, timeout).await;
-    let unanswered = matches!(export.outcome, Outcome::Unanswered { .. });
-    let cut_off = unanswered && lane.client.lease() != lease;
-    let gave_up_early = unanswered && timeout < lane.timeout && export.latency >= timeout;
-    // Neither what we cut off ourselves nor a client's impatience is a failure of the environment.
-    if !cut_off && !gave_up_early {
-        worker.vitals.hear(place, &export.outcome, true);
-        worker.books.attempt(voucher.key(), Attempt::of(&export, clock::now()));
-    }
+    waiting.hear(&export, timeout);
+    let cut_off = matches!(export.outcome, Outcome::Unanswered { .. }) && lane.client.lease() != lease;
     let spans = voucher.spans();
     voucher.settle(fate(&export.outcome));
     Heard { answer: Answer::from_outcome(export.outcome), spans, cut_off }
+}
+
+/// Somebody waits for an answer. What that says of the environment is told to the breaker and to the analysis, also when
+/// nothing comes and the client hangs up: one that never answers must not look healthy because its clients are quicker
+/// to give up than we are.
+struct Waiting<'a> {
+    worker: &'a Worker,
+    place: Place,
+    lease: Lease,
+    key: (Place, Generation),
+    since: Instant,
+    heard: bool,
+}
+
+impl Waiting<'_> {
+    fn hear(&mut self, export: &Export, timeout: Duration) {
+        self.heard = true;
+        let lane = self.worker.lane(self.place);
+        let unanswered = matches!(export.outcome, Outcome::Unanswered { .. });
+        let cut_off = unanswered && lane.client.lease() != self.lease;
+        let gave_up = unanswered && timeout < lane.timeout && export.latency >= timeout;
+        // Neither what we cut off ourselves nor a client's impatience is a failure of the environment.
+        if !cut_off && !(gave_up && export.latency < enough(lane)) {
+            self.worker.vitals.hear(self.place, &export.outcome, true);
+            self.worker.books.attempt(self.key, Attempt::of(export, clock::now()));
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let latency = self.since.elapsed();
+        if self.heard || latency < enough(self.worker.lane(self.place)) {
+            return;
+        }
+        let detail = format!("no answer within {latency:?}, when the client gave up");
+        let outcome = Outcome::Unanswered { silence: Silence::TimedOut, detail };
+        self.hear(&Export { outcome, latency }, latency);
+    }
+}
+
+/// How long an answer may take before its absence counts, however little its client waits.
+fn enough(lane: &Lane) -> Duration {
+    lane.timeout / 2
 }
 
 fn fate(outcome: &Outcome) -> Fate {
@@ -147,9 +208,13 @@ struct Plan {
 }
 
 /// Decides what goes where, and queues what is queued. Never waits.
-fn plan(worker: &Worker, arrival: &Arrival) -> Result<Plan, Refusal> {
-    let mut scratch = worker.scratch();
-    let Scratch { splitter, gunzip, tally } = &mut *scratch;
+fn plan(
+    worker: &Worker,
+    arrival: &Arrival,
+    memory: &mut Share,
+    scratch: &mut Scratch,
+) -> Result<Plan, Refusal> {
+    let Scratch { splitter, gunzip, tally } = scratch;
     let plain = match arrival.message.coding {
         Coding::Identity => &arrival.message.bytes[..],
         Coding::Gzip => gunzip.unpack(&arrival.message.bytes).map_err(refuse_gzip)?,
@@ -164,19 +229,20 @@ fn plan(worker: &Worker, arrival: &Arrival) -> Result<Plan, Refusal> {
     if split.spans() == 0 {
         return Ok(Plan { route, awaited: Vec::new() });
     }
-    worker.books.observe(&tally.clock, &tally.reasons);
     let mut load = Load { worker, arrival, route: &route, tally, plain, unpacked: None };
-    let mut awaited = Vec::with_capacity(2);
     let owned = [(FROM, Some(route.from)), (TO, route.to)];
-    for (part, place) in owned.into_iter().filter_map(|(part, place)| Some((part, place?))) {
-        let whole = split.part(part);
-        if route.is_awaited(place) {
-            awaited.extend(load.awaited(whole, part, place));
-        } else {
-            let spare = split.part(SPARE);
-            let counted = load.queue(whole, part, place, true);
-            load.queue(spare, SPARE, place, !counted);
-        }
+    let owned = owned.into_iter().filter_map(|(part, place)| Some((part, place?)));
+    let (answering, other): (Vec<_>, Vec<_>) = owned.partition(|(_, place)| route.is_awaited(*place));
+    // Before anything is entered or queued: what is refused has left no trace.
+    let needed = answering.iter().map(|&(part, place)| load.needed(&split.part(part), place)).sum();
+    memory.grow(needed).map_err(|_| out_of_memory())?;
+    worker.books.observe(&tally.clock, &tally.reasons);
+    let awaited =
+        answering.into_iter().filter_map(|(part, place)| load.awaited(split.part(part), part, place));
+    let awaited = awaited.collect();
+    for (part, place) in other {
+        let counted = load.queue(split.part(part), part, place, true);
+        load.queue(split.part(SPARE), SPARE, place, !counted);
     }
     Ok(Plan { route, awaited })
 }
@@ -236,7 +302,10 @@ impl Load<'_> {
         if part.is_nothing() {
             return None;
         }
-        let message = self.message(&part, place);
+        let Parcel { mut message, coding, .. } = self.parcel(&part, place);
+        if message.coding != coding {
+            message = Message::coded(message.bytes, coding);
+        }
         let voucher = self.receive(&part, index, place);
         let lease = self.worker.lane(place).client.lease();
         Some(Awaited { place, message, voucher, lease })
@@ -248,12 +317,14 @@ impl Load<'_> {
             return false;
         }
         let lane = self.worker.lane(place);
-        let mut message = self.message(&part, place);
-        if message.bytes.len() < COPIED_BYTES {
+        let Parcel { mut message, coding, memory } = self.parcel(&part, place);
+        if part.is_whole() && message.bytes.len() < COPIED_BYTES {
             message.bytes = Bytes::copy_from_slice(&message.bytes);
         }
         lane.enqueue(Copy {
             message,
+            coding,
+            memory,
             metadata: Arc::clone(&self.arrival.metadata),
             voucher: self.receive(&part, index, place),
             lease: lane.client.lease(),
@@ -262,6 +333,7 @@ impl Load<'_> {
             arrived: Instant::now(),
             attempts: 0,
             doubtful: false,
+            room: None,
         });
         true
     }
@@ -271,24 +343,42 @@ impl Load<'_> {
         self.worker.books.receive(place, self.route.generation(), part.spans() as u64, untrusted)
     }
 
-    /// The original bytes where they will do, still compressed where the codings match.
-    fn message(&mut self, part: &Part<'_>, place: Place) -> Message {
-        let arrived = &self.arrival.message;
-        let target = self.worker.lane(place).compression.target(arrived.coding);
+    /// Memory that a part takes beside the request as it came.
+    fn needed(&self, part: &Part<'_>, place: Place) -> usize {
+        let passes = part.is_whole() && self.coding(place) == self.arrival.message.coding;
+        if part.is_nothing() || passes { 0 } else { part.encoded_len() }
+    }
+
+    fn coding(&self, place: Place) -> Coding {
+        self.worker.lane(place).compression.target(self.arrival.message.coding)
+    }
+
+    /// The original bytes where they will do, still compressed where the codings match; else uncompressed.
+    fn parcel(&mut self, part: &Part<'_>, place: Place) -> Parcel {
+        let coding = self.coding(place);
         if !part.is_whole() {
             let mut assembled = self.worker.pool.take(part.encoded_len());
             part.write_to(&mut assembled);
-            return Message::coded(self.worker.pool.share(assembled), target);
+            let memory = assembled.capacity();
+            return Parcel { message: Message::identity(self.worker.pool.share(assembled)), coding, memory };
         }
-        match (arrived.coding, target) {
-            (arrived_in, target) if arrived_in == target => arrived.clone(),
-            (_, Coding::Gzip) => Message::gzip(self.plain),
-            (_, Coding::Identity) => {
-                let plain = self.plain;
-                Message::identity(self.unpacked.get_or_insert_with(|| Bytes::copy_from_slice(plain)).clone())
-            }
-        }
+        let arrived = &self.arrival.message;
+        let message = if arrived.coding == Coding::Gzip && coding == Coding::Identity {
+            let plain = self.plain;
+            Message::identity(self.unpacked.get_or_insert_with(|| Bytes::copy_from_slice(plain)).clone())
+        } else {
+            arrived.clone()
+        };
+        Parcel { memory: message.bytes.len(), message, coding }
     }
+}
+
+/// What an environment is to get, which may not have its coding yet.
+struct Parcel {
+    message: Message,
+    coding: Coding,
+    /// Memory that the message holds.
+    memory: usize,
 }
 
 fn refuse_gzip(error: GunzipError) -> Refusal {
@@ -296,6 +386,10 @@ fn refuse_gzip(error: GunzipError) -> Refusal {
         GunzipError::Invalid => Refusal::BadCompression(error.to_string()),
         GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
     }
+}
+
+fn out_of_memory() -> Refusal {
+    Refusal::Overloaded("the memory for requests is used up".to_owned())
 }
 
 fn not_ready() -> Refusal {
@@ -326,5 +420,23 @@ mod tests {
         for (place, reason) in Reason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, place);
         }
+    }
+    // Scenario: a request whose every span is two bytes of a scope of its own.
+    // Guarantee: the memory that its plan takes is given back with the plan, not at the end of the worker.
+    #[test]
+    fn an_unusual_request_leaves_no_memory_behind() {
+        let scope = [&[0x12, 0x00][..], &[0x12, 0x12, 0x0a, 0x10], &[7; 16]].concat();
+        let resource = [&[0x0a, 24, 0x12, 22][..], &scope].concat();
+        let mut scratch = Scratch::new(1 << 20);
+        let odd = |span: &Span<'_>| if span.trace_id.is_empty() { 0b01 } else { 0b10 };
+        let spans = |split: Result<crossfade_otlp::Split<'_>, _>| split.map(|split| split.spans()).unwrap();
+        assert_eq!(spans(scratch.splitter.split(&resource.repeat(100), odd)), 200);
+        let usual = scratch.splitter.scratch_bytes();
+        scratch.tidy();
+        assert_eq!(scratch.splitter.scratch_bytes(), usual, "what is usual is kept");
+        assert_eq!(spans(scratch.splitter.split(&resource.repeat(100_000), odd)), 200_000);
+        assert!(scratch.splitter.scratch_bytes() > 4 * SPLIT_BYTES_KEPT);
+        scratch.tidy();
+        assert!(scratch.splitter.scratch_bytes() <= SPLIT_BYTES_KEPT);
     }
 }

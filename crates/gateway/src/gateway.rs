@@ -74,7 +74,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
     let (phase, phases) = watch::channel(Phase::Serving);
     let (tripped, trips) = mpsc::unbounded_channel();
     let vitals = Arc::new(Vitals::new(config.environments.len(), config.breaker, tripped));
-    let commons = Commons::new(&config.limits, vitals);
+    let commons = Commons::new(&config.limits, config.environments.len(), vitals);
     let workers: Vec<_> = (0..config.workers.get()).map(|_| Worker::new(&config, &commons)).collect();
     let overview = Overview::new(&config, (grpc, http), (workers.clone(), commons), phases.clone());
     let overview = Arc::new(overview);

@@ -6,20 +6,24 @@
 //! A copy is attempted until it is taken, refused for good, or past its deadline. Between two attempts it holds no slot,
 //! so that a few that are refused for now do not hold up the rest. Each attempt is made under the lease that was taken
 //! when the copy was routed here: after a fence nothing that was decided before it is sent.
+//!
+//! What is to be compressed is compressed here, before its first attempt: not while a client waits for the other side, and
+//! what is large not even on the worker's thread.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossfade_backends::otlp::{Client, Compression, Export, Message, Outcome};
+use crossfade_backends::otlp::{Client, Coding, Compression, Export, Message, Outcome};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::books::{Attempt, Fate, Place};
+use crate::budget::Budget;
 use crate::clock;
 use crate::config::DeliveryConfig;
-use crate::queue::{Copy, Queue};
+use crate::queue::{Copy, Held, Queue};
 use crate::vitals::Vitals;
 
 /// See the module's description.
@@ -32,10 +36,10 @@ pub(crate) struct Lane {
     pub(crate) timeout: Duration,
     delivery: DeliveryConfig,
     queue: Mutex<Queue>,
+    held: Arc<Held>,
+    bytes_max: usize,
     /// Something was put into the queue.
     work: Notify,
-    /// Something was settled.
-    settled: Notify,
     /// Spreads retries.
     turn: AtomicU32,
     /// Counts how often the lane was severed; wakes those who wait for another attempt.
@@ -48,26 +52,33 @@ pub(crate) struct Lane {
 pub(crate) struct Fill {
     pub(crate) requests: usize,
     pub(crate) bytes: usize,
+    /// Of all workers' queues together.
     pub(crate) bytes_max: usize,
 }
+
+/// A message of at least this size is compressed on a thread of its own.
+const LARGE_BYTES: usize = 64 << 10;
 
 impl Lane {
     pub(crate) fn new(
         place: Place,
         client: Client,
         (compression, timeout): (Compression, Duration),
-        (delivery, queue): (DeliveryConfig, Queue),
+        (delivery, room): (DeliveryConfig, Arc<Budget>),
         vitals: Arc<Vitals>,
     ) -> Arc<Lane> {
+        let bytes_max = room.max();
+        let queue = Queue::new(room, delivery.merge_bytes_max);
         Arc::new(Lane {
             place,
             client,
             compression,
             timeout,
             delivery,
+            held: Arc::clone(queue.held()),
+            bytes_max,
             queue: Mutex::new(queue),
             work: Notify::new(),
-            settled: Notify::new(),
             turn: AtomicU32::new(0),
             severed: watch::Sender::new(0),
             vitals,
@@ -76,8 +87,8 @@ impl Lane {
 
     /// Queues a copy. What has to go for it, or itself, is shed.
     pub(crate) fn enqueue(&self, copy: Copy) {
-        let shed = self.lock().push(copy);
-        shed_all(shed);
+        let lost = self.lock().push(copy);
+        lose(lost);
         self.work.notify_one();
     }
 
@@ -86,25 +97,17 @@ impl Lane {
     pub(crate) fn sever(&self) {
         self.client.sever();
         let waiting = self.lock().clear();
-        shed_all(waiting);
-        self.settled.notify_waiters();
+        lose(waiting);
         self.severed.send_modify(|times| *times += 1);
     }
 
     pub(crate) fn fill(&self) -> Fill {
-        let queue = self.lock();
-        Fill { requests: queue.held(), bytes: queue.held_bytes(), bytes_max: queue.bytes_max() }
+        Fill { requests: self.held.copies(), bytes: self.held.bytes(), bytes_max: self.bytes_max }
     }
 
     /// Returns once nothing is queued, on its way, or waiting for another attempt.
     pub(crate) async fn drained(&self) {
-        loop {
-            let settled = self.settled.notified();
-            if self.lock().held() == 0 {
-                return;
-            }
-            settled.await;
-        }
+        self.held.nothing().await;
     }
 
     /// Delivers what is queued, for ever.
@@ -137,14 +140,7 @@ impl Lane {
             Outcome::Retryable { retry_after, .. } => retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        wish.max(backoff) + spread
-    }
-
-    fn finish(&self, copy: Copy, fate: Fate) {
-        let bytes = copy.bytes();
-        copy.voucher.settle(fate);
-        self.lock().settled(bytes);
-        self.settled.notify_waiters();
+        wish.max(backoff).saturating_add(spread)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
@@ -152,10 +148,19 @@ impl Lane {
     }
 }
 
-fn shed_all(copies: Vec<Copy>) {
+/// Accounts for a copy, and gives back its room.
+fn finish(copy: Copy, fate: Fate) {
+    let Copy { voucher, room, .. } = copy;
+    voucher.settle(fate);
+    drop(room);
+}
+
+/// Gives copies up. What may have been stored is not called shed.
+fn lose(copies: impl IntoIterator<Item = Copy>) {
     for copy in copies {
         let untrusted = copy.untrusted;
-        copy.voucher.settle(Fate::Shed { untrusted });
+        let fate = if copy.doubtful { Fate::Indeterminate } else { Fate::Shed { untrusted } };
+        finish(copy, fate);
     }
 }
 
@@ -163,6 +168,9 @@ fn shed_all(copies: Vec<Copy>) {
 async fn deliver(lane: Arc<Lane>, batch: Vec<Copy>, slot: OwnedSemaphorePermit) {
     let mut batches = vec![batch];
     while let Some(mut batch) = batches.pop() {
+        if let [only] = batch.as_mut_slice() {
+            pack(only).await;
+        }
         let export = attempt(&lane, &batch).await;
         if batch.len() > 1 && matches!(export.outcome, Outcome::Rejected { .. }) {
             let rest = batch.split_off(batch.len() / 2);
@@ -189,6 +197,23 @@ async fn attempt(lane: &Lane, batch: &[Copy]) -> Export {
     lane.client.export_under(first.lease, message, &first.metadata, lane.timeout).await
 }
 
+/// Compresses a copy that waits to be.
+async fn pack(copy: &mut Copy) {
+    if copy.message.coding == copy.coding || copy.coding == Coding::Identity {
+        return;
+    }
+    let plain = copy.message.bytes.clone();
+    let packed = if plain.len() < LARGE_BYTES {
+        Message::gzip(&plain)
+    } else {
+        let elsewhere = plain.clone();
+        let packed = tokio::task::spawn_blocking(move || Message::gzip(&elsewhere)).await;
+        // It is refused only when the runtime ends.
+        packed.unwrap_or_else(|_| Message::gzip(&plain))
+    };
+    copy.packed(packed);
+}
+
 fn merged(batch: &[Copy]) -> Message {
     let size = batch.iter().map(|copy| copy.message.bytes.len()).sum();
     let mut out = Vec::with_capacity(size);
@@ -210,26 +235,20 @@ fn observe(lane: &Lane, batch: &[Copy], export: &Export) {
 
 fn conclude(lane: &Arc<Lane>, mut copy: Copy, outcome: &Outcome, rejected: u64) {
     match outcome {
-        Outcome::Accepted { .. } => return lane.finish(copy, Fate::Delivered { rejected }),
-        Outcome::Rejected { .. } => return lane.finish(copy, Fate::Rejected),
+        Outcome::Accepted { .. } => return finish(copy, Fate::Delivered { rejected }),
+        Outcome::Rejected { .. } => return finish(copy, Fate::Rejected),
         Outcome::Retryable { .. } => {}
         Outcome::Unanswered { silence, .. } if silence.is_unsent() => {}
         Outcome::Unanswered { .. } => copy.doubtful = true,
     }
     copy.attempts += 1;
     let wait = lane.pause(copy.attempts, outcome);
-    let too_late = copy.arrived.elapsed() + wait >= lane.delivery.deadline;
+    let too_late = copy.arrived.elapsed().saturating_add(wait) >= lane.delivery.deadline;
     if too_late || lane.client.lease() != copy.lease {
-        return give_up(lane, copy);
+        return lose([copy]);
     }
     // Subscribed before anything else can happen on this thread: a sever is not missed.
     tokio::spawn(again_after(Arc::clone(lane), copy, wait, lane.severed.subscribe()));
-}
-
-fn give_up(lane: &Lane, copy: Copy) {
-    let untrusted = copy.untrusted;
-    let fate = if copy.doubtful { Fate::Indeterminate } else { Fate::Shed { untrusted } };
-    lane.finish(copy, fate);
 }
 
 async fn again_after(lane: Arc<Lane>, copy: Copy, wait: Duration, mut severed: watch::Receiver<u64>) {
@@ -241,64 +260,9 @@ async fn again_after(lane: Arc<Lane>, copy: Copy, wait: Duration, mut severed: w
         lane.lock().put_back(copy);
         lane.work.notify_one();
     } else {
-        give_up(&lane, copy);
+        lose([copy]);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-    use std::pin::pin;
-    use std::task::Poll;
-
-    use crossfade_backends::otlp::{ClientConfig, Endpoint, Protocol};
-    use crossfade_routing::Generation;
-    use http::HeaderMap;
-    use tokio::time::Instant;
-
-    use super::*;
-    use crate::books::Books;
-    use crate::config::BreakerConfig;
-
-    // Scenario: a fence falls while the connection for a copy is still being opened.
-    // Guarantee: the copy is shed: not a byte of it was sent, and so nobody can have stored it.
-    #[tokio::test]
-    async fn a_copy_that_is_cut_off_before_its_first_byte_is_shed() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let endpoint = Endpoint::parse(&address, Protocol::Grpc).unwrap();
-        let timeout = Duration::from_secs(5);
-        let client =
-            Client::new(ClientConfig { endpoint, headers: HeaderMap::new(), connect_timeout: timeout });
-        let (tripped, _trips) = tokio::sync::mpsc::unbounded_channel();
-        let vitals = Arc::new(Vitals::new(1, BreakerConfig::default(), tripped));
-        let delivery = (DeliveryConfig::default(), Queue::new(1 << 20, 0));
-        let lane = Lane::new(0, client, (Compression::Preserve, timeout), delivery, vitals);
-        let books: Arc<Books> = Arc::default();
-        lane.enqueue(Copy {
-            message: Message::identity(Bytes::from_static(b"request")),
-            metadata: Arc::default(),
-            voucher: books.receive(0, Generation(1), 3, 0),
-            lease: lane.client.lease(),
-            untrusted: false,
-            counted: true,
-            arrived: Instant::now(),
-            attempts: 0,
-            doubtful: false,
-        });
-        let slot = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
-        let batch = lane.next().await;
-        let mut delivery = pin!(deliver(Arc::clone(&lane), batch, slot));
-        let first = poll_fn(|context| Poll::Ready(delivery.as_mut().poll(context))).await;
-        assert!(first.is_pending(), "the connection is being opened");
-        lane.sever();
-        delivery.await;
-        let account = books.read().accounts[&(0, Generation(1))].clone();
-        assert_eq!((account.received, account.shed, account.indeterminate, account.queued), (3, 3, 0, 0));
-        assert_eq!(
-            (account.requests, lane.client.meter().sent_bytes()),
-            (0, 0),
-            "no evidence against anybody"
-        );
-    }
-}
+mod tests;

@@ -130,9 +130,10 @@ async fn serve(
     // An error of a connection is the client's affair: its requests have their own accounts.
     match transport {
         Transport::Grpc => {
+            let receiving = worker.receiving_on_one_connection();
             let service = service_fn(move |request| {
                 note.store(true, Ordering::Relaxed);
-                grpc::serve(Arc::clone(&worker), request)
+                grpc::serve(Arc::clone(&worker), Arc::clone(&receiving), request)
             });
             let connection = grpc_server().serve_connection(io, service);
             tokio::pin!(connection);

@@ -116,7 +116,7 @@ fn requests(page: &mut Page, overview: &Overview, pages: &Pages) {
     for (kind, count) in Refusal::KINDS.iter().zip(overview.refusals()) {
         page.sample("crossfade_requests_refused_total", &[("kind", kind)], count);
     }
-    page.family("crossfade_requests_in_flight", "Requests being received or answered.", "gauge");
+    page.family("crossfade_requests_in_flight", "Requests being answered.", "gauge");
     page.sample("crossfade_requests_in_flight", &[], overview.commons.in_flight.used());
     page.family("crossfade_request_memory_bytes", "Memory held by them.", "gauge");
     page.sample("crossfade_request_memory_bytes", &[], overview.commons.memory.used());

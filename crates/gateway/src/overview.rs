@@ -186,7 +186,7 @@ impl Overview {
             self.workers.iter().map(|worker| worker.lane(place).fill()).fold(empty, |mut sum, fill| {
                 sum.requests += fill.requests;
                 sum.bytes += fill.bytes;
-                sum.bytes_max += fill.bytes_max;
+                sum.bytes_max = fill.bytes_max;
                 sum
             })
         };

@@ -3,6 +3,7 @@
 //! An allocator gives the pages of a large buffer back to the kernel soon after it is freed, and touching fresh pages
 //! costs more than anything that is then done with them. So a worker keeps a few.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -15,7 +16,8 @@ pub(crate) struct Pool {
 
 #[derive(Debug, Default)]
 struct Free {
-    buffers: Vec<Vec<u8>>,
+    /// The one that lay here longest first.
+    buffers: VecDeque<Vec<u8>>,
     bytes: usize,
 }
 
@@ -27,12 +29,15 @@ const BUFFER_BYTES_MAX: usize = 2 << 20;
 const KEPT_BYTES_MAX: usize = 16 << 20;
 
 impl Pool {
-    /// An empty buffer with at least this capacity.
+    /// An empty buffer with at least this capacity, and at most twice as much: what is in it may wait in a queue, which
+    /// would otherwise hold many times what it counts.
     pub(crate) fn take(&self, capacity: usize) -> Vec<u8> {
         if (LARGE_BYTES..=BUFFER_BYTES_MAX).contains(&capacity) {
             let mut free = self.lock();
-            if let Some(at) = free.buffers.iter().rposition(|buffer| buffer.capacity() >= capacity) {
-                let buffer = free.buffers.swap_remove(at);
+            let fits = |buffer: &Vec<u8>| (capacity..=2 * capacity).contains(&buffer.capacity());
+            if let Some(buffer) =
+                free.buffers.iter().rposition(fits).and_then(|at| free.buffers.swap_remove_back(at))
+            {
                 free.bytes -= buffer.capacity();
                 return buffer;
             }
@@ -40,7 +45,7 @@ impl Pool {
         Vec::with_capacity(capacity)
     }
 
-    /// Takes a buffer back, or frees it.
+    /// Takes a buffer back. Those that lay there longest go for it: nobody seems to want their size any more.
     pub(crate) fn give(&self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
         if !(LARGE_BYTES..=BUFFER_BYTES_MAX).contains(&capacity) {
@@ -48,10 +53,13 @@ impl Pool {
         }
         buffer.clear();
         let mut free = self.lock();
-        if free.bytes + capacity <= KEPT_BYTES_MAX {
-            free.bytes += capacity;
-            free.buffers.push(buffer);
+        while free.bytes + capacity > KEPT_BYTES_MAX
+            && let Some(oldest) = free.buffers.pop_front()
+        {
+            free.bytes -= oldest.capacity();
         }
+        free.bytes += capacity;
+        free.buffers.push_back(buffer);
     }
 
     /// The buffer's content, shared; when the last share is gone, the buffer comes back.
@@ -103,6 +111,36 @@ mod tests {
         let again = pool.take(100_000);
         assert!(again.is_empty() && again.as_ptr() == address);
         assert_eq!(pool.lock().bytes, 0);
+    }
+
+    #[test]
+    fn a_buffer_of_quite_another_size_is_left_where_it_is() {
+        let pool = Pool::default();
+        pool.give(Vec::with_capacity(BUFFER_BYTES_MAX));
+        for wish in [LARGE_BYTES, LARGE_BYTES + 1, BUFFER_BYTES_MAX / 2 - 1] {
+            assert!(pool.take(wish).capacity() <= 2 * wish, "{wish}");
+        }
+        assert_eq!(pool.lock().buffers.len(), 1);
+        assert_eq!(
+            pool.take(BUFFER_BYTES_MAX / 2).capacity(),
+            BUFFER_BYTES_MAX,
+            "twice the wish is close enough"
+        );
+    }
+
+    #[test]
+    fn sizes_that_nobody_wants_any_more_make_room() {
+        let pool = Pool::default();
+        for _ in 0..KEPT_BYTES_MAX / LARGE_BYTES {
+            pool.give(Vec::with_capacity(LARGE_BYTES));
+        }
+        let mut buffer = pool.take(1 << 20);
+        buffer.push(7);
+        let address = buffer.as_ptr();
+        pool.give(buffer);
+        let again = pool.take(1 << 20);
+        assert_eq!(again.as_ptr(), address);
+        assert!(pool.lock().bytes <= KEPT_BYTES_MAX);
     }
 
     #[test]

@@ -15,17 +15,24 @@ use tokio::time::{Instant, timeout};
 
 use crate::answer::Refusal;
 use crate::books::{Books, Place};
-use crate::budget::Budget;
+use crate::budget::{Budget, Exhausted, Share};
 use crate::config::{GatewayConfig, Limits};
 use crate::dispatch::Scratch;
 use crate::lane::Lane;
 use crate::listen::{Transport, accept};
 use crate::pool::Pool;
-use crate::queue::Queue;
 use crate::receive::body::Bounds;
 use crate::route::{Route, RouteCell};
 use crate::status::Phase;
 use crate::vitals::Vitals;
+
+/// A request takes one of the slots only when its body is in. So many may be on their way to each: a body that does not
+/// come costs little, and whoever sends the heads of requests only shall not be able to keep the others out.
+const RECEIVING_FOR_EACH_SLOT: usize = 4;
+/// One connection's part of those: it takes this many connections to fill them.
+const CONNECTIONS_TO_FILL: usize = 128;
+/// But every connection may have so many.
+const RECEIVING_MIN: usize = 16;
 
 /// What all workers of a gateway share.
 #[derive(Clone, Debug)]
@@ -33,16 +40,22 @@ pub(crate) struct Commons {
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) memory: Arc<Budget>,
     pub(crate) in_flight: Arc<Budget>,
+    /// Requests whose bodies are still coming in.
+    pub(crate) receiving: Arc<Budget>,
+    /// Bytes of queued copies, of each environment.
+    queues: Vec<Arc<Budget>>,
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) refusals: Arc<[AtomicU64; Refusal::KINDS.len()]>,
 }
 
 impl Commons {
-    pub(crate) fn new(limits: &Limits, vitals: Arc<Vitals>) -> Commons {
+    pub(crate) fn new(limits: &Limits, environments: usize, vitals: Arc<Vitals>) -> Commons {
         Commons {
             vitals,
             memory: Budget::new(limits.memory_bytes),
             in_flight: Budget::new(limits.requests_in_flight),
+            receiving: Budget::new(limits.requests_in_flight.saturating_mul(RECEIVING_FOR_EACH_SLOT)),
+            queues: (0..environments).map(|_| Budget::new(limits.queue_bytes)).collect(),
             connections: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::default(),
         }
@@ -55,6 +68,7 @@ pub(crate) struct Worker {
     pub(crate) books: Arc<Books>,
     pub(crate) vitals: Arc<Vitals>,
     pub(crate) in_flight: Arc<Budget>,
+    receiving: Arc<Budget>,
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) forward_headers: Vec<HeaderName>,
     pub(crate) no_metadata: Arc<HeaderMap>,
@@ -78,23 +92,24 @@ pub(crate) struct Order {
 
 impl Worker {
     pub(crate) fn new(config: &GatewayConfig, commons: &Commons) -> Arc<Worker> {
-        let queue_bytes = config.limits.queue_bytes / config.workers;
+        let Commons { vitals, memory, in_flight, receiving, queues, connections, refusals } = commons.clone();
+        let mut queues = queues.into_iter();
         let lane = |(place, environment): (Place, &crate::EnvironmentConfig)| {
             let client = Client::new(ClientConfig {
                 endpoint: environment.endpoint.clone(),
                 headers: environment.headers.clone(),
                 connect_timeout: environment.connect_timeout,
             });
-            let queue = Queue::new(queue_bytes, config.delivery.merge_bytes_max);
+            let room = queues.next().expect("there is one for each environment");
             let sending = (environment.compression, environment.timeout);
-            Lane::new(place, client, sending, (config.delivery, queue), Arc::clone(&commons.vitals))
+            Lane::new(place, client, sending, (config.delivery, room), Arc::clone(&commons.vitals))
         };
-        let Commons { vitals, memory, in_flight, connections, refusals } = commons.clone();
         Arc::new(Worker {
             route: RouteCell::default(),
             books: Arc::default(),
             vitals,
             in_flight,
+            receiving,
             connections,
             forward_headers: config.forward_headers.clone(),
             no_metadata: Arc::default(),
@@ -118,6 +133,16 @@ impl Worker {
     /// Held while one request is planned, which never waits.
     pub(crate) fn scratch(&self) -> MutexGuard<'_, Scratch> {
         self.scratch.lock().expect("planning does not panic")
+    }
+
+    /// One connection's part of the bodies that may be coming in.
+    pub(crate) fn receiving_on_one_connection(&self) -> Arc<Budget> {
+        Budget::new((self.receiving.max() / CONNECTIONS_TO_FILL).max(RECEIVING_MIN))
+    }
+
+    /// Leave to receive a body.
+    pub(crate) fn receive(&self) -> Result<Share, Exhausted> {
+        self.receiving.share(1)
     }
 
     /// Bounds on the body of a request whose head has just come.

@@ -21,7 +21,7 @@ use super::framing::{
 };
 use super::message::{Coding, Message};
 use super::outcome::{Outcome, Silence};
-use super::retry_after::retry_after;
+use super::retry_after::{believed, retry_after};
 use super::{Call, MESSAGE_BYTES_MAX, RESPONSE_BYTES_MAX, clip, unreachable};
 
 type Body = Full<Framed>;
@@ -229,7 +229,8 @@ fn conclude(trailers: &HeaderMap, headers: &HeaderMap, message: &[u8]) -> Outcom
         return accepted(message);
     }
     let details = trailers.get("grpc-status-details-bin").and_then(decode_status_details);
-    let delay = details.as_ref().and_then(|d: &RpcStatus| d.retry_delay).or_else(|| retry_after(headers));
+    let wish = details.as_ref().and_then(|details: &RpcStatus| details.retry_delay);
+    let delay = wish.map(believed).or_else(|| retry_after(headers));
     let text = trailers.get("grpc-message").map(decode_grpc_message).unwrap_or_default();
     refusal(code, delay, text)
 }

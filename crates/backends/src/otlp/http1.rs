@@ -18,7 +18,7 @@ use super::dial::{DialError, Dialer, Lease};
 use super::grpc::{accepted, chain, silence};
 use super::message::{Coding, Message};
 use super::outcome::{Outcome, Silence};
-use super::retry_after::retry_after;
+use super::retry_after::{believed, retry_after};
 use super::{Call, MESSAGE_BYTES_MAX, RESPONSE_BYTES_MAX, clip, unreachable};
 
 /// Idle connections that are kept. More would not be wrong, only unused.
@@ -171,7 +171,7 @@ fn explain(headers: &HeaderMap, body: &[u8]) -> (String, Option<Duration>) {
     if is_type(headers, "application/x-protobuf")
         && let Ok(status) = RpcStatus::parse(body)
     {
-        return (clip(&status.message, MESSAGE_BYTES_MAX), status.retry_delay);
+        return (clip(&status.message, MESSAGE_BYTES_MAX), status.retry_delay.map(believed));
     }
     if is_type(headers, "application/json")
         && let Ok(status) = serde_json::from_slice::<serde_json::Value>(body)

@@ -61,7 +61,10 @@ impl Message {
     pub fn gzip(plain: &[u8]) -> Message {
         let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 4 + 64), Level::new(1));
         encoder.write_all(plain).expect("a Vec takes every byte");
-        let packed = encoder.finish().expect("a Vec takes every byte");
+        let mut packed = encoder.finish().expect("a Vec takes every byte");
+        if packed.capacity() / 2 > packed.len() {
+            packed.shrink_to_fit(); // it may wait for long
+        }
         Message { bytes: packed.into(), coding: Coding::Gzip }
     }
 

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use crossfade_backends::otlp::{Client, ClientConfig, Coding, Endpoint, Message, Protocol};
 use crossfade_routing::Generation;
 use http::HeaderMap;
@@ -11,14 +10,14 @@ use tokio::time::Instant;
 use super::*;
 use crate::books::{Books, Fate};
 
-struct Maker {
-    books: Arc<Books>,
-    client: Client,
+pub(crate) struct Maker {
+    pub(crate) books: Arc<Books>,
+    pub(crate) client: Client,
     now: Instant,
 }
 
 impl Maker {
-    fn new() -> Maker {
+    pub(crate) fn new() -> Maker {
         let endpoint = Endpoint::parse("localhost:1", Protocol::Grpc).unwrap();
         let headers = HeaderMap::new();
         let config = ClientConfig { endpoint, headers, connect_timeout: Duration::from_secs(1) };
@@ -26,9 +25,11 @@ impl Maker {
     }
 
     /// A copy whose number of spans names it.
-    fn copy(&self, name: u64, bytes: usize, untrusted: bool) -> Copy {
+    pub(crate) fn copy(&self, name: u64, bytes: usize, untrusted: bool) -> Copy {
         Copy {
             message: Message::identity(vec![0; bytes]),
+            coding: Coding::Identity,
+            memory: bytes,
             metadata: Arc::default(),
             voucher: self.books.receive(0, Generation(1), name, 0),
             lease: self.client.lease(),
@@ -37,6 +38,7 @@ impl Maker {
             arrived: self.now,
             attempts: 0,
             doubtful: false,
+            room: None,
         }
     }
 }
@@ -47,7 +49,7 @@ fn names(copies: &[Copy]) -> Vec<u64> {
 
 /// Room for four copies of 1,000 bytes.
 fn queue(merge_bytes_max: usize) -> Queue {
-    Queue::new(4 * (1_000 + OVERHEAD_BYTES), merge_bytes_max)
+    Queue::new(Budget::new(4 * (1_000 + OVERHEAD_BYTES)), merge_bytes_max)
 }
 
 #[test]
@@ -75,7 +77,50 @@ fn as_many_go_as_are_needed_and_what_can_never_fit_moves_nobody() {
     }
     assert_eq!(names(&queue.push(make.copy(5, 2_000, false))), [1, 2]);
     assert_eq!(names(&queue.push(make.copy(6, 10_000, false))), [6]);
-    assert_eq!(queue.held(), 3);
+    assert_eq!(queue.held().copies(), 3);
+}
+
+#[test]
+fn nobody_goes_in_vain() {
+    let make = Maker::new();
+    let mut queue = queue(0);
+    for (name, untrusted) in [(1, true), (2, false), (3, false), (4, false)] {
+        assert!(queue.push(make.copy(name, 1_000, untrusted)).is_empty());
+    }
+    assert_eq!(
+        names(&queue.push(make.copy(5, 2_000, false))),
+        [5],
+        "the first alone would not make enough room"
+    );
+    assert_eq!(names(&queue.push(make.copy(6, 1_000, false))), [1]);
+}
+
+#[test]
+fn a_bound_holds_for_all_queues_that_share_it() {
+    let make = Maker::new();
+    let budget = Budget::new(4 * (1_000 + OVERHEAD_BYTES));
+    let mut queues = [0, 1].map(|_| Queue::new(Arc::clone(&budget), 0));
+    for name in 1..=4 {
+        assert!(queues[0].push(make.copy(name, 1_000, false)).is_empty(), "one may have all of it");
+    }
+    assert_eq!(names(&queues[1].push(make.copy(5, 1_000, false))), [5]);
+    drop(queues[0].pop());
+    assert!(queues[1].push(make.copy(6, 1_000, false)).is_empty());
+    assert_eq!(queues.map(|queue| queue.held().copies()), [3, 1]);
+}
+
+#[test]
+fn a_copy_counts_with_the_memory_that_it_holds() {
+    let make = Maker::new();
+    let mut queue = queue(0);
+    assert!(queue.push(Copy { memory: 3_000, ..make.copy(1, 1_000, false) }).is_empty());
+    assert_eq!(queue.held().bytes(), 3_000 + OVERHEAD_BYTES);
+    let mut copy = queue.pop().pop().unwrap();
+    copy.packed(Message { bytes: vec![0; 100].into(), coding: Coding::Gzip });
+    assert_eq!((queue.held().bytes(), queue.budget.used()), (100 + OVERHEAD_BYTES, 100 + OVERHEAD_BYTES));
+    queue.put_back(copy);
+    assert_eq!(names(&queue.clear()), [1]);
+    assert_eq!((queue.held().bytes(), queue.budget.used()), (0, 0));
 }
 
 #[test]
@@ -89,12 +134,14 @@ fn what_is_on_its_way_keeps_its_room() {
     assert_eq!(names(&flying), [1]);
     assert_eq!(names(&queue.push(make.copy(5, 1_000, false))), [2], "not the one on its way");
     queue.put_back(flying.into_iter().next().unwrap());
-    assert_eq!(names(&queue.pop()), [1], "before what is newer");
-    queue.settled(1_000 + OVERHEAD_BYTES);
-    assert_eq!(queue.held(), 3);
+    let again = queue.pop();
+    assert_eq!(names(&again), [1], "before what is newer");
+    assert_eq!(queue.held().copies(), 4);
+    drop(again);
+    assert_eq!(queue.held().copies(), 3);
     assert!(queue.push(make.copy(6, 1_000, false)).is_empty());
     assert_eq!(names(&queue.clear()), [3, 4, 5, 6]);
-    assert_eq!((queue.held(), queue.held_bytes()), (0, 0));
+    assert_eq!((queue.held().copies(), queue.held().bytes()), (0, 0));
     assert!(queue.pop().is_empty());
 }
 
@@ -104,15 +151,14 @@ fn only_plain_copies_under_one_key_and_lease_are_merged() {
     let tenant =
         |name: &str| Arc::new(HeaderMap::from_iter([("tenant".parse().unwrap(), name.parse().unwrap())]));
     let keyed = |name, tenant| Copy { metadata: tenant, ..make.copy(name, 100, false) };
-    let mut queue = Queue::new(1 << 20, 250);
+    let mut queue = Queue::new(Budget::new(1 << 20), 250);
     let mut push = |copy| assert!(queue.push(copy).is_empty());
     push(keyed(1, tenant("a")));
     push(keyed(2, tenant("a"))); // equal, though not the same map
     push(keyed(3, tenant("a"))); // one too many bytes
     push(keyed(4, tenant("b")));
     push(make.copy(5, 100, false));
-    let packed = Message { bytes: Bytes::from_static(b"x"), coding: Coding::Gzip };
-    push(Copy { message: packed, ..make.copy(6, 1, false) });
+    push(Copy { coding: Coding::Gzip, ..make.copy(6, 1, false) }); // will be compressed
     push(make.copy(7, 100, false));
     make.client.sever();
     push(make.copy(8, 100, false));
@@ -146,18 +192,16 @@ proptest! {
                     queue.put_back(copy);
                 },
                 _ => if let Some(copy) = flying.pop() {
-                    queue.settled(copy.bytes());
-                    left.push(copy);
+                    left.push(Copy { room: None, ..copy });
                 },
             }
-            prop_assert!(queue.held_bytes() <= queue.bytes_max());
+            prop_assert!(queue.held().bytes() <= queue.budget.max());
+            prop_assert_eq!(queue.held().bytes(), queue.budget.used());
         }
-        for copy in flying {
-            queue.settled(copy.bytes());
-            left.push(copy);
-        }
+        left.extend(flying);
         left.extend(queue.clear());
-        prop_assert_eq!((queue.held(), queue.held_bytes()), (0, 0));
+        left.iter_mut().for_each(|copy| copy.room = None);
+        prop_assert_eq!((queue.held().copies(), queue.held().bytes()), (0, 0));
         let mut all = names(&left);
         all.sort_unstable();
         prop_assert_eq!(all, (1..=name).collect::<Vec<_>>());

@@ -5,6 +5,7 @@
 //! Anything else is copied once, into a buffer that grows with what has come, never with what was announced.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::HeaderMap;
 use bytes::{Buf, Bytes};
@@ -35,6 +36,10 @@ pub(crate) struct Bounds {
 
 /// A buffer for an announced length that is not believed starts no larger than this.
 const FIRST_BYTES: usize = 1 << 20;
+
+/// How much is read of a request that is refused by its head, and for how long.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(1);
 
 /// A gRPC message: whether its flag says that it is compressed, and its bytes.
 pub(crate) async fn grpc_message(body: Incoming, bounds: &Bounds) -> Result<(bool, Received), Refusal> {
@@ -68,32 +73,37 @@ pub(crate) async fn grpc_message(body: Incoming, bounds: &Bounds) -> Result<(boo
 pub(crate) async fn whole(body: Incoming, bounds: &Bounds) -> Result<Received, Refusal> {
     let announced = body_length(&body);
     if announced.is_some_and(|length| length > bounds.bytes_max) {
-        return Err(discard(body, bounds).await);
+        discard(body, bounds.deadline, bounds.bytes_max.saturating_mul(2)).await;
+        return Err(too_large(bounds));
     }
     let mut assembly = Assembly::new(bounds, announced)?;
     let mut chunks = Chunks { body, deadline: bounds.deadline };
     while let Some(chunk) = chunks.next().await? {
         if let Err(refusal) = assembly.push(chunk) {
             drop(assembly);
-            discard(chunks.body, bounds).await;
+            discard(chunks.body, bounds.deadline, bounds.bytes_max.saturating_mul(2)).await;
             return Err(refusal);
         }
     }
     Ok(assembly.finish())
 }
 
+/// Before a request is refused by its head: reads its body for a moment, see [`discard`].
+pub(crate) async fn linger(body: Incoming) {
+    discard(body, Instant::now() + LINGER, LINGER_BYTES_MAX).await;
+}
+
 /// Reads on for a while and throws away, so that a client which is still writing gets to hear why (over HTTP/1.1 an
 /// answer to a connection that is closed with unread data in it is lost).
-async fn discard(body: Incoming, bounds: &Bounds) -> Refusal {
-    let mut chunks = Chunks { body, deadline: bounds.deadline };
-    let mut left = bounds.bytes_max.saturating_mul(2);
+async fn discard(body: Incoming, deadline: Instant, bytes_max: usize) {
+    let mut chunks = Chunks { body, deadline };
+    let mut left = bytes_max;
     while let Ok(Some(chunk)) = chunks.next().await {
         match left.checked_sub(chunk.len()) {
             Some(rest) => left = rest,
             None => break,
         }
     }
-    too_large(bounds)
 }
 
 /// The five bytes before a message, and what came with them.

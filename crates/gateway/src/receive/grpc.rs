@@ -11,8 +11,9 @@ use hyper::body::Incoming;
 
 use super::body::{grpc_message, text};
 use super::reply::{self, Reply};
-use super::{admit, answer, metadata};
+use super::{admit, answer, metadata, overloaded};
 use crate::answer::{Answer, Refusal};
+use crate::budget::Budget;
 use crate::worker::Worker;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -22,15 +23,16 @@ const OTHER_SIGNALS: [&str; 3] = [
     "/opentelemetry.proto.collector.profiles.",
 ];
 
-/// Serves one call.
+/// Serves one call. `receiving`: of bodies that may be coming in on this connection.
 pub(crate) async fn serve(
     worker: Arc<Worker>,
+    receiving: Arc<Budget>,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
     if !is_grpc(request.headers()) || request.method() != Method::POST {
         return Ok(not_grpc());
     }
-    Ok(reply::grpc(match export(&worker, request).await {
+    Ok(reply::grpc(match export(&worker, &receiving, request).await {
         Ok(answer) => answer,
         Err(refusal) => {
             worker.refused(&refusal);
@@ -39,14 +41,21 @@ pub(crate) async fn serve(
     }))
 }
 
-async fn export(worker: &Worker, request: Request<Incoming>) -> Result<Answer, Refusal> {
+async fn export(
+    worker: &Worker,
+    receiving: &Arc<Budget>,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
     let (head, body) = request.into_parts();
     if head.uri.path() != EXPORT {
         return Err(unknown(head.uri.path()));
     }
     let coding = coding(&head.headers)?;
-    let _slot = admit(worker)?;
+    let coming =
+        receiving.share(1).map_err(|_| overloaded("too many unfinished requests of one connection"))?;
+    let admitted = admit(worker)?;
     let (compressed, received) = grpc_message(body, &worker.bounds()).await?;
+    drop((coming, admitted));
     let coding = match (compressed, coding) {
         (false, _) => Coding::Identity,
         (true, Some(coding)) => coding,

@@ -41,24 +41,26 @@ impl Gunzip {
         Gunzip { decompressor: Decompressor::new(), buffer: Vec::new(), limit }
     }
 
-    /// What `packed` holds. Costs at most memory for `limit` bytes, whatever it is.
+    /// What `packed` holds. Costs at most memory for `limit` bytes and one, whatever it is.
     pub(crate) fn unpack(&mut self, packed: &[u8]) -> Result<&[u8], GunzipError> {
-        if self.buffer.len() > KEPT_BYTES {
-            self.buffer = Vec::new();
-        }
         let body = packed.get(MAGIC.len()..).ok_or(GunzipError::Invalid)?;
         let written =
             if memmem::find(body, &MAGIC).is_some() { self.stream(packed)? } else { self.at_once(packed)? };
         Ok(self.buffer.get(..written).unwrap_or_default())
     }
 
+    /// Gives a large buffer back: to be called after each use.
+    pub(crate) fn tidy(&mut self) {
+        if self.buffer.capacity() > KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
+    }
+
     fn at_once(&mut self, packed: &[u8]) -> Result<usize, GunzipError> {
         let believed = packed.len().saturating_mul(RATIO_BELIEVED);
         let mut room = isize_hint(packed).min(believed).max(FIRST_BYTES).min(self.limit);
         loop {
-            if self.buffer.len() < room {
-                self.buffer.resize(room, 0);
-            }
+            self.make_room(room);
             let out = self.buffer.get_mut(..room).unwrap_or_default();
             match self.decompressor.gzip_decompress(packed, out) {
                 // Bytes after the only member are no gzip; its own end says how long it is.
@@ -74,14 +76,38 @@ impl Gunzip {
     }
 
     fn stream(&mut self, packed: &[u8]) -> Result<usize, GunzipError> {
-        self.buffer.clear();
-        let most = u64::try_from(self.limit).unwrap_or(u64::MAX).saturating_add(1);
-        let read = MultiGzDecoder::new(packed).take(most).read_to_end(&mut self.buffer);
-        let written = read.map_err(|_| GunzipError::Invalid)?;
+        let mut decoder = MultiGzDecoder::new(packed);
+        // One more than may come out: whoever fills that has too much.
+        let most = self.limit.saturating_add(1);
+        self.make_room(FIRST_BYTES.min(most));
+        let mut written = 0;
+        loop {
+            if written == self.buffer.len() {
+                if written >= most {
+                    return Err(GunzipError::TooLarge { limit: self.limit });
+                }
+                let room = written.saturating_mul(2).min(most);
+                self.buffer.reserve_exact(room - written);
+                self.buffer.resize(room, 0);
+            }
+            let out = self.buffer.get_mut(written..).unwrap_or_default();
+            match decoder.read(out).map_err(|_| GunzipError::Invalid)? {
+                0 => break,
+                read => written += read,
+            }
+        }
         if written > self.limit {
             return Err(GunzipError::TooLarge { limit: self.limit });
         }
         Ok(written)
+    }
+
+    /// At least so much room, whatever was in it before. The old buffer goes first: never are both held.
+    fn make_room(&mut self, room: usize) {
+        if self.buffer.len() < room {
+            self.buffer = Vec::new();
+            self.buffer = vec![0; room];
+        }
     }
 }
 
@@ -157,13 +183,31 @@ mod tests {
 
     #[test]
     fn a_bomb_costs_at_most_the_limit() {
+        const LIMIT: usize = 1_000_000;
         let bomb = gzip(&vec![0; 32 << 20]);
-        let mut gunzip = Gunzip::new(1 << 20);
-        assert_eq!(gunzip.unpack(&bomb), Err(GunzipError::TooLarge { limit: 1 << 20 }));
-        assert!(gunzip.buffer.capacity() <= 2 << 20);
+        let mut gunzip = Gunzip::new(LIMIT);
+        assert_eq!(gunzip.unpack(&bomb), Err(GunzipError::TooLarge { limit: LIMIT }));
+        assert!(gunzip.buffer.capacity() <= LIMIT, "{}", gunzip.buffer.capacity());
         let two = [bomb.clone(), bomb].concat();
-        assert_eq!(gunzip.unpack(&two), Err(GunzipError::TooLarge { limit: 1 << 20 }));
-        assert!(gunzip.buffer.capacity() <= 4 << 20, "{}", gunzip.buffer.capacity());
+        assert_eq!(gunzip.unpack(&two), Err(GunzipError::TooLarge { limit: LIMIT }));
+        assert!(gunzip.buffer.capacity() <= LIMIT + 1, "{}", gunzip.buffer.capacity());
+        let members = gzip(&vec![0; LIMIT / 2]).repeat(3);
+        let mut fresh = Gunzip::new(LIMIT);
+        assert_eq!(fresh.unpack(&members), Err(GunzipError::TooLarge { limit: LIMIT }));
+        assert!(fresh.buffer.capacity() <= LIMIT + 1, "{}", fresh.buffer.capacity());
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back_after_use() {
+        let mut gunzip = Gunzip::new(64 << 20);
+        for (plain, kept) in [(100_000, true), (KEPT_BYTES + 1, false)] {
+            let packed = gzip(&vec![0; plain]);
+            for packed in [packed.clone(), packed.repeat(2)] {
+                assert!(gunzip.unpack(&packed).is_ok());
+                gunzip.tidy();
+                assert_eq!(gunzip.buffer.capacity() > 0, kept, "{plain}");
+            }
+        }
     }
 
     #[test]

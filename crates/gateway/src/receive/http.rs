@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use crossfade_backends::otlp::Coding;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HeaderMap};
 use http::request::Parts;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
-use super::body::{text, whole};
+use super::body::{linger, text, whole};
 use super::reply::{self, BodyType, Reply};
 use super::{admit, answer, metadata};
 use crate::answer::{Answer, Refusal};
@@ -36,9 +36,18 @@ pub(crate) async fn serve(
 
 async fn export(worker: &Worker, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let (head, body) = request.into_parts();
-    let coding = coding_of(&head)?;
-    let _slot = admit(worker)?;
+    let (coding, admitted) = match coding_of(&head).and_then(|coding| Ok((coding, admit(worker)?))) {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            // A client that asks before it sends has sent nothing yet.
+            if !head.headers.contains_key(EXPECT) {
+                linger(body).await;
+            }
+            return Err(refusal);
+        }
+    };
     let received = whole(body, &worker.bounds()).await?;
+    drop(admitted);
     answer(worker, received, coding, metadata(worker, &head.headers), None).await
 }
 

@@ -123,3 +123,61 @@ async fn a_promoted_candidate_that_dies_is_fenced_too() {
         assert!(export(&client, one_span()).await.is_clean());
     }
 }
+
+/// Green was promoted, takes connections and requests, and never answers.
+async fn promoted_and_silent(timeout: Duration) -> (Environment, Environment, Bench) {
+    let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
+    green_is.play(Play::Hang);
+    let (mut config, state) = config(&blue_is, &green_is, promoted(false));
+    config.environments.get_mut(&green()).unwrap().timeout = timeout;
+    let bench = Bench::start((config, state)).await;
+    let reachable = || bench.status().environments.iter().all(|health| health.reachable).then_some(());
+    until("both were looked at", reachable).await;
+    (blue_is, green_is, bench)
+}
+
+/// Thirty requests at a time, each given up after `patience`, whether the gateway knows of it or not.
+async fn impatient(bench: &Bench, patience: Duration, says_so: bool) {
+    let client = bench.client(Protocol::Grpc);
+    let exports = (0..30).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let export = async {
+                let deadline = if says_so { patience } else { crate::PATIENCE };
+                client.export(one_span(), &http::HeaderMap::new(), deadline).await
+            };
+            let _ = tokio::time::timeout(patience, export).await;
+        })
+    });
+    for export in exports.collect::<Vec<_>>() {
+        export.await.unwrap();
+    }
+}
+
+// Scenario: green was promoted and hangs; every client gives up a little before the gateway would.
+// Guarantee: the breaker sees it all the same, and so does the analysis, whether a client says how long it waits or just
+// goes away.
+#[tokio::test]
+async fn a_promoted_candidate_that_hangs_is_fenced_though_clients_give_up_first() {
+    for says_so in [true, false] {
+        let (_blue, _green, bench) = promoted_and_silent(Duration::from_secs(2)).await;
+        impatient(&bench, Duration::from_millis(1900), says_so).await;
+        until("a fence", || fence_cause(&bench)).await;
+        let metrics = bench.handle.metrics();
+        assert!(metrics.contains("crossfade_requests_failed_total{environment=\"green\"} 30\n"), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn who_hardly_waits_at_all_is_no_witness() {
+    for says_so in [true, false] {
+        let (_blue, green_is, bench) = promoted_and_silent(Duration::from_secs(60)).await;
+        impatient(&bench, Duration::from_millis(300), says_so).await;
+        assert!(!green_is.seen().is_empty());
+        let settled = |row: &crossfade_routing::sync::LedgerRow| row.received > 0 && row.queued == 0;
+        bench.account_is(&green(), "all settled", settled).await;
+        assert_eq!(fence_cause(&bench), None);
+        let metrics = bench.handle.metrics();
+        assert!(metrics.contains("crossfade_requests_failed_total{environment=\"green\"} 0\n"), "{metrics}");
+    }
+}

@@ -187,6 +187,52 @@ async fn a_copy_is_given_up_at_its_deadline_and_counted() {
     }
 }
 
+// Scenario: the candidate asks to be left alone for longer than any clock goes.
+// Guarantee: no delivery panics over it: the copy is given up, counted, and gives its room back.
+#[tokio::test]
+async fn a_wish_without_end_is_a_wish_like_any_other() {
+    let endless = Duration::from_secs(u64::try_from(i64::MAX).unwrap());
+    for (protocol, play) in [
+        (Protocol::Grpc, Play::Grpc { code: GrpcCode::Unavailable, retry: Some(endless), message: "" }),
+        (
+            Protocol::HttpProtobuf,
+            Play::Http { status: 503, retry_after: Some("18446744073709551615"), message: "" },
+        ),
+    ] {
+        let (blue_is, green_is) = (Environment::grpc().await, Environment::start(protocol).await);
+        green_is.play(play);
+        let bench = Bench::new(&blue_is, &green_is, weight("100")).await;
+        assert!(export(&bench.client(Protocol::Grpc), crate::support::one_span()).await.is_clean());
+        bench.account_is(&green(), "given up", |row| row.shed == 1 && row.queued == 0).await;
+        until("its room is free", || {
+            bench.status().queues.iter().all(|queue| queue.bytes == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_candidate_that_wants_gzip_gets_it() {
+    let schedule = weight("50");
+    let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
+    let (mut config, state) = config(&blue_is, &green_is, schedule.clone());
+    config.environments.get_mut(&green()).unwrap().compression = crossfade_backends::otlp::Compression::Gzip;
+    let bench = Bench::start((config, state)).await;
+    for (copies, whole) in [(1, true), (1, false), (1000, true), (1000, false)] {
+        let theirs = candidate_trace(&schedule);
+        let ours = if whole { theirs } else { plain_trace(&schedule) };
+        let spans: Vec<_> = (0..copies).flat_map(|_| [span(theirs), span(ours)]).collect();
+        let mut share = request(&spans);
+        assert!(export(&bench.client(Protocol::Grpc), encode(&share)).await.is_clean());
+        share.resource_spans.retain(|resource| resource.scope_spans[0].spans[0].trace_id == theirs.0);
+        green_is.stores([&share]).await;
+        let seen = green_is.seen().pop().unwrap();
+        assert!(seen.compressed && seen.request == share, "{copies} {whole}");
+    }
+    until("all is settled", || bench.status().queues.iter().all(|queue| queue.bytes == 0).then_some(()))
+        .await;
+}
+
 #[tokio::test]
 async fn a_full_queue_sheds_and_counts() {
     let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);

@@ -225,7 +225,8 @@ async fn a_body_that_does_not_come_is_given_up() {
     let address = bench.gateway.http_addr().unwrap();
     for headers in [&[PROTOBUF][..], &[PROTOBUF, ("content-length", "500")]] {
         let sent = http1(address, Method::POST, "/v1/traces", headers, Chunks::endless(start.clone()));
-        assert_eq!(soon("an answer", sent).await.status, 408);
+        let reply = soon("an answer", sent).await;
+        assert_eq!((reply.status, reply.header("retry-after")), (503, "1"), "to be sent again");
     }
     assert_eq!(blue.seen().len(), 0);
 }
@@ -370,6 +371,107 @@ async fn requests_at_a_time_are_bounded() {
     }
     assert_eq!(blue.seen().len(), 1);
     holder.abort();
+}
+
+// Scenario: the environment wants requests without compression, and what a client sent packed is larger than what is left.
+// Guarantee: the unpacked copy counts too: it is refused as something to be sent again, and nothing of it is sent or entered.
+#[tokio::test]
+async fn what_is_unpacked_counts_as_memory_too() {
+    let (blue, green) = (Environment::grpc().await, Environment::grpc().await);
+    let (mut config, state) = config(&blue, &green, single());
+    config.limits.memory_bytes = 300_000;
+    for environment in config.environments.values_mut() {
+        environment.compression = crossfade_backends::otlp::Compression::None;
+    }
+    let bench = Bench::start((config, state)).await;
+    let client = bench.client(Protocol::Grpc);
+    let outcome = export(&client, Message::gzip(&large(400_000))).await;
+    assert!(
+        matches!(&outcome, Outcome::Retryable { message, .. } if message.contains("memory")),
+        "{outcome:?}"
+    );
+    assert_eq!((blue.seen().len(), bench.status().ledger), (0, vec![]));
+    assert!(export(&client, Message::identity(large(250_000))).await.is_clean(), "as it came it fits");
+    assert!(export(&client, Message::gzip(&large(250_000))).await.is_clean());
+    let free = || bench.handle.metrics().contains("crossfade_request_memory_bytes 0\n").then_some(());
+    until("the memory is given back", free).await;
+}
+
+// Scenario: a client writes a large body behind a head that is refused.
+// Guarantee: the body is read, so that the answer is heard, and the connection is good for another request.
+#[tokio::test]
+async fn a_refusal_by_the_head_is_heard_behind_a_large_body() {
+    let setup = setup().await;
+    let stream = tokio::net::TcpStream::connect(setup.http_addr()).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let mut send = async |path: &str, content_type: &str, body: Vec<u8>| {
+        let request = http::Request::post(path).header("host", "g").header("content-type", content_type);
+        let request = request.body(Chunks::whole(body)).unwrap();
+        soon("the connection is free", sender.ready()).await.unwrap();
+        soon("an answer", sender.send_request(request)).await.unwrap().status()
+    };
+    assert_eq!(send("/v1/logs", PROTOBUF.1, vec![0; 900_000]).await, 404);
+    assert_eq!(send("/v1/traces", "text/plain", vec![0; 900_000]).await, 415);
+    assert_eq!(send("/v1/traces", PROTOBUF.1, one_span().bytes.to_vec()).await, 200);
+}
+
+/// Opens requests on one connection, of which nothing comes but the head. Returns how many were refused, at once.
+async fn only_heads(
+    address: SocketAddr,
+    count: usize,
+) -> (usize, hyper::client::conn::http2::SendRequest<Chunks>) {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::Builder::new(executor).handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let mut refused = 0;
+    let answers: Vec<_> = (0..count)
+        .map(|_| {
+            let request = http::Request::post(format!("http://{address}{EXPORT}"));
+            let request = request.header("content-type", "application/grpc").version(http::Version::HTTP_2);
+            tokio::spawn(sender.send_request(request.body(Chunks::endless("")).unwrap()))
+        })
+        .collect();
+    // Those that are let in hear nothing; a request behind them is answered when all of them were looked at.
+    let last =
+        http::Request::post(format!("http://{address}/unknown")).header("content-type", "application/grpc");
+    let last = last.version(http::Version::HTTP_2).body(Chunks::whole("")).unwrap();
+    soon("an answer", sender.send_request(last)).await.unwrap();
+    for answer in answers {
+        if answer.is_finished() {
+            let response = answer.await.unwrap().unwrap();
+            assert_eq!(response.headers()["grpc-status"], "14", "to be sent again");
+            refused += 1;
+        }
+    }
+    (refused, sender)
+}
+
+// Scenario: clients open many requests and never send their bodies.
+// Guarantee: they take no slot from the others, and no connection may have more than its part of such requests.
+#[tokio::test]
+async fn heads_without_bodies_keep_nobody_out() {
+    let (blue, green) = (Environment::grpc().await, Environment::grpc().await);
+    let (mut config, state) = config(&blue, &green, single());
+    config.limits.requests_in_flight = 10;
+    let bench = Bench::start((config, state)).await;
+    let address = bench.gateway.grpc_addr().unwrap();
+    let (refused, _first) = only_heads(address, 30).await;
+    assert_eq!(refused, 30 - 16, "one connection's part");
+    for protocol in BOTH {
+        assert!(export(&bench.client(protocol), one_span()).await.is_clean());
+    }
+    let (refused, _second) = only_heads(address, 16).await;
+    assert_eq!(refused, 0);
+    let (refused, _third) = only_heads(address, 16).await;
+    assert_eq!(refused, 8, "there are forty in all");
+    let refused =
+        bench.handle.metrics().contains("crossfade_requests_refused_total{kind=\"overloaded\"} 22\n");
+    assert!(refused, "{}", bench.handle.metrics());
 }
 
 #[tokio::test]

@@ -52,6 +52,19 @@ async fn every_code_with_and_without_retry_info() {
 }
 
 #[tokio::test]
+async fn a_wish_to_wait_for_ever_is_cut_short() {
+    let endless = Duration::from_secs(u64::try_from(i64::MAX).unwrap());
+    for play in plays(&status(14, Some(endless))) {
+        match outcome(Protocol::Grpc, play).await {
+            Outcome::Retryable { retry_after, .. } => {
+                assert_eq!(retry_after, Some(Duration::from_secs(3600)))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_success_may_be_partial() {
     let mut body = vec![0; 5];
     let partial = PartialSuccess { rejected_spans: 3, error_message: "too old".to_owned() };

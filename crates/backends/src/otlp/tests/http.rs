@@ -39,11 +39,15 @@ async fn every_status() {
 async fn the_wish_to_wait_is_read_from_the_header_or_the_body() {
     let plain = status_body(None);
     let with_info = status_body(Some(Duration::from_secs(9)));
+    let endless = status_body(Some(Duration::from_secs(u64::try_from(i64::MAX).unwrap())));
+    let hour = Some(Duration::from_secs(3600));
     for (headers, body, expected) in [
         (&[PROTOBUF, ("retry-after", "7")][..], &plain, Some(Duration::from_secs(7))),
         (&[PROTOBUF], &with_info, Some(Duration::from_secs(9))),
         (&[PROTOBUF, ("retry-after", "7")], &with_info, Some(Duration::from_secs(7))),
         (&[PROTOBUF], &plain, None),
+        (&[PROTOBUF], &endless, hour),
+        (&[PROTOBUF, ("retry-after", "18446744073709551615")], &plain, hour),
     ] {
         match outcome(Protocol::HttpProtobuf, Play::http(503, headers, body)).await {
             Outcome::Retryable { retry_after, .. } => assert_eq!(retry_after, expected),
