@@ -52,6 +52,9 @@ pub use wire::{
 
 /// The largest body that a call may have: a plan with many declared differences.
 const BODY_BYTES_MAX: usize = 4 << 20;
+/// And that a gateway's report may have: it holds a row for each environment and generation since the gateway started,
+/// about 2 KiB a generation. So this is for tens of thousands of them, between two restarts.
+const REPORT_BYTES_MAX: usize = 64 << 20;
 /// The longest that a reader may wait for news.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(10);
 const EVENTS_MAX: usize = 500;
@@ -81,11 +84,9 @@ pub(crate) fn router(shared: Arc<Shared>, beside: Router) -> Router {
     let gateway = Router::new()
         .route("/v1/gateways/{id}/sync", post(sync_gateway))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), access::gateway));
-    operator
-        .merge(gateway)
-        .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(shared)
-        .merge(beside)
+    let limit = axum::extract::DefaultBodyLimit::max;
+    let (operator, gateway) = (operator.layer(limit(BODY_BYTES_MAX)), gateway.layer(limit(REPORT_BYTES_MAX)));
+    operator.merge(gateway).with_state(shared).merge(beside)
 }
 
 type Caller = axum::Extension<Actor>;

@@ -3,7 +3,7 @@
 //! Every worker keeps its own books, so that none waits for another; readers add them up. A span enters an account
 //! with [`Books::receive`], which gives a [`Voucher`] for it, and leaves `queued` in exactly one way: when the voucher is
 //! settled. A voucher that is dropped unsettled - its client hung up while the answer was awaited - settles itself as
-//! indeterminate. So the accounts balance by construction, and each change asserts that they do.
+//! indeterminate. So the accounts balance by construction; each change checks that they do, and stops the process if not.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,6 +12,8 @@ use std::time::Duration;
 use crossfade_backends::otlp::{Export, Outcome, Silence};
 use crossfade_routing::sync::{ArmCounts, ClockHistogram, LATENCY_BUCKETS, LedgerRow, latency_bucket};
 use crossfade_routing::{EnvironmentId, Generation, Reason, UnixNanos};
+
+use crate::invariant::broken;
 
 /// An environment, by its place among the configured ones.
 pub(crate) type Place = usize;
@@ -139,11 +141,13 @@ impl Books {
         let mut pages = self.lock();
         let account = pages.accounts.entry(key).or_default();
         change(account);
-        assert!(account.is_balanced(), "the ledger does not balance: {account:?}");
+        if !account.is_balanced() {
+            broken(&format!("the ledger does not balance: {account:?}"));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().expect("the ledger balances, so nothing panics while it holds this lock")
+        self.pages.lock().unwrap_or_else(|_| broken("the ledger was left in the middle of a change"))
     }
 }
 
@@ -175,7 +179,8 @@ impl Voucher {
     fn enter(&mut self, fate: Fate) {
         let spans = std::mem::take(&mut self.spans);
         self.books.change(self.key, |account| {
-            account.queued -= spans;
+            let left = account.queued.checked_sub(spans);
+            account.queued = left.unwrap_or_else(|| broken("more spans leave the ledger than are in it"));
             match fate {
                 Fate::Delivered { rejected } => {
                     // A server that claims to have rejected more than it got has rejected all of it.
@@ -354,5 +359,29 @@ mod tests {
         let arm = &sum.accounts[&(0, Generation(3))];
         assert_eq!((arm.requests, arm.failed, arm.first_failure), (2, 2, Some(UnixNanos(5))));
         assert_eq!((arm.latency.iter().sum::<u64>(), arm.untrusted_spans), (1, 1));
+    }
+
+    /// Not a test by itself: it breaks the ledger, in a process of its own.
+    #[test]
+    #[ignore = "ends its process"]
+    fn a_broken_ledger() {
+        let books = Arc::new(Books::default());
+        let _ = std::panic::catch_unwind(|| books.change(KEY, |account| account.received += 1));
+        println!("it went on");
+    }
+
+    // Scenario: an account does not balance, inside something that catches panics, as a runtime does with its tasks.
+    // Guarantee: the process stops then and there, and says why.
+    #[test]
+    #[cfg(unix)]
+    fn a_broken_ledger_stops_the_process() {
+        use std::os::unix::process::ExitStatusExt;
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["books::tests::a_broken_ledger", "--exact", "--ignored", "--nocapture"]);
+        let output = command.output().unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.signal().is_some(), "{:?}", output.status);
+        assert!(err.contains("the ledger does not balance: Account"), "{err}");
+        assert!(out.contains("running 1 test") && !out.contains("it went on"), "{out}");
     }
 }

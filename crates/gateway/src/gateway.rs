@@ -125,6 +125,9 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
 /// For the closing ledger to be heard, should the drain have used up its time.
 const FAREWELL_MIN: Duration = Duration::from_secs(5);
 
+/// Of each worker, beside its own.
+const BLOCKING_THREADS: usize = 4;
+
 type Listening = (Option<SocketAddr>, Vec<std::net::TcpListener>);
 
 fn listen(
@@ -146,7 +149,10 @@ fn on_thread<F: Future>(
 where
     F::Output: Send + 'static,
 {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+    let mut builder = Builder::new_current_thread();
+    // For compressing copies, and for names: a crowd of threads would take the processors from those who serve.
+    let runtime = builder.enable_all().max_blocking_threads(BLOCKING_THREADS).build();
+    let runtime = runtime.map_err(StartError::Thread)?;
     let (ended, end) = oneshot::channel();
     let run = move |runtime: Runtime| {
         let output = runtime.block_on(async { work().await });

@@ -33,9 +33,10 @@
 //! ```
 //!
 //! The steward gives orders to the workers, and waits for each to be carried out: a schedule is acknowledged, and a fence
-//! reported, only when it is in effect on every thread. Workers share a few counters, and the breaker's evidence; no lock is
-//! ever held while something is awaited, and none is shared between the way to one environment and the way to the other but
-//! for the nanoseconds in which an outcome is noted.
+//! reported, only when it is in effect on every thread. Workers share a few counters - of memory, of slots, of what waits
+//! for each environment - and the breaker's evidence. No lock is ever held while something is awaited. Two are taken on the
+//! way to either environment, and none is held for longer than it takes to note something in memory: the worker's own books,
+//! which a report also copies now and then (some microseconds for each generation of the boot), and the breaker's evidence.
 //!
 //! # Modules
 //!
@@ -52,6 +53,7 @@
 //! | [`breaker`], [`vitals`] | how the environments are, and when that is enough for a fence |
 //! | [`steward`] | following control, fences, the state folder |
 //! | [`overview`], [`metrics`] | everything that can be said, for status, reports and Prometheus |
+//! | [`invariant`] | what happens when something is broken that cannot be |
 //! | [`clock`] | the one place where the wall clock is read |
 
 #![allow(
@@ -69,6 +71,7 @@ mod config;
 mod dispatch;
 mod gateway;
 mod gulp;
+mod invariant;
 mod lane;
 mod listen;
 mod metrics;

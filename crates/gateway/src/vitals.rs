@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::BreakerConfig;
 use crate::status::BreakerStatus;
 
-/// Shared by all workers; every lock in it is held for nanoseconds.
+/// Shared by all workers; every lock in it is held only while something is noted in memory.
 #[derive(Debug)]
 pub(crate) struct Vitals {
     signs: Vec<Sign>,
