@@ -57,7 +57,8 @@ pub struct EnvironmentConfig {
 pub struct Limits {
     /// The largest request, before and after decompression.
     pub request_bytes: usize,
-    /// All requests being received or waiting for an answer, over all connections. Beyond it: retryable refusals.
+    /// All requests being received or waiting for an answer, over all connections, with what had to be made of them. Beyond
+    /// it: retryable refusals. Each worker has scratch memory beside it, to unpack and split one request at a time.
     pub memory_bytes: usize,
     /// Requests being answered at one time, over all workers. Beyond it: retryable refusals. Four times as many may still be
     /// being received.

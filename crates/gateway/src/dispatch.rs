@@ -230,17 +230,19 @@ fn plan(
         return Ok(Plan { route, awaited: Vec::new() });
     }
     let mut load = Load { worker, arrival, route: &route, tally, plain, unpacked: None };
-    let owned = [(FROM, Some(route.from)), (TO, route.to)];
-    let owned = owned.into_iter().filter_map(|(part, place)| Some((part, place?)));
-    let (answering, other): (Vec<_>, Vec<_>) = owned.partition(|(_, place)| route.is_awaited(*place));
+    let sides = |awaited: bool| {
+        let owned = [(FROM, Some(route.from)), (TO, route.to)].into_iter();
+        let owned = owned.filter_map(|(part, place)| Some((part, place?)));
+        let route = &route;
+        owned.filter(move |(_, place)| route.is_awaited(*place) == awaited)
+    };
     // Before anything is entered or queued: what is refused has left no trace.
-    let needed = answering.iter().map(|&(part, place)| load.needed(&split.part(part), place)).sum();
+    let needed = sides(true).map(|(part, place)| load.needed(&split.part(part), place)).sum();
     memory.grow(needed).map_err(|_| out_of_memory())?;
     worker.books.observe(&tally.clock, &tally.reasons);
     let awaited =
-        answering.into_iter().filter_map(|(part, place)| load.awaited(split.part(part), part, place));
-    let awaited = awaited.collect();
-    for (part, place) in other {
+        sides(true).filter_map(|(part, place)| load.awaited(split.part(part), part, place)).collect();
+    for (part, place) in sides(false) {
         let counted = load.queue(split.part(part), part, place, true);
         load.queue(split.part(SPARE), SPARE, place, !counted);
     }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crossfade_control::api::ErrorCode;
 use crossfade_rollout::Phase;
 use crossfade_rollout::event::Event;
-use crossfade_routing::{Refusal, Weight};
+use crossfade_routing::sync::LedgerRow;
+use crossfade_routing::{Generation, Refusal, Weight};
 
 use crate::support::{House, SPEC, Syncing, code, control, once, send, spec_waiting_at_ten};
 
@@ -38,6 +39,33 @@ async fn a_newcomer_is_enlisted_and_waited_for() {
     newcomer.end().await;
     control.stop().await;
     house.verify();
+}
+
+/// Scenario: a gateway has seen thousands of generations since it started, and its report is longer than any other call.
+/// Guarantee: it is heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_report_is_heard() {
+    let house = House::new().await;
+    let control = control(house.site()).await;
+    let mut report = house.gateway("gw-1", "boot-1").report(crossfade_control::now(), 0);
+    let row = |generation| LedgerRow {
+        environment: "blue".parse().unwrap(),
+        generation: Generation(generation),
+        received: 1_000_000,
+        delivered: 1_000_000,
+        rejected: 0,
+        returned: 0,
+        shed: 0,
+        shed_untrusted: 0,
+        indeterminate: 0,
+        queued: 0,
+    };
+    report.ledger = (1..=30_000).map(row).collect();
+    assert!(serde_json::to_vec(&report).unwrap().len() > 4 << 20);
+    send(&house.line(control.address()), &report).await.unwrap();
+    let operator = house.operator(control.address());
+    operator.until("the gateway", |status| !status.gateways.is_empty()).await;
+    control.stop().await;
 }
 
 /// Scenario: a gateway has gone silent, and is struck by command; then it reports again.
