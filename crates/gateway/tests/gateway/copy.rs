@@ -201,9 +201,15 @@ async fn a_wish_without_end_is_a_wish_like_any_other() {
     ] {
         let (blue_is, green_is) = (Environment::grpc().await, Environment::start(protocol).await);
         green_is.play(play);
-        let bench = Bench::new(&blue_is, &green_is, weight("100")).await;
-        assert!(export(&bench.client(Protocol::Grpc), crate::support::one_span()).await.is_clean());
-        bench.account_is(&green(), "given up", |row| row.shed == 1 && row.queued == 0).await;
+        let (mut config, state) = config(&blue_is, &green_is, weight("100"));
+        // Of a long pause, retries are spread by seconds: on top of the wish.
+        config.delivery.backoff_first = Duration::from_secs(60);
+        config.delivery.backoff_max = Duration::from_secs(60);
+        let bench = Bench::start((config, state)).await;
+        for _ in 0..8 {
+            assert!(export(&bench.client(Protocol::Grpc), crate::support::one_span()).await.is_clean());
+        }
+        bench.account_is(&green(), "given up", |row| row.shed == 8 && row.queued == 0).await;
         until("its room is free", || {
             bench.status().queues.iter().all(|queue| queue.bytes == 0).then_some(())
         })
