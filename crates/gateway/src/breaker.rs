@@ -8,7 +8,8 @@
 //!
 //! *To fails*: so many requests in a row, or so large a share of those in a sliding window, were refused or not
 //! answered. Evidence is a request's first attempt, or, at any attempt, that there is no connection to be had: the
-//! retries of one bad request are no evidence against an environment. A candidate that refuses only a share of its
+//! retries of one bad request are no evidence against an environment. A client that gives up is evidence too, once it has
+//! waited for half of the time that the environment is given: or one that never answers would look idle. A candidate that refuses only a share of its
 //! requests is the analysis's business, not the breaker's.
 //!
 //! *From is healthy*: by its own requests in the window; where it gets none, by whether it can be connected to. If both

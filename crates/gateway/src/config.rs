@@ -47,7 +47,8 @@ pub struct EnvironmentConfig {
     pub compression: Compression,
     /// Sent with every request, over what is passed on.
     pub headers: HeaderMap,
-    /// How long an export may take; a client's shorter deadline wins.
+    /// How long an export may take; a client's shorter deadline wins. Half of it without an answer counts as a failure,
+    /// however little the client waits.
     pub timeout: Duration,
     pub connect_timeout: Duration,
 }

@@ -166,8 +166,9 @@ impl Waiting<'_> {
         let unanswered = matches!(export.outcome, Outcome::Unanswered { .. });
         let cut_off = unanswered && lane.client.lease() != self.lease;
         let gave_up = unanswered && timeout < lane.timeout && export.latency >= timeout;
+        let too_early = gave_up && export.latency < enough(lane);
         // Neither what we cut off ourselves nor a client's impatience is a failure of the environment.
-        if !cut_off && !(gave_up && export.latency < enough(lane)) {
+        if !cut_off && !too_early {
             self.worker.vitals.hear(self.place, &export.outcome, true);
             self.worker.books.attempt(self.key, Attempt::of(export, clock::now()));
         }

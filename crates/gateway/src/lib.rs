@@ -34,9 +34,9 @@
 //!
 //! The steward gives orders to the workers, and waits for each to be carried out: a schedule is acknowledged, and a fence
 //! reported, only when it is in effect on every thread. Workers share a few counters - of memory, of slots, of what waits
-//! for each environment - and the breaker's evidence. No lock is ever held while something is awaited. Two are taken on the
-//! way to either environment, and none is held for longer than it takes to note something in memory: the worker's own books,
-//! which a report also copies now and then (some microseconds for each generation of the boot), and the breaker's evidence.
+//! for each environment - and the breaker's evidence. No lock is ever held while something is awaited. What the ways to
+//! both environments lock - the worker's own books and buffers, the breaker's evidence - is held only while something is done
+//! in memory; the longest is a report's copy of the books, which grows with the generations of the boot.
 //!
 //! # Modules
 //!
