@@ -51,7 +51,8 @@ async fn a_copy_that_is_cut_off_before_its_first_byte_is_shed() {
     let endpoint = Endpoint::parse(&address, Protocol::Grpc).unwrap();
     let connect_timeout = Duration::from_secs(5);
     let client = Client::new(ClientConfig { endpoint, headers: HeaderMap::new(), connect_timeout });
-    let make = Maker { client, ..Maker::new() };
+    let mut make = Maker::new();
+    make.client = client;
     let lane = lane(&make);
     lane.enqueue(make.copy(3, 100, false));
     let slot = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
