@@ -265,6 +265,9 @@ pub(crate) struct Drift {
     /// A rollout spec that declares differences
     #[arg(long, value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
+    /// The site whose key makes the digests of secrets: those of its plans. Otherwise they hold for one run
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Further addresses of blue's own: pointing at them is no difference
     #[arg(long, value_delimiter = ',', value_name = "ADDRESSES")]
     pub(crate) blue_endpoints: Vec<String>,

@@ -21,7 +21,6 @@ use http::HeaderName;
 use tower::ServiceExt;
 
 use crate::exit::{Failure, OrExit};
-use crate::ui;
 
 /// Both planes of one site, running.
 pub(crate) struct Running {
@@ -42,8 +41,7 @@ impl Running {
         // The control plane begins with an entry in the log: what would keep the gateway from starting is looked for before.
         ports_are_free(&site)?;
         let admin = LateRouter::default();
-        let environment = Arc::new(|name: &str| ui::variable(name));
-        let mut config = ControlConfig::new(site.clone(), env!("CARGO_PKG_VERSION"), environment);
+        let mut config = ControlConfig::new(site.clone(), env!("CARGO_PKG_VERSION"));
         if let Some(horizon) = tuning.horizon {
             config.horizon = horizon;
         }

@@ -161,7 +161,7 @@ async fn start(
         ready(&file)?;
     }
     let rollout = file.plan.outline.rollout.clone();
-    let snapshots = app.planner.snapshots(&file.plan.outline).await;
+    let snapshots = app.planner.snapshots(&file.plan.outline, &file.plan.snapshots).await?;
     app.engine.start(actor, file, snapshots).await?;
     Ok(axum::Json(Started { rollout }))
 }

@@ -6,9 +6,6 @@ use crossfade_yaml::{self as yaml, ExpandError, Mark, Node, Resolution, Resolve,
 
 use crate::site::{Problem, SiteError};
 
-/// Looks up an environment variable, for as long as the control plane runs.
-pub type Variables = std::sync::Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -37,7 +34,7 @@ fn not_expanded(node: &Node, error: &ExpandError) -> Problem {
 }
 
 /// The dotted path of the value that stands at a mark.
-fn field_at(node: &Node, mark: &Mark) -> Option<String> {
+pub(crate) fn field_at(node: &Node, mark: &Mark) -> Option<String> {
     let joined = |part: String, below: String| match below.as_str() {
         "" => part,
         _ if below.starts_with('[') => part + &below,
@@ -63,37 +60,25 @@ pub fn read(path: &Path) -> Result<String, SiteError> {
     std::fs::read_to_string(path).map_err(|source| SiteError::Read { path: path.to_owned(), source })
 }
 
-/// Answers `${…}` in a file at `path`, where one that is not set is an error.
-pub fn strict<'a>(path: &Path, environment: Environment<'a>) -> Lookup<'a> {
-    let base = path.parent().unwrap_or(Path::new("")).to_owned();
-    Lookup { environment, base, unset: Resolution::Unset }
-}
-
-/// Answers `${…}` in a compared configuration: one that is not set here stays as it is written, since the environment of
-/// the compared process is not at hand.
-pub fn lenient<'a>(path: &Path, environment: Environment<'a>) -> Lookup<'a> {
-    Lookup { unset: Resolution::Keep, ..strict(path, environment) }
+/// Answers `${…}` in a file at `path`.
+fn strict<'a>(path: &Path, environment: Environment<'a>) -> Lookup<'a> {
+    Lookup { environment, base: path.parent().unwrap_or(Path::new("")).to_owned() }
 }
 
 /// What `${env:X}` and `${file:P}` stand for.
-pub struct Lookup<'a> {
+struct Lookup<'a> {
     environment: Environment<'a>,
     base: PathBuf,
-    unset: Resolution,
 }
 
 impl Resolve for Lookup<'_> {
     fn resolve(&self, scheme: &str, name: &str) -> Resolution {
         match scheme {
-            "env" => (self.environment)(name).map_or_else(|| self.unset.clone(), Resolution::Text),
+            "env" => (self.environment)(name).map_or(Resolution::Unset, Resolution::Text),
             "file" => match std::fs::read_to_string(self.base.join(name)) {
                 Ok(text) => Resolution::Text(text),
-                Err(error) => match self.unset {
-                    Resolution::Keep => Resolution::Keep,
-                    _ => Resolution::Failed(error.to_string()),
-                },
+                Err(error) => Resolution::Failed(error.to_string()),
             },
-            _ if self.unset == Resolution::Keep => Resolution::Keep,
             other => Resolution::Failed(format!("unknown scheme `{other}`: use env or file")),
         }
     }

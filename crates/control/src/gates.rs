@@ -1,5 +1,6 @@
 //! Collects the gates' inputs, and lets the pure gates judge them. One module for each gate.
 
+mod configs;
 pub mod drift;
 pub mod probe;
 pub mod reach;
@@ -8,13 +9,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossfade_backends::spread::StartSpread;
-use crossfade_rollout::Digest;
 use crossfade_rollout::event::{Gate, Outcome, SeedSource};
 use crossfade_rollout::plan::{Outline, Plan};
 use crossfade_rollout::units::Snapshots;
 use crossfade_routing::EnvironmentId;
 
-use crate::files::Variables;
+use self::configs::Listed;
+pub(crate) use self::configs::Unread;
 use crate::site::{Environment, Site};
 
 /// What a gate found.
@@ -57,27 +58,21 @@ pub enum GatesError {
 /// The gates of one site.
 pub struct Gates {
     site: Arc<Site>,
-    environment: Variables,
     redact_key: Vec<u8>,
 }
 
 impl Gates {
     /// With the site's key for redacted digests.
-    pub(crate) fn new(site: Arc<Site>, environment: Variables) -> Result<Gates, GatesError> {
+    pub(crate) fn new(site: Arc<Site>) -> Result<Gates, GatesError> {
         let path = site.redact_key_file();
         let redact_key = std::fs::read(&path).map_err(|source| GatesError::RedactKey { path, source })?;
-        Ok(Gates { site, environment, redact_key })
-    }
-
-    /// Looks up environment variables.
-    pub(crate) fn environment(&self) -> &dyn Fn(&str) -> Option<String> {
-        &*self.environment
+        Ok(Gates { site, redact_key })
     }
 
     /// Runs one gate. `seed`: the checkpoint that sampling derives from; none in a dry run.
     pub(crate) async fn run(&self, gate: Gate, plan: &Plan, seed: Option<&SeedSource>) -> GateReport {
         match gate {
-            Gate::Drift => drift::run(&self.site, &plan.outline, &*self.environment, &self.redact_key),
+            Gate::Drift => drift::run(&self.site, &plan.outline, &self.redact_key),
             Gate::Probe => {
                 let gate = &plan.outline.gates.probe;
                 match self.candidate(&plan.outline) {
@@ -114,28 +109,25 @@ impl Gates {
         })
     }
 
-    /// Digests of every file of the compared configurations, as they are now; one that cannot be read is absent.
-    pub(crate) async fn snapshots(&self, outline: &Outline) -> Snapshots {
-        let mut files = Vec::new();
+    /// Digests of every file of the compared configurations and of what they include, as they are now. A file that cannot be
+    /// read is absent, unless it is among `wanted`.
+    pub(crate) async fn snapshots(
+        &self,
+        outline: &Outline,
+        wanted: Option<&Snapshots>,
+    ) -> Result<Snapshots, Unread> {
+        let mut listed = Vec::new();
         for id in [&outline.from, &outline.to] {
             let Some(environment) = self.site.environment(id) else { continue };
-            for (name, paths) in &environment.configs {
-                for (index, path) in paths.iter().enumerate() {
-                    let file = path.file_name().unwrap_or_default().to_string_lossy();
-                    files.push((format!("{id}/{name}[{index}] {file}"), path.clone()));
-                }
-            }
+            let sets = environment.configs.iter();
+            listed.extend(
+                sets.map(|(name, paths)| Listed { name: format!("{id}/{name}"), paths: paths.clone() }),
+            );
         }
-        let read = tokio::task::spawn_blocking(move || digests(files)).await;
-        read.unwrap_or_default()
+        let wanted = wanted.cloned();
+        let read = tokio::task::spawn_blocking(move || configs::digests(&listed, wanted.as_ref())).await;
+        read.unwrap_or_else(|error| Err(Unread::broken(&error.to_string())))
     }
-}
-
-fn digests(files: Vec<(String, PathBuf)>) -> Snapshots {
-    let digest = |path: &PathBuf| {
-        std::fs::read(path).ok().map(|bytes| Digest::from_bytes(crossfade_tlog::sha256(&bytes)))
-    };
-    files.into_iter().filter_map(|(name, path)| Some((name, digest(&path)?))).collect()
 }
 
 /// From the checkpoint that followed the gate's start, so that nobody could choose it; a dry run takes the plan's time.

@@ -3,15 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crossfade_rollout::event::{Gate, Outcome, SeedSource, StepIndex};
 use crossfade_rollout::observed::{GateSeen, ProbeSeen, SnapshotsSeen};
 use crossfade_rollout::plan::Plan;
+use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Digest, RolloutId};
 use tokio::sync::oneshot;
 
 use crate::engine::Message;
 use crate::gates::{GateReport, Gates};
+
+/// How often, and how many times, a configuration that cannot be read is tried before that is an alert.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+const READ_ATTEMPTS: u32 = 60;
 
 /// Starts jobs on a runtime, and reports to the engine.
 pub(crate) struct Jobs {
@@ -77,9 +83,10 @@ impl Jobs {
         let (gates, under_way, plan) = (Arc::clone(&self.gates), Arc::clone(&self.under_way), plan());
         self.runtime.spawn(async move {
             if let Some(plan) = plan {
-                let now = gates.snapshots(&plan.outline).await;
-                let planned = plan.snapshots.clone();
-                let _ = engine.send(Message::Snapshots(SnapshotsSeen { rollout, step, planned, now }));
+                if let Some(now) = readable(&gates, &plan).await {
+                    let planned = plan.snapshots.clone();
+                    let _ = engine.send(Message::Snapshots(SnapshotsSeen { rollout, step, planned, now }));
+                }
             }
             lock(&under_way).remove(&job);
         });
@@ -118,6 +125,23 @@ impl Jobs {
 
 fn lock(under_way: &Mutex<BTreeSet<Job>>) -> MutexGuard<'_, BTreeSet<Job>> {
     under_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Digests of the configurations, as soon as all of the plan's can be read; none once patience is over. A file that cannot be
+/// read says nothing: the cut waits, and goes back no more than on.
+async fn readable(gates: &Gates, plan: &Plan) -> Option<Snapshots> {
+    for attempt in 0..READ_ATTEMPTS {
+        match gates.snapshots(&plan.outline, Some(&plan.snapshots)).await {
+            Ok(now) => return Some(now),
+            Err(unread) if attempt == 0 => tracing::warn!(%unread, "the next cut waits"),
+            Err(unread) if attempt + 1 == READ_ATTEMPTS => {
+                tracing::error!(%unread, "the rollout is held: its configurations have not been readable for a minute");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(READ_AGAIN).await;
+    }
+    None
 }
 
 fn broken(error: &tokio::task::JoinError) -> GateReport {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`site`] | `crossfade.yaml`, read and checked |
 //! | [`files`] | files that people write, as trees: expanded, merged |
+//! | [`spec`] | a rollout spec, taken as it is written |
 //! | `init` | keys, tokens, log and genesis of a site |
 //! | `journal` | the log and the state that is its fold |
 //! | `engine` | the thread that owns journal and conductor: decide, evolve, due, effects |
@@ -33,6 +34,7 @@ pub mod planner;
 pub mod progress;
 mod server;
 pub mod site;
+pub mod spec;
 pub mod status;
 
 pub use clock::now;

@@ -16,7 +16,6 @@ use crossfade_routing::{EnvironmentId, Seed};
 use crate::api::{ApiError, ErrorCode, PlanRequest};
 use crate::clock;
 use crate::engine::{Baselined, clock_histogram};
-use crate::files;
 use crate::gates::{Gates, reach};
 use crate::progress::Progress;
 use crate::site::{Environment, Site};
@@ -37,8 +36,18 @@ impl Planner {
     }
 
     /// Digests of the compared configurations, as they are now.
-    pub(crate) async fn snapshots(&self, outline: &Outline) -> Snapshots {
-        self.gates.snapshots(outline).await
+    ///
+    /// # Errors
+    /// One that the plan has cannot be read.
+    pub(crate) async fn snapshots(
+        &self,
+        outline: &Outline,
+        planned: &Snapshots,
+    ) -> Result<Snapshots, ApiError> {
+        self.gates
+            .snapshots(outline, Some(planned))
+            .await
+            .map_err(|unread| ApiError::unavailable(&unread.to_string()))
     }
 
     /// Resolves a spec against the site and the log, and dry-runs its gates.
@@ -49,7 +58,8 @@ impl Planner {
         status: &Status,
         progress: &Progress,
     ) -> Result<PlanFile, ApiError> {
-        let spec = self.spec(request)?;
+        let spec = crate::spec::read(&request.spec, &request.source)
+            .map_err(|error| ApiError::invalid(&error.to_string()))?;
         let environments = self.facts(&spec, &request.source)?;
         let attempt = baseline.attempts(&spec.name) + 1;
         let rollout =
@@ -58,7 +68,8 @@ impl Planner {
             crossfade_audit::keys::random_u64().map_err(|error| ApiError::unavailable(&error.to_string()))?,
         );
         let outline = spec.outline(rollout, seed).map_err(|error| ApiError::invalid(&error.to_string()))?;
-        let snapshots = self.gates.snapshots(&outline).await;
+        let snapshots = self.gates.snapshots(&outline, None).await;
+        let snapshots = snapshots.map_err(|unread| ApiError::unavailable(&unread.to_string()))?;
         let plan = Plan {
             schema_version: PLAN_VERSION,
             outline,
@@ -76,12 +87,6 @@ impl Planner {
         let advice = self.advice(&plan, &baseline, status, progress).await;
         let digest = canonical::digest(&plan).map_err(|error| ApiError::invalid(&error.to_string()))?;
         Ok(PlanFile { schema_version: PLAN_VERSION, digest, plan, advice })
-    }
-
-    fn spec(&self, request: &PlanRequest) -> Result<Spec, ApiError> {
-        let lookup = files::strict(&self.site.path, self.gates.environment());
-        Spec::parse(&request.spec, &request.source, &lookup)
-            .map_err(|error| ApiError::invalid(&error.to_string()))
     }
 
     fn facts(

@@ -13,7 +13,6 @@ use tokio::sync::oneshot;
 use crate::api::{self, Access, ApiError, Shared, TokenError};
 use crate::clock;
 use crate::engine::{Engine, Handle, Parts};
-use crate::files::Variables;
 use crate::gates::{Gates, GatesError};
 use crate::jobs::Jobs;
 use crate::journal::{Journal, JournalError};
@@ -30,14 +29,12 @@ pub struct ControlConfig {
     pub version: String,
     /// How far ahead a gateway in touch may rely on its schedule.
     pub horizon: Duration,
-    /// Looks up environment variables of compared configurations.
-    pub environment: Variables,
 }
 
 impl ControlConfig {
     /// The defaults for a site.
-    pub fn new(site: Site, version: &str, environment: Variables) -> Self {
-        ControlConfig { site, version: version.to_owned(), horizon: Conductor::HORIZON, environment }
+    pub fn new(site: Site, version: &str) -> Self {
+        ControlConfig { site, version: version.to_owned(), horizon: Conductor::HORIZON }
     }
 }
 
@@ -95,7 +92,7 @@ impl Control {
             .map_err(|source| StartError::Listen { address: site.control, source })?;
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: site.control, source })?;
-        let gates = Arc::new(Gates::new(Arc::clone(&site), config.environment)?);
+        let gates = Arc::new(Gates::new(Arc::clone(&site))?);
         let boot = BootId::new(&boot_name().map_err(StartError::Boot)?)
             .expect("hexadecimal digits are a valid name");
         let parts = Parts {

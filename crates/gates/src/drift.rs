@@ -10,7 +10,7 @@
 //! | `load` | several files, ConfigMaps: to one tree |
 //! | `model`, `ids` | what the Collector makes of a tree |
 //! | `collector`, `pipelines`, `renames`, `tree` | the comparison |
-//! | `values`, `address`, `defaults` | when two values are the same |
+//! | `values`, `address`, `defaults`, `references` | when two values are the same |
 //! | `classify`, `rules` | which rule a difference falls under |
 //! | `secret` | values as text, secrets as keyed digests |
 //! | `out`, `report`, `render` | findings, declarations, and how they are shown |
@@ -25,6 +25,7 @@ mod model;
 mod out;
 mod path;
 mod pipelines;
+mod references;
 mod renames;
 pub mod render;
 mod report;
@@ -41,7 +42,7 @@ pub use self::address::OwnEndpoints;
 pub use self::load::{KeepReferences, LoadError, load};
 pub use self::report::{Declared, DriftReport, Equivalent, Finding, UnusedDeclaration, Why};
 pub use self::rules::{Class, RULES, Rule};
-pub use self::secret::KeyedDigest;
+pub use self::secret::{KeyedDigest, shows_secret};
 
 use self::out::{Out, Place};
 use self::path::Path;
@@ -92,6 +93,7 @@ pub fn compare<'a>(
 ) -> DriftReport {
     let mut out = Out::new(allow, digest);
     for pair in pairs {
+        out.as_written += [pair.blue, pair.green].into_iter().flatten().map(references::count).sum::<usize>();
         match (pair.blue, pair.green) {
             (Some(blue), Some(green)) => collector::compare(pair.name, blue, green, context, &mut out),
             (None, None) => {}

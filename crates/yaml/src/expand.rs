@@ -9,6 +9,12 @@ use crate::parse::{Limits, parse_with};
 pub trait Resolve {
     /// What `${scheme:name}` stands for; `${X}` asks for scheme `env`.
     fn resolve(&self, scheme: &str, name: &str) -> Resolution;
+
+    /// Whether it leaves references as they stand ([`Resolution::Keep`]). `$${` and `$$$` then stay as well, or the text
+    /// `${X}` could not be told from a reference.
+    fn keeps(&self) -> bool {
+        false
+    }
 }
 
 /// The answer to one reference.
@@ -69,8 +75,8 @@ const SCALAR_BYTES_MAX: usize = 1 << 20;
 
 /// Replaces every reference in the values (not the keys) of `node`.
 ///
-/// `${env:X}`, `${X}`, `${env:X:-default}`, `${file:P}` or any scheme that `resolver` knows; `$$` stands for `$`; a lone
-/// `$` stays. A value that is one reference takes the type that YAML gives the replacement (a number, even a map),
+/// `${env:X}`, `${X}`, `${env:X:-default}`, `${file:P}` or any scheme that `resolver` knows; `$$` stands for `$` (but see
+/// [`Resolve::keeps`]); a lone `$` stays. A value that is one reference takes the type that YAML gives the replacement (a number, even a map),
 /// and keeps the text, so that a field that wants a string gets `0123` as `0123`. A reference within a longer text is
 /// replaced as text. Replacements keep the mark of the place they stand in.
 pub fn expand(node: &mut Node, resolver: &dyn Resolve) -> Result<(), ExpandError> {
@@ -152,7 +158,8 @@ impl Expander<'_> {
             let (before, tail) = rest.split_at(at);
             out.push_str(before);
             if let Some(after) = tail.strip_prefix("$$") {
-                out.push('$');
+                let kept = self.resolver.keeps() && after.starts_with(['{', '$']);
+                out.push_str(if kept { "$$" } else { "$" });
                 rest = after;
             } else if let Some(after) = tail.strip_prefix("${") {
                 let end = closing(after).ok_or_else(|| ExpandError::Unclosed { mark: mark.clone() })?;

@@ -2,7 +2,6 @@
 
 use crossfade_control::api::read_token;
 use crossfade_control::client::Client;
-use crossfade_control::files::strict;
 use crossfade_control::gates::{drift, reach};
 use crossfade_control::site::Site;
 use crossfade_control::status::Status;
@@ -14,7 +13,7 @@ use serde::Serialize;
 use super::{block_on, print_json, site};
 use crate::args::{Check, Format};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
-use crate::ui::{self, Paint};
+use crate::ui::Paint;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -77,7 +76,7 @@ fn spec(site: &Site, path: &std::path::Path) -> Result<(Spec, Looked), Failure> 
         .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
         .or_usage()?;
     let source = path.display().to_string();
-    let spec = Spec::parse(&text, &source, &strict(path, &ui::variable)).or_usage()?;
+    let spec = crossfade_control::spec::read(&text, &source).or_usage()?;
     for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
         site.wanted(id, field, &source).map_err(anyhow::Error::msg).or_usage()?;
     }
@@ -155,7 +154,7 @@ fn configurations(site: &Site) -> Vec<Looked> {
     let sets = site.environments.iter().flat_map(|(id, environment)| {
         environment.configs.iter().map(move |(name, files)| (format!("{id} {name}"), files))
     });
-    sets.map(|(check, files)| match drift::readable(files, &ui::variable) {
+    sets.map(|(check, files)| match drift::readable(files) {
         Ok(()) => {
             let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
             Looked::good(check, names.join(" + "))

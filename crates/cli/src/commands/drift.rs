@@ -1,12 +1,13 @@
 //! `crossfade drift`: two Collector configurations, compared by what they mean.
 
-use crossfade_control::files::lenient;
+use std::path::Path;
+
 use crossfade_control::gates::drift::{Files, declarations, report};
+use crossfade_control::site::Site;
 use crossfade_gates::drift::{Context, OwnEndpoints, render};
-use crossfade_rollout::Spec;
 
 use crate::args::{Drift, DriftFormat};
-use crate::exit::{Exit, OrExit, Outcome};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui;
 
 pub(crate) fn run(args: &Drift) -> Outcome {
@@ -16,8 +17,7 @@ pub(crate) fn run(args: &Drift) -> Outcome {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
                 .or_usage()?;
-            let spec =
-                Spec::parse(&text, &path.display().to_string(), &lenient(path, &ui::variable)).or_usage()?;
+            let spec = crossfade_control::spec::read(&text, &path.display().to_string()).or_usage()?;
             declarations(&spec.gates)
         }
     };
@@ -26,10 +26,13 @@ pub(crate) fn run(args: &Drift) -> Outcome {
         green: OwnEndpoints::new(&args.green_endpoints),
     };
     let files = Files { name: args.name.clone(), blue: args.blue.clone(), green: args.green.clone() };
-    // Nothing is compared with an earlier report, so the key needs to last no longer than this one.
-    let key = crossfade_audit::keys::random().or_usage()?;
-    let report = report(&[files], &allow, &context, &ui::variable, &key).or_usage()?;
+    let report = report(&[files], &allow, &context, &redact_key(args.config.as_deref())?).or_usage()?;
     if args.suggest {
+        if args.config.is_none() && render::suggest(&report).contains("<redacted ") {
+            eprintln!(
+                "the digests of secrets hold for this run alone; with -c crossfade.yaml they are those of its plans"
+            );
+        }
         print!("{}", render::suggest(&report));
         return Ok(Exit::Passed);
     }
@@ -42,4 +45,18 @@ pub(crate) fn run(args: &Drift) -> Outcome {
         DriftFormat::Sarif => println!("{}", render::sarif(&report, env!("CARGO_PKG_VERSION"))),
     }
     Ok(if report.passed() { Exit::Passed } else { Exit::Refused })
+}
+
+/// The site's key of redacted digests, so that a report may be held against its plans; without a site, one for this report.
+fn redact_key(config: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let Some(config) = config else { return Ok(crossfade_audit::keys::random().or_usage()?.to_vec()) };
+    let path = Site::load(config, &ui::variable).or_usage()?.redact_key_file();
+    std::fs::read(&path)
+        .map_err(|error| {
+            anyhow::anyhow!(
+                "cannot read {}: {error}; run `crossfade init` first, or leave out -c",
+                path.display()
+            )
+        })
+        .or_usage()
 }

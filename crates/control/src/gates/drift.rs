@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crossfade_gates::drift::{
-    Allow, Context, DriftReport, LoadError, OwnEndpoints, Pair, compare, load, render,
-};
+use crossfade_gates::drift::{Allow, Context, DriftReport, LoadError, OwnEndpoints, Pair, compare, render};
 use crossfade_rollout::event::Outcome;
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec;
+use crossfade_rollout::units::Literal;
 use crossfade_yaml::{self as yaml, Node};
 
-use super::GateReport;
-use crate::files::{self, Environment as Variables};
+use super::{GateReport, configs};
 use crate::site::{Environment, Site, SiteError};
 
 /// The files of one configuration name, on both sides.
@@ -45,12 +43,11 @@ pub fn report(
     sets: &[Files],
     allow: &[Allow],
     context: &Context,
-    variables: Variables<'_>,
     redact_key: &[u8],
 ) -> Result<DriftReport, DriftError> {
     let mut loaded = Vec::new();
     for set in sets {
-        loaded.push((set.name.as_str(), side(&set.blue, variables)?, side(&set.green, variables)?));
+        loaded.push((set.name.as_str(), configs::read(&set.blue)?, configs::read(&set.green)?));
     }
     let pairs: Vec<Pair<'_>> = loaded
         .iter()
@@ -64,18 +61,8 @@ pub fn report(
 ///
 /// # Errors
 /// As [`report`].
-pub fn readable(files: &[PathBuf], variables: Variables<'_>) -> Result<(), DriftError> {
-    side(files, variables).map(drop)
-}
-
-fn side(files: &[PathBuf], variables: Variables<'_>) -> Result<Option<Node>, DriftError> {
-    let Some(first) = files.first() else { return Ok(None) };
-    let mut texts = Vec::new();
-    for path in files {
-        texts.push((path.display().to_string(), files::read(path)?));
-    }
-    let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    Ok(Some(load(&texts, &files::lenient(first, variables))?))
+pub fn readable(files: &[PathBuf]) -> Result<(), DriftError> {
+    configs::read(files).map(drop)
 }
 
 /// HMAC-SHA-256 (RFC 2104) for keys of up to one block.
@@ -95,22 +82,23 @@ pub fn declarations(gates: &spec::Gates) -> Vec<Allow> {
 }
 
 fn declaration(allow: &spec::Allow) -> Allow {
-    // JSON is YAML, and a literal is JSON.
-    let node = |literal: &Option<crossfade_rollout::units::Literal>| {
-        literal.as_ref().and_then(|literal| yaml::parse(&literal.value().to_string(), "declaration").ok())
-    };
     let mark = &allow.path.mark;
     Allow {
         path: allow.path.value.clone(),
-        from: node(&allow.from),
-        to: node(&allow.to),
+        from: literal(&allow.from),
+        to: literal(&allow.to),
         reason: allow.reason.clone(),
         mark: (!mark.is_nowhere()).then(|| mark.clone()),
     }
 }
 
+/// A declared value as a tree: JSON is YAML, and a literal is JSON.
+pub(crate) fn literal(value: &Option<Literal>) -> Option<Node> {
+    yaml::parse(&value.as_ref()?.value().to_string(), "declaration").ok()
+}
+
 /// Runs the gate on a site's environments.
-pub(super) fn run(site: &Site, outline: &Outline, variables: Variables<'_>, redact_key: &[u8]) -> GateReport {
+pub(super) fn run(site: &Site, outline: &Outline, redact_key: &[u8]) -> GateReport {
     let (Some(blue), Some(green)) = (site.environment(&outline.from), site.environment(&outline.to)) else {
         return GateReport::no_verdict("an environment of the plan is not in this site");
     };
@@ -121,7 +109,7 @@ pub(super) fn run(site: &Site, outline: &Outline, variables: Variables<'_>, reda
         );
     }
     let context = Context { blue: own_endpoints(blue), green: own_endpoints(green) };
-    match report(&sets, &declarations(&outline.gates), &context, variables, redact_key) {
+    match report(&sets, &declarations(&outline.gates), &context, redact_key) {
         Ok(report) => judged(&report),
         Err(error) => GateReport::no_verdict(&error.to_string()),
     }
@@ -137,7 +125,12 @@ fn judged(report: &DriftReport) -> GateReport {
     };
     GateReport {
         outcome: if report.passed() { Outcome::Pass } else { Outcome::Fail },
-        summary: format!("{all} {noun}, {declared} declared, {} not{}", report.undeclared(), first(report)),
+        summary: format!(
+            "{all} {noun}, {declared} declared, {} not{}{}",
+            report.undeclared(),
+            first(report),
+            as_written(report)
+        ),
         details,
         evidence: Some(render::json(report).into_bytes()),
     }
@@ -154,6 +147,15 @@ fn first(report: &DriftReport) -> String {
         let file = Path::new(&*mark.source).file_name().unwrap_or_default().to_string_lossy();
         format!("; first: {id} {rule} {path} ({file}:{})", mark.line)
     })
+}
+
+fn as_written(report: &DriftReport) -> String {
+    let noun = if report.as_written == 1 { "value" } else { "values" };
+    if report.as_written == 0 {
+        String::new()
+    } else {
+        format!("; {} {noun} with references compared as written", report.as_written)
+    }
 }
 
 fn sets(blue: &Environment, green: &Environment) -> Vec<Files> {

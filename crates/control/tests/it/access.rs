@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -122,7 +121,7 @@ async fn a_token_file_that_others_can_read_is_refused() {
     let house = House::new().await;
     let before = house.entries().len();
     let start = async || {
-        let config = ControlConfig::new(house.site(), "0.0.0-test", Arc::new(|_| None));
+        let config = ControlConfig::new(house.site(), "0.0.0-test");
         Control::start(config, Router::new()).await.err().expect("refused").to_string()
     };
     for file in [house.site().token_file, house.site().gateway.token_file] {
@@ -193,7 +192,7 @@ async fn calls_that_make_no_sense_get_a_reason() {
 async fn a_second_control_plane_is_refused() {
     let house = House::new().await;
     let first = control(house.site()).await;
-    let config = || ControlConfig::new(house.site(), "0.0.0-test", Arc::new(|_| None));
+    let config = || ControlConfig::new(house.site(), "0.0.0-test");
     let locked = Control::start(config(), Router::new()).await.err().expect("refused").to_string();
     assert!(locked.contains("is in use by another process"), "{locked}");
     first.stop().await;
@@ -272,7 +271,7 @@ async fn a_flood_of_denied_calls_does_not_flood_the_log() {
 async fn what_the_gateway_denies_is_on_record_too() {
     let house = House::new().await;
     let denies = Router::new().route("/v1/gateway/fence", post_route(async || StatusCode::UNAUTHORIZED));
-    let config = ControlConfig::new(house.site(), "0.0.0", Arc::new(|_: &str| None));
+    let config = ControlConfig::new(house.site(), "0.0.0");
     let control = Control::start(config, denies).await.unwrap();
     let (status, _) =
         raw(control.address(), &post("/v1/gateway/fence", "guess", "application/json", "{}")).await;

@@ -76,7 +76,9 @@ impl Address {
         let (authority, path) = rest.split_at(end);
         let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let (host, port) = split_port(authority);
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_lowercase();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        // Names of variables know case; names of hosts do not.
+        let host = if host.contains("${") { host.to_owned() } else { host.to_lowercase() };
         let rest = if path == "/" { "" } else { path };
         Self { scheme, host, port: port.map(str::to_owned), rest: rest.to_owned() }
     }
@@ -168,9 +170,9 @@ mod tests {
         check("https://u:p@Tempo:443/x?y", "tempo", Some("443"), Exposure::Specific("tempo".into()));
         check(
             "${env:HOST}:${env:PORT}",
-            "${env:host}",
+            "${env:HOST}",
             Some("${env:PORT}"),
-            Exposure::Specific("${env:host}".into()),
+            Exposure::Specific("${env:HOST}".into()),
         );
         check(
             "127.evil.example:1",

@@ -41,6 +41,10 @@ impl Resolve for KeepReferences {
     fn resolve(&self, _: &str, _: &str) -> Resolution {
         Resolution::Keep
     }
+
+    fn keeps(&self) -> bool {
+        true
+    }
 }
 
 /// Reads files (name and text) and merges them from left to right, as the Collector merges its `--config` files.

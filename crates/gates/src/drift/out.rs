@@ -59,6 +59,8 @@ pub(crate) struct Out<'a> {
     notes: Vec<Option<String>>,
     findings: Vec<Finding>,
     equivalent: Vec<Equivalent>,
+    /// Values that hold references.
+    pub(crate) as_written: usize,
 }
 
 impl<'a> Out<'a> {
@@ -70,6 +72,7 @@ impl<'a> Out<'a> {
             notes: vec![None; allow.len()],
             findings: Vec::new(),
             equivalent: Vec::new(),
+            as_written: 0,
         }
     }
 
@@ -180,6 +183,7 @@ impl<'a> Out<'a> {
             findings: self.findings,
             equivalent: self.equivalent,
             unused_declarations,
+            as_written: self.as_written,
         }
     }
 }

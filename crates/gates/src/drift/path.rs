@@ -32,6 +32,39 @@ impl Path {
         Self(segments)
     }
 
+    /// Reads what [`fmt::Display`] writes. What it never writes reads as keys.
+    pub(crate) fn read(text: &str) -> Self {
+        let mut segments = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            if let Some(inside) = rest.strip_prefix("[\"") {
+                // A quoted name is a key's, or an item's of unusual letters; a key tells more.
+                let end = closing_quote(inside);
+                let name = inside.get(..end).unwrap_or(inside);
+                let json = serde_json::from_str(&format!("\"{name}\""));
+                segments.push(Segment::Key(json.unwrap_or_else(|_| name.to_owned())));
+                rest = inside.get(end + 1..).unwrap_or_default();
+                rest = rest.strip_prefix(']').unwrap_or(rest);
+            } else if let Some(inside) = rest.strip_prefix('[') {
+                let (name, after) = inside.split_once(']').unwrap_or((inside, ""));
+                let index = name.parse().map(Segment::Index);
+                segments.push(index.unwrap_or_else(|_| Segment::Item(name.to_owned())));
+                rest = after;
+            } else {
+                let rest_of_it = rest.strip_prefix('.').unwrap_or(rest);
+                let end = rest_of_it.find(['.', '[']).unwrap_or(rest_of_it.len());
+                segments.push(Segment::Key(rest_of_it[..end].to_owned()));
+                rest = &rest_of_it[end..];
+            }
+        }
+        Self(segments)
+    }
+
+    /// Without its first `count` segments.
+    pub(crate) fn below(&self, count: usize) -> Self {
+        Self(self.0.iter().skip(count).cloned().collect())
+    }
+
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.0
     }
@@ -72,6 +105,18 @@ impl fmt::Display for Path {
     }
 }
 
+/// Where the quote stands that closes a text; the text's length if none does.
+fn closing_quote(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' if !escaped => return at,
+            _ => escaped = c == '\\' && !escaped,
+        }
+    }
+    text.len()
+}
+
 fn is_plain(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'/'))
@@ -93,5 +138,20 @@ mod tests {
         assert_eq!(path.to_string(), "policies[errors].latency[\"service.name\"]");
         assert_eq!(Path::of(&["a"]).with(Segment::Index(2)).to_string(), "a[2]");
         assert_eq!(path.keys(), ["policies", "latency", "service.name"]);
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        for path in [
+            Path::of(&["headers", "x.team", "a\"b]\\"]),
+            Path::of(&["actions"]).with(Segment::Item("api.token".into())).key("value"),
+            Path::of(&["0"]).with(Segment::Index(3)).key("a b"),
+            Path::default(),
+        ] {
+            assert_eq!(Path::read(&path.to_string()), path, "{path}");
+        }
+        for odd in ["[", "[\"", "a..b", "[\"a", "a]b", "[a", ".", "[\"\\"] {
+            Path::read(odd);
+        }
     }
 }

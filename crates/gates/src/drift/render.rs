@@ -3,9 +3,10 @@
 mod sarif;
 mod text;
 
+use super::references;
 use super::report::{DriftReport, Finding};
 pub use sarif::sarif;
-pub use text::{Detail, text};
+pub use text::{Detail, as_written, text};
 
 /// The report as JSON, indented; its shape is that of [`DriftReport`], `schema_version` first.
 pub fn json(report: &DriftReport) -> String {
@@ -27,13 +28,13 @@ pub fn suggest(report: &DriftReport) -> String {
 
 fn entry(finding: &Finding) -> String {
     let value = |v: &Option<String>| v.clone().unwrap_or_else(|| "null".to_owned());
-    let path = serde_json::Value::from(finding.path.as_str());
+    let path = serde_json::Value::from(references::escaped(&finding.path));
     format!(
         "  - path: {path}   # {} {}, {}\n    from: {}\n    to: {}\n    reason: \"\"\n",
         finding.id,
         finding.rule,
         finding.class.word(),
-        value(&finding.blue),
-        value(&finding.green)
+        references::escaped(&value(&finding.blue)),
+        references::escaped(&value(&finding.green))
     )
 }

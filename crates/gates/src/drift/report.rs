@@ -16,6 +16,9 @@ pub struct DriftReport {
     pub equivalent: Vec<Equivalent>,
     /// Declarations that no difference needs.
     pub unused_declarations: Vec<UnusedDeclaration>,
+    /// Values of either side that hold references, such as `${env:X}`. They are compared as they are written: what they stand
+    /// for is not known here.
+    pub as_written: usize,
 }
 
 /// One difference.

@@ -4,8 +4,11 @@
 //! does (a PEM block, `Bearer …`, a JSON Web Token, credentials in a URL). It is better to hide too much: the keyed
 //! digest still tells whether two values are equal. A reference such as `${env:TOKEN}` is not the secret itself and stays.
 
+use std::cell::Cell;
+
 use crossfade_yaml::{Node, Value};
 
+use super::ids::Section;
 use super::path::{Path, Segment};
 
 /// A keyed digest (HMAC-SHA-256, say), with the key bound by the caller. Keyed, because a bare digest of a short password can be guessed.
@@ -199,6 +202,33 @@ impl Redactor<'_> {
         }
         out
     }
+}
+
+/// Whether a value declared for `path`, as a report writes paths, holds something that a report would hide. A digest that
+/// stands for a secret is none, and neither is a reference to one.
+pub fn shows_secret(path: &str, value: &Node) -> bool {
+    let hides = Cell::new(false);
+    let digest = |_: &[u8]| {
+        hides.set(true);
+        [0; 32]
+    };
+    Redactor { digest: &digest }.show(&place_of(path), value);
+    hides.get()
+}
+
+/// The path below the component, or below `service`: component names are no keys (`extensions.bearertokenauth.scheme`).
+fn place_of(declared: &str) -> Path {
+    let path = match declared.split_once(':') {
+        Some((document, path)) if !document.contains(['.', '[']) => path,
+        _ => declared,
+    };
+    let path = Path::read(path.trim());
+    let above = match path.keys().first() {
+        Some(first) if Section::ALL.iter().any(|section| section.key() == *first) => 2,
+        Some(&"service") => 1,
+        _ => 0,
+    };
+    path.below(above)
 }
 
 /// How an item of a list is addressed: by what names it, else by its index.

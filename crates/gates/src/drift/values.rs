@@ -4,6 +4,7 @@ use crossfade_yaml::{Duration, Node, Size, Value};
 
 use super::ids::{Id, Section};
 use super::path::Path;
+use super::references;
 use super::report::Why;
 use super::secret::is_hidden;
 
@@ -124,7 +125,7 @@ fn same_scalars(path: &Path, blue: &Node, green: &Node) -> Same {
         return if mixed && b == g { Same::Because(Why::Unit) } else { Same::No };
     }
     let (Some(b), Some(g)) = (text(blue), text(green)) else { return Same::No };
-    if canonical_references(&b) == canonical_references(&g)
+    if references::canonical(&b) == references::canonical(&g)
         && blue.as_str().is_some()
         && green.as_str().is_some()
     {
@@ -168,21 +169,4 @@ fn duration(node: &Node, text: &str) -> Option<Duration> {
 /// A text with a unit.
 fn size(text: &str) -> Option<Size> {
     if text.ends_with('B') { text.parse().ok() } else { None }
-}
-
-/// `${X}` is `${env:X}`.
-pub(crate) fn canonical_references(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, tail) = rest.split_at(at + 2);
-        out.push_str(before);
-        let name: &str = tail.split(['}', '$', '{']).next().unwrap_or_default();
-        let has_scheme = name.split_once(':').is_some_and(|(_, after)| !after.starts_with('-'));
-        if !has_scheme {
-            out.push_str("env:");
-        }
-        rest = tail;
-    }
-    out + rest
 }

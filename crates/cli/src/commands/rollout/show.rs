@@ -250,7 +250,7 @@ impl Totals {
 mod tests {
     use crossfade_rollout::ending::{EndingCause, EntryNumber};
     use crossfade_rollout::event::Event;
-    use crossfade_rollout::{Digest, Spec, replay};
+    use crossfade_rollout::{Digest, replay};
     use crossfade_routing::{Seed, UnixNanos};
 
     use super::*;
@@ -260,9 +260,8 @@ mod tests {
 
     /// A rollout of which the first steps have ended so.
     fn rollout(ends: &[StepEnd]) -> Rollout {
-        let nothing = crossfade_control::files::strict(Path::new("rollout.yaml"), &|_| None);
-        let outline = Spec::parse(SPEC, "rollout.yaml", &nothing).unwrap();
-        let outline = outline.outline("x".parse().unwrap(), Seed(1)).unwrap();
+        let spec = crossfade_control::spec::read(SPEC, "rollout.yaml").unwrap();
+        let outline = spec.outline("x".parse().unwrap(), Seed(1)).unwrap();
         let (rollout, at) = (outline.rollout.clone(), UnixNanos(1));
         let plan = Digest::from_bytes([1; 32]);
         let mut events =

@@ -132,7 +132,7 @@ impl Rig {
         let now = UnixNanos(clock.load(Ordering::SeqCst));
         let key = keys::load(&site.key_file).unwrap();
         let opened = Journal::open_on(Arc::new(disk.clone()), &place(&site), key, now).unwrap();
-        let gates = Arc::new(Gates::new(Arc::clone(&site), Arc::new(|_| None)).unwrap());
+        let gates = Arc::new(Gates::new(Arc::clone(&site)).unwrap());
         let reading = Arc::clone(&clock);
         let parts = Parts {
             journal: opened.journal,

@@ -135,7 +135,7 @@ fn site_text(blue: &Environment, green: &Environment) -> String {
 
 /// A control plane, as `serve` runs it.
 pub(crate) async fn control(site: Site) -> Control {
-    let mut config = ControlConfig::new(site, "0.0.0-test", Arc::new(|_| None));
+    let mut config = ControlConfig::new(site, "0.0.0-test");
     config.horizon = Duration::from_secs(5);
     Control::start(config, Router::new()).await.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -48,7 +48,17 @@ pub fn text(report: &DriftReport, detail: Detail) -> String {
         }
     }
     out.push_str(&summary(report, detail));
+    if report.as_written > 0 {
+        writeln!(out, "{}", as_written(report.as_written)).expect("a string takes it");
+    }
     out
+}
+
+/// What the report does not know.
+pub fn as_written(count: usize) -> String {
+    let (values, hold) =
+        if count == 1 { ("value", "holds a reference") } else { ("values", "hold references") };
+    format!("{count} {values} {hold}, compared as written: what ${{env:X}} stands for is not known here.")
 }
 
 fn undeclared(out: &mut String, finding: &Finding) {
