@@ -25,24 +25,30 @@ pub(crate) enum Exposure {
 /// The addresses that belong to one environment: where Crossfade itself reaches it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnEndpoints {
-    hosts: Vec<String>,
+    addresses: Vec<Address>,
 }
 
 impl OwnEndpoints {
     /// From URLs or `host:port`s: the environment's OTLP, query and metrics endpoints, and further backends of its own.
-    /// The host counts; ports do not, since a backend has several.
+    /// Whose a destination is, the host decides; ports do not, since a backend has several. A port tells whether it is the
+    /// other environment's where both are on one machine.
     pub fn new<I: IntoIterator<Item = S>, S: AsRef<str>>(endpoints: I) -> Self {
-        let hosts = endpoints.into_iter().map(|e| Address::read(e.as_ref()).host);
-        Self { hosts: hosts.filter(|h| !h.is_empty()).collect() }
+        let addresses = endpoints.into_iter().map(|e| Address::read(e.as_ref()));
+        Self { addresses: addresses.filter(|a| !a.host.is_empty()).collect() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
+        self.addresses.is_empty()
     }
 
     /// Whether the host is one of these.
     pub(crate) fn lists(&self, address: &Address) -> bool {
-        self.hosts.iter().any(|own| same_host(own, &address.host))
+        self.addresses.iter().any(|own| same_host(&own.host, &address.host))
+    }
+
+    /// Whether host and port are those of one of these.
+    pub(crate) fn names(&self, address: &Address) -> bool {
+        self.addresses.iter().any(|own| own.meets(address))
     }
 
     /// Whether the destination belongs to the environment: listed, or on the same machine.
@@ -81,6 +87,24 @@ impl Address {
         let host = if host.contains("${") { host.to_owned() } else { host.to_lowercase() };
         let rest = if path == "/" { "" } else { path };
         Self { scheme, host, port: port.map(str::to_owned), rest: rest.to_owned() }
+    }
+
+    /// Whether both lead to one listener. Without a port that is said or usual, nobody knows.
+    fn meets(&self, other: &Self) -> bool {
+        let here = |a: &Self| matches!(a.exposure(), Exposure::Loopback | Exposure::Any);
+        let port = self.port_or_usual();
+        port.is_some()
+            && port == other.port_or_usual()
+            && (same_host(&self.host, &other.host) || (here(self) && here(other)))
+    }
+
+    fn port_or_usual(&self) -> Option<&str> {
+        let usual = match self.scheme.as_deref() {
+            Some("http") => Some("80"),
+            Some("https") => Some("443"),
+            _ => None,
+        };
+        self.port.as_deref().or(usual)
     }
 
     pub(crate) fn exposure(&self) -> Exposure {

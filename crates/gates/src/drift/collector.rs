@@ -53,8 +53,8 @@ impl Document<'_, '_> {
         self.service(blue.root, green.root);
         let known: Vec<&str> = Section::ALL.iter().map(|s| s.key()).chain(["service"]).collect();
         self.rest(blue.root, green.root, &known);
-        for section in Section::ALL {
-            self.malformed(section, blue.root, green.root);
+        for key in Section::ALL.iter().map(|section| section.key()).chain(["service"]) {
+            self.malformed(key, blue.root, green.root);
         }
     }
 
@@ -73,7 +73,7 @@ impl Document<'_, '_> {
             let green_id = renames.green(section, id);
             let used = (used_blue.contains(id), used_green.contains(&green_id));
             match green.component(section, &green_id) {
-                Some(_) => self.component(section, (blue, id), (green, &green_id), used == (true, true)),
+                Some(_) => self.component(section, (blue, id), (green, &green_id), used.0 || used.1),
                 None if !used.0 => self.unused(section, blue, id, true),
                 None => {}
             }
@@ -158,6 +158,7 @@ impl Document<'_, '_> {
         for ((section, _), (name, mark)) in of_blue.iter().filter(|(key, _)| !of_green.contains_key(key)) {
             self.dangling(*section, name, mark, "blue");
         }
+        self.respelled(blue, green, renames);
         let before = blue.dangling_extensions();
         for ((section, id, path), (node, at)) in green.dangling_extensions() {
             if before.contains_key(&(section, renames.blue(section, &id), path)) {
@@ -169,6 +170,33 @@ impl Document<'_, '_> {
             let rule = if auth { &rules::AUTHENTICATION } else { &rules::UNDEFINED };
             let detail = "green names an extension that is not enabled under service.extensions".to_owned();
             self.out.finding(rule, &place, None, Some(node), Some(detail));
+        }
+    }
+
+    /// Settings that name one extension in two spellings, which stand for two where a side defines both.
+    fn respelled(&mut self, blue: &Model<'_>, green: &Model<'_>, renames: &Renames) {
+        for section in Section::ALL {
+            for id in green.ids(section) {
+                let both =
+                    (blue.component(section, &renames.blue(section, id)), green.component(section, id));
+                let (Some(b), Some(g)) = both else { continue };
+                let on_blue = b.extensions();
+                for (path, node) in g.extensions() {
+                    let Some((_, before)) = on_blue.iter().find(|(at, _)| *at == path) else { continue };
+                    let plain =
+                        |node: &Node| Id::read(Section::Extensions, node.as_str().unwrap_or_default());
+                    if plain(before) == plain(node) && blue.extension(before) != green.extension(node) {
+                        let rule = if path.last_key() == "authenticator" {
+                            &rules::AUTHENTICATION
+                        } else {
+                            &rules::SETTING
+                        };
+                        let place = self.named(section, g.written).at(&path, &before.mark, &node.mark);
+                        let detail = "the two names stand for two extensions".to_owned();
+                        self.out.finding(rule, &place, Some(before), Some(node), Some(detail));
+                    }
+                }
+            }
         }
     }
 
@@ -221,8 +249,8 @@ impl Document<'_, '_> {
     }
 
     /// A section that is no map has no components; it is compared as it stands.
-    fn malformed(&mut self, section: Section, blue: &Node, green: &Node) {
-        let (b, g) = (entry(blue, section.key()), entry(green, section.key()));
+    fn malformed(&mut self, key: &str, blue: &Node, green: &Node) {
+        let (b, g) = (entry(blue, key), entry(green, key));
         let odd = |side: Side<'_>| side.node.is_some_and(|n| !n.is_null() && n.as_map().is_none());
         if odd(b) || odd(g) {
             let place = self.below("");
@@ -233,7 +261,7 @@ impl Document<'_, '_> {
                 instead: None,
                 out: self.out,
             };
-            tree.compare(&Path::of(&[section.key()]), b, g);
+            tree.compare(&Path::of(&[key]), b, g);
         }
     }
 }

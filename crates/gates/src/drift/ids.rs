@@ -37,10 +37,15 @@ pub(crate) struct Id {
     pub(crate) kind: String,
     /// What follows the slash; empty if nothing does.
     pub(crate) name: String,
+    /// The id as written, where its configuration has another of the same kind and name: `otlp_grpc/x` beside `otlp/x`.
+    spelled: Option<String>,
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(spelled) = &self.spelled {
+            return f.write_str(spelled);
+        }
         let slash = if self.name.is_empty() { "" } else { "/" };
         write!(f, "{}{slash}{}", self.kind, self.name)
     }
@@ -52,6 +57,14 @@ impl Id {
         let (kind, name) = text.split_once('/').unwrap_or((text, ""));
         let plain = kind.trim().replace('_', "").to_lowercase();
         let alias = EXPORTER_ALIASES.iter().find(|(from, _)| *from == plain && section == Section::Exporters);
-        Self { kind: alias.map_or(plain, |(_, to)| (*to).to_owned()), name: name.trim().to_owned() }
+        let kind = alias.map_or(plain, |(_, to)| (*to).to_owned());
+        Self { kind, name: name.trim().to_owned(), spelled: None }
+    }
+
+    /// The same under its own spelling, unless that is the plain one.
+    pub(crate) fn spelled(self, text: &str) -> Self {
+        let text = text.trim();
+        let plain = self.to_string() == text;
+        Self { spelled: (!plain).then(|| text.to_owned()), ..self }
     }
 }

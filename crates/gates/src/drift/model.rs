@@ -12,6 +12,7 @@ use super::values::names_extension;
 pub(crate) struct Model<'n> {
     pub(crate) root: &'n Node,
     components: BTreeMap<(Section, Id), Component<'n>>,
+    names: Names,
     pub(crate) pipelines: BTreeMap<Id, Pipeline<'n>>,
     pub(crate) extensions: References<'n>,
 }
@@ -26,10 +27,53 @@ pub(crate) struct Component<'n> {
     pub(crate) settings: &'n Node,
 }
 
+impl<'n> Component<'n> {
+    /// The settings that name extensions.
+    pub(crate) fn extensions(&self) -> Vec<(Path, &'n Node)> {
+        let mut found = Vec::new();
+        extension_names(&Path::default(), self.settings, &mut found);
+        found
+    }
+}
+
+/// Which ids are told apart by their spelling. Two names of one type are one component's where a configuration has only one
+/// of them; where it has both, the Collector runs both.
+struct Names {
+    ambiguous: BTreeSet<(Section, Id)>,
+}
+
+impl Names {
+    fn of(root: &Node) -> Self {
+        let (mut known, mut ambiguous) = (BTreeSet::new(), BTreeSet::new());
+        for section in Section::ALL {
+            for (key, _) in entries(root.get(section.key())) {
+                let id = (section, Id::read(section, &key.name));
+                if !known.insert(id.clone()) {
+                    ambiguous.insert(id);
+                }
+            }
+        }
+        Self { ambiguous }
+    }
+
+    fn id(&self, section: Section, text: &str) -> Id {
+        // A pipeline's ends may be connectors.
+        let sections = match section {
+            Section::Receivers | Section::Exporters => &[section, Section::Connectors][..],
+            _ => &[section][..],
+        };
+        let id = Id::read(section, text);
+        let ambiguous = sections.iter().any(|section| self.ambiguous.contains(&(*section, id.clone())));
+        if ambiguous { id.spelled(text) } else { id }
+    }
+}
+
 /// A pipeline of `service.pipelines`.
 pub(crate) struct Pipeline<'n> {
     pub(crate) written: &'n str,
     pub(crate) mark: &'n Mark,
+    /// All of it.
+    pub(crate) node: &'n Node,
     pub(crate) receivers: References<'n>,
     pub(crate) processors: References<'n>,
     pub(crate) exporters: References<'n>,
@@ -54,21 +98,23 @@ impl<'n> Model<'n> {
     }
 
     pub(crate) fn read(root: &'n Node) -> Self {
+        let names = Names::of(root);
         let mut components = BTreeMap::new();
         for section in Section::ALL {
             for (key, settings) in entries(root.get(section.key())) {
                 let component = Component { written: &key.name, mark: &key.mark, settings };
-                components.entry((section, Id::read(section, &key.name))).or_insert(component);
+                components.insert((section, names.id(section, &key.name)), component);
             }
         }
         let service = root.get("service");
         let pipelines = entries(service.and_then(|s| s.get("pipelines")))
             .map(|(key, node)| {
                 let id = Id::read(Section::Processors, &key.name);
-                let list = |name: &str, section| References::read(section, node, name, &key.mark);
+                let list = |name: &str, section| References::read(&names, section, node, name, &key.mark);
                 let pipeline = Pipeline {
                     written: &key.name,
                     mark: &key.mark,
+                    node,
                     receivers: list("receivers", Section::Receivers),
                     processors: list("processors", Section::Processors),
                     exporters: list("exporters", Section::Exporters),
@@ -77,10 +123,12 @@ impl<'n> Model<'n> {
             })
             .collect();
         let extensions = match service {
-            Some(service) => References::read(Section::Extensions, service, "extensions", &service.mark),
-            None => References::read(Section::Extensions, root, "", &root.mark),
+            Some(service) => {
+                References::read(&names, Section::Extensions, service, "extensions", &service.mark)
+            }
+            None => References::read(&names, Section::Extensions, root, "", &root.mark),
         };
-        Self { root, components, pipelines, extensions }
+        Self { root, components, names, pipelines, extensions }
     }
 
     pub(crate) fn component(&self, section: Section, id: &Id) -> Option<Component<'n>> {
@@ -99,6 +147,11 @@ impl<'n> Model<'n> {
     /// Whether an id stands for a connector.
     pub(crate) fn is_connector(&self, id: &Id) -> bool {
         self.component(Section::Connectors, id).is_some()
+    }
+
+    /// The extension that a setting names.
+    pub(crate) fn extension(&self, node: &Node) -> Id {
+        self.names.id(Section::Extensions, node.as_str().unwrap_or_default())
     }
 
     /// The ids that a section's components are used under.
@@ -140,13 +193,11 @@ impl<'n> Model<'n> {
     pub(crate) fn dangling_extensions(&self) -> BTreeMap<(Section, Id, String), (&'n Node, Path)> {
         let mut out = BTreeMap::new();
         for ((section, id), component) in &self.components {
-            let mut found = Vec::new();
-            extension_names(&Path::default(), component.settings, &mut found);
-            for (path, node) in found {
-                let name = Id::read(Section::Extensions, node.as_str().unwrap_or_default());
-                if !self.extensions.ids.contains(&name) {
-                    out.insert((*section, id.clone(), path.to_string()), (node, path));
-                }
+            let found = component.extensions();
+            for (path, node) in
+                found.into_iter().filter(|(_, node)| !self.extensions.ids.contains(&self.extension(node)))
+            {
+                out.insert((*section, id.clone(), path.to_string()), (node, path));
             }
         }
         out
@@ -161,12 +212,17 @@ impl<'n> References<'n> {
         written.unwrap_or_else(|| id.to_string())
     }
 
-    fn read(section: Section, holder: &'n Node, key: &str, fallback: &'n Mark) -> Self {
+    /// Whether it is something else than a list of names, and so not known.
+    pub(crate) fn is_odd(&self) -> bool {
+        self.node.is_some_and(|node| node.as_list().is_none_or(|items| items.len() != self.ids.len()))
+    }
+
+    fn read(names: &Names, section: Section, holder: &'n Node, key: &str, fallback: &'n Mark) -> Self {
         let entry = holder.as_map().and_then(|m| m.entry(key));
         let node = entry.map(|(_, node)| node).filter(|n| !n.is_null());
         let items = node.and_then(Node::as_list).unwrap_or_default();
         let written: Vec<&str> = items.iter().filter_map(Node::as_str).collect();
-        let ids = written.iter().map(|w| Id::read(section, w)).collect();
+        let ids = written.iter().map(|w| names.id(section, w)).collect();
         Self { node, mark: entry.map_or(fallback, |(key, _)| &key.mark), ids, written }
     }
 }

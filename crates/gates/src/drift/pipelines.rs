@@ -1,6 +1,6 @@
 //! Pipelines side by side: who feeds them, what runs in which order, where they lead.
 
-use crossfade_yaml::Node;
+use crossfade_yaml::{Mark, Node};
 
 use super::classify::{authenticates, diagnoses, listens, protects, redacts, samples};
 use super::ids::{Id, Section};
@@ -23,6 +23,9 @@ pub(crate) struct Pipelines<'p, 'n, 'a> {
 
 impl Pipelines<'_, '_, '_> {
     pub(crate) fn compare(&mut self) {
+        let path = ["service", "pipelines"];
+        let (b, g) = (self.blue.root.at(&path), self.green.root.at(&path));
+        self.odd(&rules::PIPELINE, &Path::of(&["pipelines"]), b, g);
         for (id, blue) in &self.blue.pipelines {
             match self.green.pipelines.get(id) {
                 Some(green) => self.pipeline(blue, green),
@@ -73,14 +76,47 @@ impl Pipelines<'_, '_, '_> {
 
     fn pipeline(&mut self, blue: &Pipeline<'_>, green: &Pipeline<'_>) {
         let name = green.written;
+        self.odd(&rules::PIPELINE, &Path::of(&["pipelines", name]), Some(blue.node), Some(green.node));
         self.set(name, Section::Receivers, &blue.receivers, &green.receivers);
         self.processors(name, blue, green);
         self.set(name, Section::Exporters, &blue.exporters, &green.exporters);
     }
 
+    /// What should be a map and is a reference, say: nothing is known of it, so it is compared as it stands.
+    fn odd(&mut self, rule: &'static Rule, path: &Path, blue: Option<&Node>, green: Option<&Node>) {
+        let odd = |node: Option<&Node>| node.is_some_and(|n| !n.is_null() && n.as_map().is_none());
+        if (odd(blue) || odd(green)) && blue != green {
+            let near = |node: Option<&Node>| node.map_or_else(Mark::nowhere, |n| n.mark.clone());
+            let place = self.place.at(path, &near(blue), &near(green));
+            self.out.finding(
+                rule,
+                &place,
+                blue,
+                green,
+                Some("what it stands for is not known here".to_owned()),
+            );
+        }
+    }
+
+    /// Likewise for lists of components.
+    fn odd_list(
+        &mut self,
+        rule: &'static Rule,
+        place: &Place,
+        blue: &References<'_>,
+        green: &References<'_>,
+    ) {
+        if (blue.is_odd() || green.is_odd()) && blue.node != green.node {
+            let detail = "one of the two is no list of names, so what runs is not known here".to_owned();
+            self.out.finding(rule, place, blue.node, green.node, Some(detail));
+        }
+    }
+
     /// Receivers or exporters: sets.
     fn set(&mut self, name: &str, section: Section, blue: &References<'_>, green: &References<'_>) {
         let place = self.place.at(&Path::of(&["pipelines", name, section.key()]), blue.mark, green.mark);
+        let unknown = if section == Section::Receivers { &rules::RECEIVER } else { &rules::EXPORTER_ADDED };
+        self.odd_list(unknown, &place, blue, green);
         let (added, removed) = self.renames.changes(section, &blue.ids, &green.ids);
         for id in &added {
             let (rule, act) = match section {
@@ -135,6 +171,7 @@ impl Pipelines<'_, '_, '_> {
         let (b, g) = (&blue.processors, &green.processors);
         let place = self.place.at(&Path::of(&["pipelines", name, "processors"]), b.mark, g.mark);
         let (added, removed) = self.renames.changes(Section::Processors, &b.ids, &g.ids);
+        self.odd_list(&rules::PROCESSOR, &place, b, g);
         let exporters = green.exporters.written.join(", ");
         for id in &removed {
             let still = self.green.component(Section::Processors, id).is_some();
@@ -186,6 +223,7 @@ impl Pipelines<'_, '_, '_> {
         let (b, g) = (&self.blue.extensions, &self.green.extensions);
         let place = self.place.at(&Path::of(&["extensions"]), b.mark, g.mark);
         let (added, removed) = self.renames.changes(Section::Extensions, &b.ids, &g.ids);
+        self.odd_list(&rules::EXTENSION, &place, b, g);
         let rule = |id: &Id| match id.kind.as_str() {
             kind if authenticates(kind) => &rules::AUTHENTICATION,
             kind if diagnoses(kind) => &rules::DIAGNOSTICS_EXPOSED,

@@ -168,9 +168,9 @@ rules! {
         "Without retries, or with a queue in memory only, an outage of the backend or a restart loses spans of the record."
         "Set `sending_queue` and `retry_on_failure` on green as on blue.";
     OTHER_ENVIRONMENT = "025" writes_to_other_environment Security
-        "Green sends to a backend that belongs to blue."
-        "The environments are then not separate: a rollback cannot tell whose spans are whose, and blue's store is at risk."
-        "Point green at its own backend.";
+        "One environment sends to a backend that belongs to the other."
+        "The environments are then not separate: a rollback cannot tell whose spans are whose, and the other's store is at risk."
+        "Point each environment at its own backend; where that is so, correct the endpoints of the site.";
     UNUSED_PROTECTION = "026" unused_protection Security
         "Something that protects is defined, but nothing uses it."
         "It reads as if data were protected, and it is not."

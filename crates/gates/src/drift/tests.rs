@@ -3,6 +3,7 @@ mod noise;
 mod reports;
 mod secrets;
 mod silence;
+mod unknown;
 mod whole;
 
 use std::fmt::Write;

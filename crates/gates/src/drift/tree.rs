@@ -303,7 +303,8 @@ impl Tree<'_, '_> {
         }
     }
 
-    /// Blue sends to its own backend, and green to blue's: found even where both configurations are equal.
+    /// Blue sends to its own backend and green to blue's, or either to an endpoint of the other: found even where both
+    /// configurations are equal, and on one machine, where a host tells nothing.
     fn crosses_over(
         &mut self,
         path: &Path,
@@ -315,13 +316,21 @@ impl Tree<'_, '_> {
         let Context { blue: blues, green: greens } = self.context;
         let read = |n: &&Node| Address::read(&n.scalar_text().unwrap_or_default());
         let of_blue = |a: &Address| blues.lists(a) && !greens.own(a);
-        let crosses = !greens.is_empty()
-            && b.iter().map(read).any(|a| blues.own(&a))
-            && g.iter().map(read).any(|a| of_blue(&a));
-        if crosses {
-            self.differ_by(&rules::OTHER_ENVIRONMENT, path, blue, green, None);
-        }
-        crosses
+        let strays = |nodes: &[&Node], own: &OwnEndpoints, other: &OwnEndpoints| {
+            nodes.iter().map(read).any(|a| other.names(&a) && !own.names(&a))
+        };
+        let green_strays = strays(g, greens, blues)
+            || (!greens.is_empty()
+                && b.iter().map(read).any(|a| blues.own(&a))
+                && g.iter().map(read).any(|a| of_blue(&a)));
+        let detail = match (strays(b, blues, greens), green_strays) {
+            (false, false) => return false,
+            (false, true) => "green sends to a backend that belongs to blue",
+            (true, false) => "blue sends to a backend that belongs to green",
+            (true, true) => "each sends to a backend that belongs to the other",
+        };
+        self.differ_by(&rules::OTHER_ENVIRONMENT, path, blue, green, Some(detail.to_owned()));
+        true
     }
 
     /// `host` and `port` of a listener may stand apart; the port is each side's own.
