@@ -6,4 +6,6 @@ mod access;
 mod fleet;
 mod restart;
 mod rollout;
+mod secrets;
+mod snapshots;
 mod support;

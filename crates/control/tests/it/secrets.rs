@@ -1,0 +1,116 @@
+//! What must not leave the files that it is in: keys of the site, secrets of compared configurations.
+
+use std::fs;
+use std::path::Path;
+
+use crossfade_control::api::ErrorCode;
+use crossfade_rollout::{Phase, PlanFile};
+
+use crate::support::{House, Operator, SPEC, Syncing, control};
+
+async fn refused(operator: &Operator, spec: &str) -> String {
+    let error = operator.plan(spec).await.expect_err("it is refused").0;
+    assert_eq!(error.code, ErrorCode::Invalid);
+    error.message
+}
+
+/// Scenario: whoever may plan writes a spec that names a file of the control plane, or a variable of its process.
+/// Guarantee: it is refused by its place, wherever in the spec it stands; nothing of the file comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spec_reads_no_file_of_the_control_plane() {
+    let house = House::new().await;
+    let control = control(house.site()).await;
+    let operator = house.operator(control.address());
+    let key = fs::read_to_string(&house.site().key_file).unwrap();
+    assert!(!key.trim().is_empty());
+    for reference in ["${file:crossfade-data/keys/log.key}", "${env:PATH}", "${PATH}", "x ${PATH:-y}"] {
+        let said = refused(&operator, &format!("{SPEC}change: {{ reason: \"{reference}\" }}\n")).await;
+        assert!(said.starts_with("rollout.yaml:15:19: change.reason: `${"), "{said}");
+        assert!(said.contains("nothing in a rollout spec is replaced"), "{said}");
+        assert!(key.lines().filter(|line| !line.is_empty()).all(|line| !said.contains(line)), "{said}");
+    }
+    // The characters themselves are a reason like any other.
+    let plan = operator.plan(&format!("{SPEC}change: {{ reason: \"$${{PATH}}\" }}\n")).await.unwrap();
+    assert!(serde_json::to_string(&plan).unwrap().contains("\"${PATH}\""));
+    control.stop().await;
+}
+
+fn configured(token: &str) -> String {
+    format!(
+        "receivers: {{ otlp: {{}} }}\nexporters: {{ otlp: {{ endpoint: \"e:1\", headers: {{ authorization: \"{token}\" }} }} }}\nservice: {{ pipelines: {{ traces: {{ receivers: [otlp], exporters: [otlp] }} }} }}\n"
+    )
+}
+
+fn declaring(from: &str, to: &str) -> String {
+    let path = "collector:exporters.otlp.headers.authorization";
+    let allow = format!(
+        "gates:\n  drift:\n    allow:\n      - {{ path: \"{path}\", from: {from:?}, to: {to:?}, reason: one each }}\n  probe:"
+    );
+    SPEC.replace(
+        "gates: { probe: { traces: 2, deadline: 5s } }",
+        &format!("{allow} {{ traces: 2, deadline: 5s }}"),
+    )
+}
+
+/// What the plan's drift report shows in place of the two secrets.
+fn digests(plan: &PlanFile) -> Vec<String> {
+    let drift = plan.advice.iter().find(|advice| advice.gate == "drift").unwrap();
+    let text = drift.details.join("\n");
+    let shown = text.match_indices("<redacted ").map(|(at, _)| &text[at..]);
+    shown.map(|rest| rest[..=rest.find('>').unwrap()].to_owned()).collect()
+}
+
+/// Every file below a folder that holds the text.
+fn holding(folder: &Path, text: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(holding(&path, text));
+        } else if fs::read(&path).unwrap().windows(text.len()).any(|part| part == text.as_bytes()) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Scenario: the environments have a credential each. It is declared in the clear, then as the plan's report shows it; the
+/// rollout is done.
+/// Guarantee: in the clear it is refused without being repeated; by its digest it is declared; neither plan, nor status, nor
+/// any file of the log holds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declared_secret_reaches_neither_plan_nor_log() {
+    let house = House::new().await;
+    for (name, token) in [("blue.yaml", "Bearer hunter2blue"), ("green.yaml", "Bearer hunter2green")] {
+        fs::write(house.path(name), configured(token)).unwrap();
+    }
+    let control = control(house.site()).await;
+    let operator = house.operator(control.address());
+    let gateway = Syncing::start(house.gateway("gw-1", "boot-1"), house.line(control.address()));
+    operator.until("a gateway", |status| !status.gateways.is_empty()).await;
+
+    let said = refused(&operator, &declaring("Bearer hunter2blue", "Bearer hunter2green")).await;
+    assert!(said.contains("gates.drift.allow[0].from") && said.contains("gates.drift.allow[0].to"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+
+    let undeclared = operator.plan(SPEC).await.unwrap();
+    let [from, to] = digests(&undeclared).try_into().unwrap();
+    let plan = operator.plan(&declaring(&from, &to)).await.unwrap();
+    let drift = plan.advice.iter().find(|advice| advice.gate == "drift").unwrap();
+    assert!(drift.summary.contains("1 declared, 0 not"), "{drift:?}");
+    for plan in [&undeclared, &plan] {
+        assert!(!serde_json::to_string(plan).unwrap().contains("hunter2"));
+    }
+    operator.start(&plan).await.unwrap();
+    let running = serde_json::to_string(&operator.until_step(0).await).unwrap();
+    assert_eq!(operator.until_over().await, Phase::Finalized);
+    let over = serde_json::to_string(&operator.status().await).unwrap();
+    assert!(!running.contains("hunter2") && !over.contains("hunter2"));
+    gateway.end().await;
+    control.stop().await;
+
+    let data = house.path("crossfade-data");
+    assert!(!holding(&data, "one each").is_empty(), "the declaration is on record");
+    assert_eq!(holding(&data, "hunter2"), Vec::<std::path::PathBuf>::new());
+    house.verify();
+}
