@@ -116,6 +116,16 @@ fn a_variable_that_is_not_set() {
     );
 }
 
+/// Scenario: a spec refers to the environment, or to a file, of whoever reads it.
+/// Guarantee: `check` refuses it as planning does.
+#[test]
+fn a_reference_in_a_spec() {
+    for reference in ["${env:HOME}", "${HOME:-x}", "${file:crossfade.yaml}"] {
+        let wanted = ["rollout.yaml:1:7", "name: `${", "nothing in a rollout spec is replaced"];
+        check_spec("name: next", &format!("name: \"{reference}\""), &wanted);
+    }
+}
+
 #[test]
 fn no_yaml_at_all() {
     let folder = Folder::new();
@@ -224,4 +234,36 @@ fn credentials_in_an_endpoint_are_refused_and_not_repeated() {
         assert!(ran.stderr.contains("crossfade.yaml:3") && ran.stderr.contains("headers"), "{}", ran.stderr);
         assert!(!(ran.stdout + &ran.stderr).contains("hunter2"));
     }
+}
+
+/// Scenario: a difference of secrets is suggested with the site's key, declared so, and declared in the clear.
+/// Guarantee: the first declares it in any later run; the second is refused without being repeated.
+#[test]
+fn a_secret_is_declared_by_its_digest() {
+    let folder = Folder::new();
+    folder.write("green.yaml", &COLLECTOR.replace("hunter2", "hunter3"));
+    let init = folder.run(&["init", "--active", "blue"]);
+    assert_eq!(init.code, 0, "{}", init.stderr);
+    let files = ["drift", "--blue", "collector.yaml", "--green", "green.yaml"];
+    let with = |more: &[&str]| folder.run(&[&files, more].concat());
+    let suggested = with(&["-c", "crossfade.yaml", "--suggest"]);
+    assert!(suggested.stdout.contains("from: <redacted sha256:"), "{}{}", suggested.stdout, suggested.stderr);
+    assert!(with(&["--suggest"]).stderr.contains("hold for this run alone"));
+
+    let indented: String = suggested.stdout.lines().map(|line| format!("    {line}\n")).collect();
+    let spec = format!("{ROLLOUT}gates:\n  drift:\n{}", indented.replace("reason: \"\"", "reason: one each"));
+    folder.write("rollout.yaml", &spec);
+    let declared = with(&["-c", "crossfade.yaml", "--spec", "rollout.yaml"]);
+    assert_eq!(declared.code, 0, "{}{}", declared.stdout, declared.stderr);
+    assert_eq!(with(&["--spec", "rollout.yaml"]).code, 1, "another key, other digests");
+
+    let marker = spec.split("\n        from: ").nth(1).and_then(|rest| rest.lines().next()).expect("a marker");
+    folder.write("rollout.yaml", &spec.replace(marker, "Bearer hunter2"));
+    let bare = with(&["-c", "crossfade.yaml", "--spec", "rollout.yaml"]);
+    assert_eq!(bare.code, 2, "{}", bare.stdout);
+    assert!(
+        bare.stderr.contains("gates.drift.allow[0].from") && !bare.stderr.contains("hunter"),
+        "{}",
+        bare.stderr
+    );
 }

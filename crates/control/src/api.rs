@@ -157,6 +157,7 @@ async fn start(
     Asked(request): Asked<StartRequest>,
     Json(file): Json<PlanFile>,
 ) -> Result<axum::Json<Started>, ApiError> {
+    crate::spec::discreet(&file.plan.outline.gates).map_err(|error| ApiError::invalid(&error.to_string()))?;
     if !request.anyway {
         ready(&file)?;
     }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crossfade_gates::drift::shows_secret;
 use crossfade_rollout::Spec;
-use crossfade_rollout::spec::{Allow, SpecError};
+use crossfade_rollout::spec::{Allow, Gates, SpecError};
 use crossfade_yaml::{self as yaml, ExpandError, Mark, Node, Resolution, Resolve};
 
 use crate::files::field_at;
@@ -37,9 +37,18 @@ pub fn read(text: &str, source: &str) -> Result<Spec, ReadError> {
         }
         other => other?,
     };
-    let declared = spec.gates.drift.allow.iter().enumerate();
+    discreet(&spec.gates)?;
+    Ok(spec)
+}
+
+/// Refuses gates that declare a secret in the clear: those of a spec, or of a plan from elsewhere.
+///
+/// # Errors
+/// As [`read`].
+pub fn discreet(gates: &Gates) -> Result<(), ReadError> {
+    let declared = gates.drift.allow.iter().enumerate();
     let bare: Vec<Problem> = declared.flat_map(|(index, allow)| bare_secrets(index, allow)).collect();
-    if bare.is_empty() { Ok(spec) } else { Err(ReadError::Problems(bare)) }
+    if bare.is_empty() { Ok(()) } else { Err(ReadError::Problems(bare)) }
 }
 
 /// Answers no reference at all.
@@ -69,7 +78,10 @@ fn bare_secrets(index: usize, allow: &Allow) -> Vec<Problem> {
     let bare = sides.into_iter().filter(|(_, value)| value.is_some() && is_bare(value));
     let problem = |(side, _)| {
         Problem {
-        mark: allow.path.mark.clone(),
+        mark: match allow.path.mark.is_nowhere() {
+            true => Mark::new("the plan", 0, 0),
+            false => allow.path.mark.clone(),
+        },
         field: format!("gates.drift.allow[{index}].{side}"),
         what: format!("{path} may be a secret, and its value stands here in the clear"),
         remedy: "take the value out of the spec, plan, and declare the `<redacted sha256:…>` that the drift gate shows \

@@ -96,6 +96,11 @@ async fn a_declared_secret_reaches_neither_plan_nor_log() {
     let undeclared = operator.plan(SPEC).await.unwrap();
     let [from, to] = digests(&undeclared).try_into().unwrap();
     let plan = operator.plan(&declaring(&from, &to)).await.unwrap();
+    // A plan from elsewhere is looked at as well.
+    let text = serde_json::to_string(&plan).unwrap().replace(&from, "Bearer hunter2blue");
+    let error = operator.start(&serde_json::from_str(&text).unwrap()).await.expect_err("it is refused").0;
+    assert!(error.message.starts_with("the plan: gates.drift.allow[0].from: "), "{}", error.message);
+    assert!(!error.message.contains("hunter2"));
     let drift = plan.advice.iter().find(|advice| advice.gate == "drift").unwrap();
     assert!(drift.summary.contains("1 declared, 0 not"), "{drift:?}");
     for plan in [&undeclared, &plan] {
