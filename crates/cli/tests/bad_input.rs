@@ -257,7 +257,8 @@ fn a_secret_is_declared_by_its_digest() {
     assert_eq!(declared.code, 0, "{}{}", declared.stdout, declared.stderr);
     assert_eq!(with(&["--spec", "rollout.yaml"]).code, 1, "another key, other digests");
 
-    let marker = spec.split("\n        from: ").nth(1).and_then(|rest| rest.lines().next()).expect("a marker");
+    let marker =
+        spec.split("\n        from: ").nth(1).and_then(|rest| rest.lines().next()).expect("a marker");
     folder.write("rollout.yaml", &spec.replace(marker, "Bearer hunter2"));
     let bare = with(&["-c", "crossfade.yaml", "--spec", "rollout.yaml"]);
     assert_eq!(bare.code, 2, "{}", bare.stdout);

@@ -82,11 +82,11 @@ impl Jobs {
         let Some(engine) = self.begin(job.clone()) else { return };
         let (gates, under_way, plan) = (Arc::clone(&self.gates), Arc::clone(&self.under_way), plan());
         self.runtime.spawn(async move {
-            if let Some(plan) = plan {
-                if let Some(now) = readable(&gates, &plan).await {
-                    let planned = plan.snapshots.clone();
-                    let _ = engine.send(Message::Snapshots(SnapshotsSeen { rollout, step, planned, now }));
-                }
+            if let Some(plan) = plan
+                && let Some(now) = readable(&gates, &plan).await
+            {
+                let planned = plan.snapshots.clone();
+                let _ = engine.send(Message::Snapshots(SnapshotsSeen { rollout, step, planned, now }));
             }
             lock(&under_way).remove(&job);
         });
