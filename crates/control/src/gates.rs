@@ -124,10 +124,18 @@ impl Gates {
                 sets.map(|(name, paths)| Listed { name: format!("{id}/{name}"), paths: paths.clone() }),
             );
         }
-        let wanted = wanted.cloned();
-        let read = tokio::task::spawn_blocking(move || configs::digests(&listed, wanted.as_ref())).await;
+        let (wanted, private) = (wanted.cloned(), private(&self.site));
+        let read =
+            tokio::task::spawn_blocking(move || configs::digests(&listed, wanted.as_ref(), &private)).await;
         read.unwrap_or_else(|error| Err(Unread::broken(&error.to_string())))
     }
+}
+
+/// The site's own files, which no configuration has to do with.
+fn private(site: &Site) -> Vec<PathBuf> {
+    [&site.data, &site.key_file, &site.log_dir, &site.token_file, &site.gateway.token_file]
+        .map(PathBuf::clone)
+        .into()
 }
 
 /// From the checkpoint that followed the gate's start, so that nobody could choose it; a dry run takes the plan's time.

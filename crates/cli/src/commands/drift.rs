@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Drift) -> Outcome {
         green: OwnEndpoints::new(&args.green_endpoints),
     };
     let files = Files { name: args.name.clone(), blue: args.blue.clone(), green: args.green.clone() };
-    let report = report(&[files], &allow, &context, &redact_key(args.config.as_deref())?).or_usage()?;
+    let report = report(&[files], &allow, &context, &redact_key(args.config.as_deref())?, &[]).or_usage()?;
     if args.suggest {
         if args.config.is_none() && render::suggest(&report).contains("<redacted ") {
             eprintln!(

@@ -1,6 +1,8 @@
 //! The compared configurations, read with every file that they include.
 //!
 //! `${file:P}` is replaced, since what it names is part of the configuration; it is relative to the folder of the first file.
+//! What is the site's own - keys, tokens, log - is none of a configuration's business, and stays as written: whoever may change
+//! a configuration must not learn it from a report.
 //! `${env:X}` and all else stays as it is written: the environment of whoever reads here is not that of the Collector, and a
 //! verdict must not depend on it.
 
@@ -38,24 +40,28 @@ impl Unread {
     }
 }
 
-/// The configuration that files make together; none if there are no files.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Option<Node>, DriftError> {
+/// The configuration that files make together; none if there are no files. Nothing below `private` is included.
+pub(super) fn read(paths: &[PathBuf], private: &[PathBuf]) -> Result<Option<Node>, DriftError> {
     let Some(first) = paths.first() else { return Ok(None) };
     let mut texts = Vec::new();
     for path in paths {
         texts.push((path.display().to_string(), files::read(path)?));
     }
-    Ok(Some(merged(&texts, &Inclusions::beside(first))?))
+    Ok(Some(merged(&texts, &Inclusions::beside(first, private))?))
 }
 
-fn merged(texts: &[(String, String)], inclusions: &Inclusions) -> Result<Node, LoadError> {
+fn merged(texts: &[(String, String)], inclusions: &Inclusions<'_>) -> Result<Node, LoadError> {
     let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     load(&texts, inclusions)
 }
 
 /// Digests of all files, listed or included, as they are now. One that cannot be read is absent, unless it is among
 /// `wanted`: then nothing is known.
-pub(super) fn digests(listed: &[Listed], wanted: Option<&Snapshots>) -> Result<Snapshots, Unread> {
+pub(super) fn digests(
+    listed: &[Listed],
+    wanted: Option<&Snapshots>,
+    private: &[PathBuf],
+) -> Result<Snapshots, Unread> {
     let mut digests = Snapshots::new();
     for set in listed {
         let mut found = BTreeMap::new();
@@ -69,7 +75,7 @@ pub(super) fn digests(listed: &[Listed], wanted: Option<&Snapshots>) -> Result<S
             found.insert(format!("{}[{index}] {file}", set.name), digest(&bytes));
         }
         if let Some(first) = set.paths.first() {
-            let inclusions = Inclusions::beside(first);
+            let inclusions = Inclusions::beside(first, private);
             // What is no configuration is for the drift gate to say; its bytes are digested all the same.
             let _ = merged(&texts, &inclusions);
             let included = inclusions.read.into_inner().into_iter();
@@ -96,24 +102,35 @@ fn digest(bytes: &std::io::Result<Vec<u8>>) -> Read {
 }
 
 /// Answers `${file:P}`, and notes what was read.
-struct Inclusions {
+struct Inclusions<'a> {
     base: PathBuf,
+    private: &'a [PathBuf],
     read: RefCell<BTreeMap<String, Read>>,
 }
 
-impl Inclusions {
-    fn beside(first: &Path) -> Inclusions {
+impl Inclusions<'_> {
+    fn beside<'a>(first: &Path, private: &'a [PathBuf]) -> Inclusions<'a> {
         let base = first.parent().unwrap_or(Path::new("")).to_owned();
-        Inclusions { base, read: RefCell::default() }
+        Inclusions { base, private, read: RefCell::default() }
+    }
+
+    /// Whether a file is the site's own, by whatever name it goes.
+    fn is_private(&self, path: &Path) -> bool {
+        let Ok(path) = path.canonicalize() else { return false };
+        self.private.iter().filter_map(|own| own.canonicalize().ok()).any(|own| path.starts_with(own))
     }
 }
 
-impl Resolve for Inclusions {
+impl Resolve for Inclusions<'_> {
     fn resolve(&self, scheme: &str, name: &str) -> Resolution {
         if scheme != "file" {
             return Resolution::Keep;
         }
-        let bytes = std::fs::read(self.base.join(name));
+        let path = self.base.join(name);
+        if self.is_private(&path) {
+            return Resolution::Keep;
+        }
+        let bytes = std::fs::read(path);
         self.read.borrow_mut().insert(name.to_owned(), digest(&bytes));
         let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         text.map_or(Resolution::Keep, Resolution::Text)
@@ -155,7 +172,7 @@ mod tests {
 
         fn digests(&self, wanted: Option<&Snapshots>) -> Result<Snapshots, Unread> {
             let paths = vec![self.path("base.yaml"), self.path("over.yaml")];
-            digests(&[Listed { name: "blue/collector".to_owned(), paths }], wanted)
+            digests(&[Listed { name: "blue/collector".to_owned(), paths }], wanted, &[])
         }
     }
 
@@ -216,8 +233,29 @@ mod tests {
         let written = "\"${env:PATH} ${PATH} ${env:PATH:-x} $${PATH} ${file:missing}\"";
         let folder =
             Folder::new(&[("base.yaml", &format!("a: {written}\nb: ${{file:b}}\n")), ("b", "${PATH}")]);
-        let node = read(&[folder.path("base.yaml")]).unwrap().unwrap();
+        let node = read(&[folder.path("base.yaml")], &[]).unwrap().unwrap();
         assert_eq!(node.get("a").and_then(Node::as_str), Some(written.trim_matches('"')));
         assert_eq!(node.get("b").and_then(Node::as_str), Some("${PATH}"));
+    }
+
+    /// Scenario: whoever may change a configuration includes a key of the site, directly, around a corner, or by a link.
+    /// Guarantee: it is not read, neither for the comparison nor for a digest.
+    #[test]
+    fn what_is_the_sites_own_is_not_included() {
+        let folder = Folder::new(&[("over.yaml", "{}")]);
+        fs::create_dir_all(folder.path("data/keys")).unwrap();
+        folder.write("data/keys/log.key", "hunter2");
+        std::os::unix::fs::symlink(folder.path("data/keys/log.key"), folder.path("link")).unwrap();
+        let private = [folder.path("data")];
+        for name in ["data/keys/log.key", "./data/../data/keys/log.key", "link"] {
+            let written = format!("${{file:{name}}}");
+            folder.write("base.yaml", &format!("a: \"{written}\"\n"));
+            let paths = [folder.path("base.yaml")];
+            let read = |private| read(&paths, private).unwrap().unwrap();
+            assert_eq!(read(&private).get("a").and_then(Node::as_str), Some(written.as_str()));
+            assert_eq!(read(&[]).get("a").and_then(Node::as_str), Some("hunter2"));
+            let listed = [Listed { name: "blue/collector".to_owned(), paths: paths.to_vec() }];
+            assert_eq!(digests(&listed, None, &private).unwrap().len(), 1);
+        }
     }
 }

@@ -35,7 +35,8 @@ pub enum DriftError {
     Load(#[from] LoadError),
 }
 
-/// Compares configurations as their files are now. `redact_key` keys the digests that stand for secrets.
+/// Compares configurations as their files are now. `redact_key` keys the digests that stand for secrets; no configuration may
+/// include what is below `private`.
 ///
 /// # Errors
 /// A file that cannot be read or understood.
@@ -44,10 +45,15 @@ pub fn report(
     allow: &[Allow],
     context: &Context,
     redact_key: &[u8],
+    private: &[PathBuf],
 ) -> Result<DriftReport, DriftError> {
     let mut loaded = Vec::new();
     for set in sets {
-        loaded.push((set.name.as_str(), configs::read(&set.blue)?, configs::read(&set.green)?));
+        loaded.push((
+            set.name.as_str(),
+            configs::read(&set.blue, private)?,
+            configs::read(&set.green, private)?,
+        ));
     }
     let pairs: Vec<Pair<'_>> = loaded
         .iter()
@@ -62,7 +68,7 @@ pub fn report(
 /// # Errors
 /// As [`report`].
 pub fn readable(files: &[PathBuf]) -> Result<(), DriftError> {
-    configs::read(files).map(drop)
+    configs::read(files, &[]).map(drop)
 }
 
 /// HMAC-SHA-256 (RFC 2104) for keys of up to one block.
@@ -109,7 +115,7 @@ pub(super) fn run(site: &Site, outline: &Outline, redact_key: &[u8]) -> GateRepo
         );
     }
     let context = Context { blue: own_endpoints(blue), green: own_endpoints(green) };
-    match report(&sets, &declarations(&outline.gates), &context, redact_key) {
+    match report(&sets, &declarations(&outline.gates), &context, redact_key, &super::private(site)) {
         Ok(report) => judged(&report),
         Err(error) => GateReport::no_verdict(&error.to_string()),
     }

@@ -14,8 +14,9 @@ async fn refused(operator: &Operator, spec: &str) -> String {
     error.message
 }
 
-/// Scenario: whoever may plan writes a spec that names a file of the control plane, or a variable of its process.
-/// Guarantee: it is refused by its place, wherever in the spec it stands; nothing of the file comes back.
+/// Scenario: whoever may plan writes a spec that names a file of the control plane, or a variable of its process;
+/// whoever may change a configuration includes that file there.
+/// Guarantee: the spec is refused, by the place; nothing of the file comes back either way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spec_reads_no_file_of_the_control_plane() {
     let house = House::new().await;
@@ -32,6 +33,12 @@ async fn a_spec_reads_no_file_of_the_control_plane() {
     // The characters themselves are a reason like any other.
     let plan = operator.plan(&format!("{SPEC}change: {{ reason: \"$${{PATH}}\" }}\n")).await.unwrap();
     assert!(serde_json::to_string(&plan).unwrap().contains("\"${PATH}\""));
+    // Nor does a compared configuration.
+    let config = "exporters: { debug: { verbosity: \"${file:crossfade-data/keys/log.key}\" } }\n";
+    fs::write(house.path("green.yaml"), format!("receivers: {{ otlp: {{}} }}\n{config}")).unwrap();
+    let plan = serde_json::to_string(&operator.plan(SPEC).await.unwrap()).unwrap();
+    assert!(plan.contains("${file:crossfade-data/keys/log.key}"), "{plan}");
+    assert!(key.lines().filter(|line| !line.is_empty()).all(|line| !plan.contains(line)), "{plan}");
     control.stop().await;
 }
 
