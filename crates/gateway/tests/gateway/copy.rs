@@ -239,6 +239,31 @@ async fn a_candidate_that_wants_gzip_gets_it() {
         .await;
 }
 
+// Scenario: the candidate wants its requests compressed, and its only slot is taken.
+// Guarantee: what waits has not been compressed yet: its client was answered without having waited for that.
+#[tokio::test]
+async fn nobody_waits_while_a_copy_is_compressed() {
+    let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
+    green_is.play(Play::Hold);
+    let (mut config, state) = config(&blue_is, &green_is, weight("100"));
+    config.environments.get_mut(&green()).unwrap().compression = crossfade_backends::otlp::Compression::Gzip;
+    config.delivery.in_flight = 1;
+    let bench = Bench::start((config, state)).await;
+    let held = || bench.status().queues.into_iter().find(|queue| queue.environment == green()).unwrap().bytes;
+    let spans: Vec<_> = (0..2000).map(|_| span(trace())).collect();
+    let message = encode(&request(&spans));
+    let packed = Message::gzip(&message.bytes).bytes.len();
+    assert!(packed < message.bytes.len() / 2);
+    assert!(export(&bench.client(Protocol::Grpc), message.clone()).await.is_clean());
+    green_is.seen_count(1).await;
+    assert!(held() < packed + 1024, "the one on its way takes less room: {}", held());
+    assert!(export(&bench.client(Protocol::Grpc), message.clone()).await.is_clean());
+    assert!(held() > message.bytes.len(), "the one that waits is as it came: {}", held());
+    green_is.release();
+    bench.account_is(&green(), "both are delivered", |row| row.delivered == 4000 && row.queued == 0).await;
+    assert!(green_is.seen().iter().all(|seen| seen.compressed));
+}
+
 #[tokio::test]
 async fn a_full_queue_sheds_and_counts() {
     let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
