@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crossfade_audit::storage::{Disk, Storage};
 use crossfade_audit::verify::{Outcome, Report, Settle, verify_with};
 use crossfade_audit::{Log, canonical};
+use crossfade_rollout::state::STATE_VERSION;
 use crossfade_rollout::{Actor, Digest, Entry, Event, State, evolve};
 use crossfade_tlog::tile::{TileKind, tiles};
 use crossfade_tlog::{Checkpoint, Hash, Tree, VerifierKey, bundle, leaf_hash};
@@ -111,7 +112,8 @@ impl Fixture {
 
 fn state_recorded(before: &[Entry]) -> Entry {
     let state = before.iter().fold(State::default(), |state, entry| evolve(state, &entry.event));
-    let event = Event::StateRecorded { state: canonical::digest(&state).unwrap(), at: time(50) };
+    let state = canonical::digest(&state).unwrap();
+    let event = Event::StateRecorded { state, version: STATE_VERSION, at: time(50) };
     Entry::new(Actor::control(), time(50), event)
 }
 
@@ -446,10 +448,20 @@ fn a_state_that_the_entries_do_not_make_is_found() {
     assert_eq!(outcome(&report, "replay"), Outcome::Passed);
 
     // Another active environment than the one that the control plane went on with.
-    let other = Event::StateRecorded { state: Digest::from_bytes([1; 32]), at: time(50) };
-    let report = forge(&[bytes(&entry(0)), bytes(&Entry::new(Actor::control(), time(50), other))]).verify();
+    let other = |version| Event::StateRecorded { state: Digest::from_bytes([1; 32]), version, at: time(50) };
+    let said = |version| bytes(&Entry::new(Actor::control(), time(50), other(version)));
+    let report = forge(&[bytes(&entry(0)), said(STATE_VERSION)]).verify();
     assert_eq!(outcome(&report, "replay"), Outcome::Failed);
     names_entry(&report, "tile/entries/000.p/2", 1);
+
+    // A digest of a state in the format of another version says nothing to this one: noted, and not called wrong.
+    let report = forge(&[bytes(&entry(0)), said(1)]).verify();
+    assert!(report.intact, "{report}");
+    assert_eq!(outcome(&report, "replay"), Outcome::Noted);
+    let what = "recomputed; 1 recorded state of format 1 not compared: this version folds to format 2";
+    assert!(report.to_string().contains(what), "{report}");
+    let report = forge(&[bytes(&entry(0)), said(1), said(STATE_VERSION)]).verify();
+    assert_eq!(outcome(&report, "replay"), Outcome::Failed, "it excuses no other");
 }
 
 #[test]

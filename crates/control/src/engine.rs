@@ -26,16 +26,19 @@ mod reads;
 mod shown;
 mod time;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use crossfade_audit::canonical;
 use crossfade_rollout::event::{Alert, Event};
 use crossfade_rollout::observed::{Effect, LogHealth, Urgency};
+use crossfade_rollout::plan::Environments;
 use crossfade_rollout::units::Snapshots;
-use crossfade_rollout::{Actor, Command, DueReport, Phase, PlanFile, decide, due, evolve};
+use crossfade_rollout::{Actor, Command, Digest, DueReport, Phase, PlanFile, decide, due, evolve};
 use crossfade_routing::sync::Fence;
-use crossfade_routing::{BootId, Conductor, UnixNanos};
+use crossfade_routing::{BootId, Conductor, EnvironmentId, UnixNanos};
 use tokio::sync::watch;
 
 use crate::api::{ApiError, ErrorCode};
@@ -69,6 +72,8 @@ pub(crate) struct Engine {
     boot: BootId,
     time: Time,
     horizon: Duration,
+    /// What the site says of its environments: read once, and held against each plan.
+    environments: Environments,
     /// That this life has begun, until the log has taken it. Ordinary entries come after it.
     unstarted: Vec<Event>,
     /// The phase of the last state whose digest is on record.
@@ -92,6 +97,8 @@ pub(crate) struct Parts {
     pub(crate) version: String,
     pub(crate) clock: Clock,
     pub(crate) horizon: Duration,
+    /// What the site says of its environments.
+    pub(crate) environments: Environments,
 }
 
 impl Engine {
@@ -104,7 +111,11 @@ impl Engine {
         let (sender, receiver) = std::sync::mpsc::channel();
         let time = Time::new(parts.clock, parts.journal.newest());
         let now = time.now();
-        let started = Command::StartControl { boot: parts.boot.clone(), version: parts.version };
+        let started = Command::StartControl {
+            boot: parts.boot.clone(),
+            version: parts.version,
+            environments: digests(&parts.environments)?,
+        };
         let unstarted = decide(parts.journal.state(), started, now)?;
         let (status, status_seen) = watch::channel(Arc::new(Status::empty(parts.journal.origin(), now)));
         let (news, news_seen) = watch::channel(parts.journal.size());
@@ -120,6 +131,7 @@ impl Engine {
             boot: parts.boot,
             time,
             horizon: parts.horizon,
+            environments: parts.environments,
             unstarted,
             phase_on_record: None,
             held_up: None,
@@ -208,16 +220,19 @@ impl Engine {
     }
 
     fn command(&mut self, actor: &Actor, command: Command) -> Result<(), ApiError> {
-        let urgency = urgency_of(&command);
         let events = decide(self.journal.state(), command, self.time.now())?;
+        // A way back is never held up by the log.
+        let urgency =
+            if events.iter().all(Event::is_way_back) { Urgency::Emergency } else { Urgency::Ordinary };
         self.record(actor, &events, urgency).map_err(ApiError::from)
     }
 
     fn start_rollout(&mut self, actor: &Actor, file: PlanFile, snapshots: Snapshots) -> Result<(), ApiError> {
-        let plan = crossfade_audit::canonical::to_vec(&file.plan).map_err(JournalError::from)?;
+        let plan = canonical::to_vec(&file.plan).map_err(JournalError::from)?;
         let digest = self.journal.evidence(plan)?;
         let done = if digest == file.digest {
-            self.command(actor, Command::Start { plan: Box::new(file.plan), digest, snapshots })
+            let (plan, environments) = (Box::new(file.plan), self.environments.clone());
+            self.command(actor, Command::Start { plan, digest, snapshots, environments })
         } else {
             let said = file.digest;
             let what =
@@ -417,12 +432,10 @@ impl Engine {
     }
 }
 
-/// A way back is never held up by the log.
-fn urgency_of(command: &Command) -> Urgency {
-    match command {
-        Command::Rollback { .. } | Command::Abort { .. } => Urgency::Emergency,
-        _ => Urgency::Ordinary,
-    }
+/// A digest of what the site says of each environment. No credential is part of it.
+fn digests(environments: &Environments) -> Result<BTreeMap<EnvironmentId, Digest>, JournalError> {
+    let digest = |(id, facts): (&EnvironmentId, _)| Ok((id.clone(), canonical::digest(facts)?));
+    environments.iter().map(digest).collect()
 }
 
 #[cfg(test)]

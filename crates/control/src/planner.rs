@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crossfade_audit::canonical;
 use crossfade_rollout::event::{Gate, Outcome};
-use crossfade_rollout::plan::{Advice, Baseline, EnvironmentFacts, Outline, PLAN_VERSION, Plan};
+use crossfade_rollout::plan::{
+    Advice, Baseline, EnvironmentFacts, Environments, Outline, PLAN_VERSION, Plan,
+};
 use crossfade_rollout::spec::Spec;
 use crossfade_rollout::traffic::{Rate, warnings};
 use crossfade_rollout::units::Snapshots;
@@ -190,6 +192,11 @@ impl Planner {
         };
         Advice { gate: "overlap".to_owned(), outcome, summary, details: Vec::new(), warning: false }
     }
+}
+
+/// What the site says of its environments, as it was read.
+pub(crate) fn facts(site: &Site) -> Environments {
+    site.environments.iter().map(|(id, environment)| (id.clone(), facts_of(environment))).collect()
 }
 
 fn facts_of(environment: &Environment) -> EnvironmentFacts {

@@ -102,6 +102,7 @@ impl Control {
             version: config.version,
             clock: Arc::new(clock::now),
             horizon: config.horizon,
+            environments: crate::planner::facts(&site),
         };
         let (handle, engine) = tokio::task::block_in_place(|| Engine::start(parts))?;
         let planner = Arc::new(Planner::new(site, gates));

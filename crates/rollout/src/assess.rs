@@ -1,5 +1,9 @@
 //! The analysis: counts to a verdict, with its numbers.
 //!
+//! A test needs a constant ratio of exposure. That holds within a step but for one moment: when the window of the last cut
+//! has passed, traces that straddle it no longer go to both environments. So a step in which that happens has two tests,
+//! one up to then and one from then on; the limits, and what a pass needs, count the whole step.
+//!
 //! Each metric that tests statistically spends an equal part of alpha. Within a step its e-value may be looked at any time; over
 //! steps, staked e-values multiply ([`crossfade_stats::staked`]). A metric fails as soon as that product reaches
 //! 1/alpha. A step passes only at its end, with nothing missing and enough requests of the candidate; anything else is no
@@ -27,6 +31,8 @@ pub type Carried = BTreeMap<MetricName, LnE>;
 pub struct Look {
     /// The step's counts.
     pub arms: Arms,
+    /// Those of them that have not had their test: all, or what came after the window of the last cut.
+    pub untested: Arms,
     /// The step's probe traces.
     pub probe: Probes,
 }
@@ -136,13 +142,18 @@ impl Outline {
         self.analysis.alpha.as_f64() / tests.max(1) as f64
     }
 
-    /// How sure the bound on the active's quantile is to be: half of the metric's alpha, in equal parts for each step.
+    /// How sure the bound on the active's quantile is to be: half of the metric's alpha, in equal parts for each test.
     fn ln_confidence(&self) -> f64 {
-        (self.analysed_steps().max(1) as f64 / (self.alpha_of_each() / 2.0)).ln()
+        (self.tests().max(1) as f64 / (self.alpha_of_each() / 2.0)).ln()
     }
 
-    fn analysed_steps(&self) -> usize {
-        (0..).take(self.steps.len()).filter(|step| self.is_analysed(*step)).count()
+    /// How many tests each metric may come to: one for each step that is analysed, and one more for each cut, whose window
+    /// splits the step in which it passes.
+    fn tests(&self) -> usize {
+        let steps = (0..).take(self.steps.len()).filter(|step| self.is_analysed(*step)).count();
+        let cuts =
+            self.steps.iter().filter(|step| self.split_at_window && matches!(step, Step::Weight { .. }));
+        steps + cuts.count()
     }
 }
 
@@ -196,14 +207,15 @@ impl Judge<'_> {
     }
 
     fn errors(&self) -> Finding {
-        let Arms { from, to } = &self.look.arms;
+        let Arms { from, to } = &self.look.untested;
         let test = CountTest::from_exposures(to.requests, from.requests);
         Finding {
             step_ln_e: test.map_or(0.0, |test| test.ln_e(to.failed, from.failed)),
             alpha: Some(self.outline.alpha_of_each()),
             from: Sample { all: from.requests, bad: from.failed },
             to: Sample { all: to.requests, bad: to.failed },
-            outcome: if from.requests == 0 { Outcome::NoVerdict } else { Outcome::Pass },
+            // Whether there is anything to compare with is asked of the whole step.
+            outcome: if self.look.arms.from.requests == 0 { Outcome::NoVerdict } else { Outcome::Pass },
             text: format!(
                 "candidate failed {} of {} requests, active {} of {}",
                 to.failed, to.requests, from.failed, from.requests
@@ -211,7 +223,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Half of the metric's alpha goes to the bound on the active's quantile, in equal parts for each step.
+    /// Half of the metric's alpha goes to the bound on the active's quantile, in equal parts for each test.
     fn latency(&self, quantile: Share, worse_max: Share, worse_min: Duration) -> Finding {
         let alpha = self.outline.alpha_of_each() / 2.0;
         let limit = LatencyLimit {
@@ -220,8 +232,12 @@ impl Judge<'_> {
             worse_min: worse_min.as_micros() as f64,
             ln_confidence: self.outline.ln_confidence(),
         };
-        let [from, to] = [&self.look.arms.from, &self.look.arms.to].map(|arm| arm.latency.dense());
+        let [from, to] = [&self.look.untested.from, &self.look.untested.to].map(|arm| arm.latency.dense());
         let look = limit.look(&LATENCY_BOUNDS_US, &from, &to);
+        // Whether the active's quantile can be known is asked of the whole step.
+        let [whole_from, whole_to] =
+            [&self.look.arms.from, &self.look.arms.to].map(|arm| arm.latency.dense());
+        let known = limit.look(&LATENCY_BOUNDS_US, &whole_from, &whole_to).limit.is_some();
         let all: u64 = from.iter().sum();
         let percentile = format!("p{}", quantile.to_string().trim_end_matches('%'));
         let text = match look.limit {
@@ -240,7 +256,7 @@ impl Judge<'_> {
             alpha: Some(alpha),
             from: Sample { all, bad: 0 },
             to: Sample { all: look.requests, bad: look.slow },
-            outcome: if look.limit.is_none() { Outcome::NoVerdict } else { Outcome::Pass },
+            outcome: if !known { Outcome::NoVerdict } else { Outcome::Pass },
             text,
         }
     }

@@ -1,8 +1,10 @@
 //! What people and adapters ask for, and why it may be refused.
 
+use std::collections::BTreeMap;
+
 use crossfade_routing::{BootId, EnvironmentId, GatewayId, UnixNanos};
 
-use crate::plan::Plan;
+use crate::plan::{Environments, Plan};
 use crate::state::Phase;
 use crate::units::{Actor, Digest, RolloutId, Snapshots};
 
@@ -12,11 +14,13 @@ pub enum Command {
     /// The first entry of an empty log.
     Initialise { origin: String, active: EnvironmentId, site: Digest },
     /// The control plane has folded the log and goes on from there.
-    StartControl { boot: BootId, version: String },
+    /// `environments`: digests of the site's facts about each.
+    StartControl { boot: BootId, version: String, environments: BTreeMap<EnvironmentId, Digest> },
     /// The control plane ends in order.
     StopControl { boot: BootId },
-    /// Begin a rollout. `digest` is that of `plan`; `snapshots` are the configurations' digests as they are now.
-    Start { plan: Box<Plan>, digest: Digest, snapshots: Snapshots },
+    /// Begin a rollout. `digest` is that of `plan`; `snapshots` are the configurations' digests, and `environments` the
+    /// site's facts, as they are now.
+    Start { plan: Box<Plan>, digest: Digest, snapshots: Snapshots, environments: Environments },
     /// Stay in the current step. A cut that is announced already is still completed.
     Pause { rollout: Option<RolloutId> },
     /// Go on; after a failed gate, look again; after a failed analysis, begin its count anew.
@@ -59,6 +63,10 @@ pub enum Rejection {
     StalePlan { what: &'static str, planned: String, now: String },
     #[error("the plan is stale: {} changed since it was made; plan again", changed.join(", "))]
     ChangedSinceThePlan { changed: Vec<String> },
+    #[error(
+        "the plan is stale: {field} of {environment} was {planned} when it was made and is {now} now; plan again"
+    )]
+    MovedSinceThePlan { environment: EnvironmentId, field: &'static str, planned: String, now: String },
     #[error("the plan has format version {found}; this program reads version {expected}")]
     PlanVersion { found: u32, expected: u32 },
     #[error("the plan is not valid: {why}")]

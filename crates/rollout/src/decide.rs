@@ -4,9 +4,9 @@ use crossfade_routing::{GatewayId, UnixNanos};
 
 use crate::command::{Command, Rejection};
 use crate::event::{AbortReason, Event, PauseCause, RollbackReason};
-use crate::plan::{PLAN_VERSION, Plan};
+use crate::plan::{EnvironmentFacts, Environments, PLAN_VERSION, Plan};
 use crate::spec::check_outline;
-use crate::state::{Phase, Rollout, State};
+use crate::state::{Phase, Rollout, STATE_VERSION, State};
 use crate::units::{Actor, Digest, RolloutId, Snapshots, brief};
 
 /// What a command makes happen, or why not. Pure: nothing has happened until the events are durable.
@@ -23,14 +23,18 @@ pub fn decide(state: &State, command: Command, now: UnixNanos) -> Result<Vec<Eve
     }
     let event = match command {
         Command::Initialise { .. } => return Err(Rejection::AlreadyInitialised),
-        Command::StartControl { boot, version } => Event::ControlStarted { boot, version, at: now },
+        Command::StartControl { boot, version, environments } => {
+            Event::ControlStarted { boot, version, environments, at: now }
+        }
         Command::StopControl { boot } => Event::ControlStopped { boot, at: now },
-        Command::Start { plan, digest, snapshots } => start(state, *plan, digest, &snapshots, now)?,
+        Command::Start { plan, digest, snapshots, environments } => {
+            start(state, *plan, digest, &snapshots, &environments, now)?
+        }
         Command::Pause { rollout } => pause(running(state, rollout)?, now)?,
         Command::Resume { rollout } => resume(running(state, rollout)?, now)?,
         Command::Promote { rollout, full } => promote(running(state, rollout)?, full, now)?,
         Command::Rollback { rollout, actor, reason } => {
-            rollback(running(state, rollout)?, actor, reason, now)?
+            rollback(state, running(state, rollout)?, actor, reason, now)?
         }
         Command::Abort { rollout, reason } => abort(running(state, rollout)?, reason, now)?,
         Command::Roster { gateway } => roster(state, gateway, now)?,
@@ -39,7 +43,7 @@ pub fn decide(state: &State, command: Command, now: UnixNanos) -> Result<Vec<Eve
             Event::AccessDenied { call: brief(call), why: brief(why), at: now }
         }
         Command::CountReads { actor, hour, count } => Event::ReadsCounted { actor, hour, count },
-        Command::RecordState { state } => Event::StateRecorded { state, at: now },
+        Command::RecordState { state } => Event::StateRecorded { state, version: STATE_VERSION, at: now },
         Command::MergeEmergency { entries, since } => Event::EmergencyMerged { entries, since, at: now },
     };
     Ok(vec![event])
@@ -61,6 +65,7 @@ fn start(
     plan: Plan,
     digest: Digest,
     snapshots: &Snapshots,
+    environments: &Environments,
     now: UnixNanos,
 ) -> Result<Event, Rejection> {
     if let Some(rollout) = state.current() {
@@ -75,6 +80,7 @@ fn start(
         return Err(Rejection::InvalidPlan { why: lines.join("\n") });
     }
     fresh(state, &plan, snapshots)?;
+    in_place(&plan, environments)?;
     if state.roster.is_empty() {
         return Err(Rejection::NoGateway);
     }
@@ -104,6 +110,24 @@ fn fresh(state: &State, plan: &Plan, snapshots: &Snapshots) -> Result<(), Reject
     stale("the rollout's id", outline.rollout.to_string(), next.to_string())?;
     let changed = changed(&plan.snapshots, snapshots);
     if changed.is_empty() { Ok(()) } else { Err(Rejection::ChangedSinceThePlan { changed }) }
+}
+
+/// Both environments are where the plan says.
+fn in_place(plan: &Plan, now: &Environments) -> Result<(), Rejection> {
+    for environment in [&plan.outline.from, &plan.outline.to] {
+        let Some(planned) = plan.environments.get(environment) else {
+            return Err(Rejection::InvalidPlan { why: format!("it does not say where {environment} is") });
+        };
+        let present = now.get(environment).map(EnvironmentFacts::fields);
+        for (index, (field, planned)) in planned.fields().into_iter().enumerate() {
+            let now = present.map_or("not in the site's configuration", |fields| fields[index].1);
+            if planned != now {
+                let (environment, planned, now) = (environment.clone(), planned.to_owned(), now.to_owned());
+                return Err(Rejection::MovedSinceThePlan { environment, field, planned, now });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The names under which two snapshots differ.
@@ -162,7 +186,13 @@ fn promote(rollout: &Rollout, full: bool, now: UnixNanos) -> Result<Event, Rejec
     Ok(Event::PromoteRequested { rollout: rollout.id.clone(), full, at: now })
 }
 
-fn rollback(rollout: &Rollout, actor: Actor, reason: String, now: UnixNanos) -> Result<Event, Rejection> {
+fn rollback(
+    state: &State,
+    rollout: &Rollout,
+    actor: Actor,
+    reason: String,
+    now: UnixNanos,
+) -> Result<Event, Rejection> {
     if !is_open(rollout.phase) {
         return Err(wrong_phase("rollback", rollout));
     }
@@ -170,7 +200,7 @@ fn rollback(rollout: &Rollout, actor: Actor, reason: String, now: UnixNanos) -> 
         // No gateway knows of it yet: there is nothing to go back from.
         return abort(rollout, reason, now);
     }
-    let lossless = rollout.is_lossless();
+    let lossless = state.is_lossless();
     let reason = RollbackReason::Command { actor, why: brief(reason) };
     Ok(Event::RollbackStarted { rollout: rollout.id.clone(), reason, lossless, at: now })
 }

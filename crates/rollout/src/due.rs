@@ -17,9 +17,8 @@ use std::ops::ControlFlow;
 use crossfade_routing::{Schedule, ScheduleError, UnixNanos};
 
 use self::fleet::Fleet;
-pub(crate) use self::gates::GATES;
 pub(crate) use self::steps::step_end;
-pub(crate) use self::watch::step_arms;
+pub(crate) use self::watch::looked_at;
 use crate::event::{Event, GenerationCause};
 use crate::observed::{DueReport, Effect, LogHealth, Observed, Urgency, Waiting};
 use crate::state::{Phase, Rollout, State};
@@ -60,6 +59,7 @@ fn all(state: &State, observed: &Observed, fleet: &Fleet<'_>, now: UnixNanos, ou
     let cx = Cx { state, rollout, observed, fleet, now };
     way_back::reported(&cx, out)?;
     fleet::keep(state, observed, fleet, now, out)?;
+    way_back::moved(&cx, out)?;
     match rollout.phase {
         Phase::Draft | Phase::Preflight | Phase::AwaitingApproval => gates::preflight(&cx, out),
         Phase::Mirroring | Phase::Shifting { .. } | Phase::Promoted => steps::go_on(&cx, out),

@@ -3,6 +3,8 @@
 //! Every event says by itself when it happened (`at`), so that the fold needs no clock. 64-bit integers are strings,
 //! there are no floats, and nothing here is personal data.
 
+use std::collections::BTreeMap;
+
 use crossfade_routing::sync::{Fence, LedgerRow};
 use crossfade_routing::{BootId, EnvironmentId, GatewayId, Generation, Schedule, UnixNanos, Weight};
 use serde::{Deserialize, Serialize};
@@ -34,6 +36,16 @@ impl Entry {
     }
 }
 
+/// What a state's digest was of before it said so.
+const fn first_version() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_first_version(version: &u32) -> bool {
+    *version == first_version()
+}
+
 /// Index of a step in [`Outline::steps`], from 0.
 pub type StepIndex = u32;
 
@@ -55,6 +67,9 @@ pub enum Event {
     ControlStarted {
         boot: BootId,
         version: String,
+        /// Digests of what the site's configuration says of each environment: where it is, and how it is spoken to.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        environments: BTreeMap<EnvironmentId, Digest>,
         at: UnixNanos,
     },
     /// The control plane went down in order.
@@ -115,9 +130,13 @@ pub enum Event {
         since: UnixNanos,
         at: UnixNanos,
     },
-    /// Digest of the state's canonical JSON as it was folded from all entries before this one.
+    /// Digest of the state's canonical JSON as it was folded from all entries before this one. Only a program that folds to
+    /// the same format can compare it.
     StateRecorded {
         state: Digest,
+        /// [`crate::state::STATE_VERSION`] of the program that wrote it.
+        #[serde(default = "first_version", skip_serializing_if = "is_first_version")]
+        version: u32,
         at: UnixNanos,
     },
 
@@ -179,7 +198,8 @@ pub enum Event {
         gateways: Vec<GatewayId>,
         at: UnixNanos,
     },
-    /// The configurations were digested again before a cut; `changed` names those that differ from the plan.
+    /// The configurations were digested again before a cut, or an environment was found at another address; `changed` names
+    /// what differs from the plan.
     SnapshotsRetaken {
         rollout: RolloutId,
         step: StepIndex,
@@ -234,6 +254,14 @@ pub enum Event {
         boot: BootId,
         from: UnixNanos,
         until: UnixNanos,
+        at: UnixNanos,
+    },
+    /// The window of the last cut has passed while a step runs, and traffic is shared in another ratio from here on. The counts
+    /// that are on the record so far have had a test of their own; what is carried holds its evidence.
+    WindowPassed {
+        rollout: RolloutId,
+        step: StepIndex,
+        carried: Vec<LogE>,
         at: UnixNanos,
     },
     /// Synthetic traces of one round were read back, or not.
@@ -371,13 +399,15 @@ pub enum Event {
 }
 
 impl Event {
-    /// Whether this event is part of a way back, and so may be written to the emergency file while the log is away.
+    /// Whether this event is part of a way back: a command that has only such events goes to the emergency file while the log
+    /// is away.
     pub const fn is_way_back(&self) -> bool {
         matches!(
             self,
             Self::VerdictReached { .. }
                 | Self::Fenced { .. }
                 | Self::RollbackStarted { .. }
+                | Self::AbortStarted { .. }
                 | Self::AlertRaised { .. }
         )
     }
@@ -413,6 +443,7 @@ impl Event {
             | Self::StepStarted { rollout, .. }
             | Self::AnalysisRecorded { rollout, .. }
             | Self::AnalysisResumed { rollout, .. }
+            | Self::WindowPassed { rollout, .. }
             | Self::ProbeRecorded { rollout, .. }
             | Self::VerdictReached { rollout, .. }
             | Self::StepEnded { rollout, .. }

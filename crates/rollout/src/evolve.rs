@@ -9,8 +9,8 @@ use crate::event::{Event, GenerationCause, Outcome, PauseCause, RollbackReason, 
 use crate::numbers::{Arms, LogE};
 use crate::plan::Outline;
 use crate::state::{
-    GateRun, GateStatus, Genesis, Ledger, LedgerStatus, LnE, PastRollout, Pause, PendingCut, Phase, Probes,
-    Rollout, Running, State, StepRecord, Tally,
+    Answers, GateRun, GateStatus, Genesis, Ledger, LedgerStatus, LnE, PastRollout, Pause, PendingCut, Phase,
+    Probes, Rollout, Running, State, StepRecord, Tally,
 };
 use crate::units::{Digest, RolloutId};
 
@@ -32,9 +32,12 @@ pub fn evolve(mut state: State, event: &Event) -> State {
             state.genesis = Some(Genesis { origin: origin.clone(), site: *site, at: *at });
             state.active = Some(active.clone());
         }
-        Event::ControlStarted { boot, .. } => {
+        Event::ControlStarted { boot, environments, .. } => {
             state.control = Some(boot.clone());
+            state.environments = environments.clone();
             void_running_gates(&mut state);
+            // What an earlier life saw of the configurations may be long ago.
+            state.rollout.iter_mut().for_each(|rollout| rollout.rechecked = None);
         }
         Event::ControlStopped { .. } => state.control = None,
         Event::GatewayRostered { gateway, .. } => {
@@ -58,7 +61,10 @@ pub fn evolve(mut state: State, event: &Event) -> State {
         | Event::EmergencyMerged { .. }
         | Event::StateRecorded { .. } => {}
         Event::RolloutDrafted { rollout, plan, outline, at } => {
-            state.rollout = Some(drafted(rollout, *plan, outline, *at));
+            let mut drafted = drafted(rollout, *plan, outline, *at);
+            drafted.environments = state.environments.clone();
+            drafted.environments.retain(|id, _| [&outline.from, &outline.to].contains(&id));
+            state.rollout = Some(drafted);
         }
         Event::GenerationIssued { schedule, why, at } => issued(&mut state, schedule, *why, *at),
         Event::CutCommitted { schedule, .. } => committed(&mut state, schedule),
@@ -105,6 +111,7 @@ fn drafted(id: &RolloutId, plan: Digest, outline: &Outline, at: UnixNanos) -> Ro
         id: id.clone(),
         plan,
         outline: outline.clone(),
+        environments: BTreeMap::new(),
         phase: Phase::Draft,
         began: at,
         ended: None,
@@ -118,6 +125,7 @@ fn drafted(id: &RolloutId, plan: Digest, outline: &Outline, at: UnixNanos) -> Ro
         last_cut: None,
         begun: None,
         ending_generation: None,
+        answers: None,
         promoted: None,
         paused: None,
         full: false,
@@ -152,11 +160,12 @@ fn issued(state: &mut State, schedule: &Schedule, why: GenerationCause, at: Unix
             rollout.ending_generation = Some(generation);
             rollout.ending = Some(at);
         }
-        GenerationCause::ControlRestarted => rollout.cut = None,
-        GenerationCause::Genesis
-        | GenerationCause::Mirror
-        | GenerationCause::Promotion
-        | GenerationCause::RolledBack => {}
+        GenerationCause::ControlRestarted => {
+            rollout.cut = None;
+            rollout.rechecked = None;
+        }
+        GenerationCause::Promotion => rollout.answers = Some(Answers { generation, at }),
+        GenerationCause::Genesis | GenerationCause::Mirror | GenerationCause::RolledBack => {}
     }
 }
 
@@ -196,7 +205,10 @@ fn in_rollout(rollout: &mut Rollout, event: &Event, generation: Generation) {
         Event::GateFinished { gate, run, outcome, summary, evidence, .. } => {
             let status = GateStatus::Done(*outcome);
             let done = GateRun { run: *run, status, summary: summary.clone(), evidence: *evidence };
-            rollout.gates.insert(*gate, done);
+            // A run that is over says nothing about the one after it.
+            if rollout.gates.get(gate).is_none_or(|known| known.run <= *run) {
+                rollout.gates.insert(*gate, done);
+            }
         }
         Event::PreflightPassed { .. } => {
             rollout.preflight = true;
@@ -272,6 +284,7 @@ fn in_step(rollout: &mut Rollout, event: &Event) {
                 paused_ms: 0,
                 leave: false,
                 baseline,
+                tested: None,
                 recorded_at: *at,
                 gaps: 0,
                 probe: Probes::default(),
@@ -280,9 +293,13 @@ fn in_step(rollout: &mut Rollout, event: &Event) {
                 readings: Vec::new(),
             });
         }
+        Event::WindowPassed { carried, .. } => {
+            carry(rollout, carried);
+            let tested = totals(&rollout.tallies);
+            rollout.running.iter_mut().for_each(|running| running.tested = Some(tested.clone()));
+        }
         Event::StepEnded { step, how, carried, at, .. } => {
-            rollout.carried =
-                carried.iter().map(|LogE { metric, ln_e_nano }| (*metric, LnE(*ln_e_nano))).collect();
+            carry(rollout, carried);
             over(rollout, *step, *how, *at);
         }
         Event::AnalysisRecorded { generation, gateway, boot, counts, seen, at, .. } => {
@@ -295,6 +312,10 @@ fn in_step(rollout: &mut Rollout, event: &Event) {
             }
         }
     }
+}
+
+fn carry(rollout: &mut Rollout, carried: &[LogE]) {
+    rollout.carried = carried.iter().map(|LogE { metric, ln_e_nano }| (*metric, LnE(*ln_e_nano))).collect();
 }
 
 fn in_running(running: &mut Running, event: &Event) {
@@ -358,16 +379,22 @@ fn over(rollout: &mut Rollout, step: StepIndex, how: StepEnd, at: UnixNanos) {
 /// has taken it upon them, and the log says who.
 fn resumed(rollout: &mut Rollout, at: UnixNanos) {
     let Some(pause) = rollout.paused.take() else { return };
+    if rollout.cut.is_none() {
+        // It may have stood still for days. A cut that is announced was looked at before, and goes on even while paused.
+        rollout.rechecked = None;
+    }
     match pause.by {
         PauseCause::Gate { .. } => {
-            let failed =
-                rollout.gates.values_mut().filter(|gate| gate.status != GateStatus::Done(Outcome::Pass));
-            failed.for_each(|gate| gate.status = GateStatus::Void);
+            let failed = |gate: &&mut GateRun| {
+                matches!(gate.status, GateStatus::Done(Outcome::Fail | Outcome::NoVerdict))
+            };
+            rollout.gates.values_mut().filter(failed).for_each(|gate| gate.status = GateStatus::Void);
         }
         PauseCause::Analysis {} => {
             rollout.carried.clear();
             let baseline = totals(&rollout.tallies);
             if let Some(running) = &mut rollout.running {
+                running.tested = running.tested.take().map(|_| baseline.clone());
                 running.baseline = baseline;
                 running.probe = Probes { traces: 0, failed: 0, ..running.probe };
                 running.verdict = None;

@@ -43,7 +43,7 @@
 //! announced, traffic goes to both environments in a changing ratio, and is judged by the gateways' breakers only. What gateways
 //! have counted goes on the record every 30 s and before each verdict, so that a verdict can be computed again from
 //! the log ([`rules`]), and so that after a crash the test goes on from there; what was counted in between is a declared
-//! gap.
+//! gap. When the window of the cut passes, a test of its own begins (`WindowPassed`): the ratio of exposure is another from there.
 //!
 //! # What this is not
 //!

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crossfade_routing::{EnvironmentId, Generation, Seed, UnixNanos, Window};
 use serde::{Deserialize, Serialize};
 
+use crate::event::Gate;
 use crate::spec::{Analysis, Change, Gates, OnFailure, Protection, Step};
 use crate::units::{Digest, RolloutId, Snapshots, text64};
 
@@ -42,7 +43,7 @@ pub struct Plan {
     /// What the log repeats, so that it can be replayed without the blob.
     pub outline: Outline,
     /// Facts about the environments, as resolved.
-    pub environments: BTreeMap<EnvironmentId, EnvironmentFacts>,
+    pub environments: Environments,
     /// Digests of the configurations that drift compared; taken again before every cut.
     pub snapshots: Snapshots,
     /// Digest of the spec's text.
@@ -65,9 +66,32 @@ pub struct Outline {
     pub seed: Seed,
     pub steps: Vec<Step>,
     pub gates: Gates,
+    /// The gates that it has to pass, in the order in which they look. An auditor asks for these, whatever gates a later
+    /// version knows.
+    #[serde(default = "first_gates", skip_serializing_if = "is_first_gates")]
+    pub required_gates: Vec<Gate>,
     pub analysis: Analysis,
+    /// The counts of a step are tested in two parts, with the window of the last cut still open and after it. Plans from
+    /// before this was known have one test for both, and are judged by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub split_at_window: bool,
     pub on_failure: OnFailure,
 }
+
+/// Every gate that this version plans, in the order in which they look: a candidate that drift refuses is not written to.
+pub const GATES: [Gate; 2] = [Gate::Drift, Gate::Probe];
+
+/// What plans had to pass before they named their gates. Never changes: such plans are in logs.
+fn first_gates() -> Vec<Gate> {
+    vec![Gate::Drift, Gate::Probe]
+}
+
+fn is_first_gates(gates: &[Gate]) -> bool {
+    gates == first_gates()
+}
+
+/// Facts about environments.
+pub type Environments = BTreeMap<EnvironmentId, EnvironmentFacts>;
 
 /// Where an environment is, as the site's configuration resolves. No credential, no header value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +104,21 @@ pub struct EnvironmentFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_endpoint: Option<String>,
 }
+
+impl EnvironmentFacts {
+    /// The fields by name, as people read them.
+    pub(crate) fn fields(&self) -> [(&'static str, &str); 4] {
+        [
+            ("otlp_endpoint", &self.otlp_endpoint),
+            ("otlp_protocol", &self.otlp_protocol),
+            ("query_kind", self.query_kind.as_deref().unwrap_or(NONE)),
+            ("query_endpoint", self.query_endpoint.as_deref().unwrap_or(NONE)),
+        ]
+    }
+}
+
+/// What a field says that is not there.
+const NONE: &str = "none";
 
 /// The state of the log that a plan was made against.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ pub const RULES: &[Rule] = &[
     rule("acknowledged", "a generation is acknowledged by the whole fleet", routing::acknowledged),
     rule(
         "announced",
-        "a cut is announced by its step, after a check of the configurations",
+        "a cut is announced by its step, after a check of the configurations, on environments where they were",
         routing::announced,
     ),
     rule("committed", "a cut is committed as it was announced", routing::committed),
@@ -69,6 +69,7 @@ pub const RULES: &[Rule] = &[
     rule("step_begins", "a step begins in its turn, with the traffic that it describes", steps::begins),
     rule("step_ends", "a step ends by time and a passing verdict, or early on request", steps::ends),
     rule("verdict", "a verdict follows from the counts on the record", steps::verdict),
+    rule("window", "the window of a cut has a test of its own", steps::window),
     rule("failure", "a failed verdict is acted on", steps::failure),
     rule("cause", "what stops a rollout is on the record before it does", steps::cause),
 ];

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::MetricName;
-use crate::plan::Outline;
+use crate::plan::{GATES, Outline};
 use crate::units::{Literal, RolloutId, Share, percent, some_literal};
 
 pub use self::parse::SpecError;
@@ -74,7 +74,9 @@ impl Spec {
             seed,
             steps: self.steps,
             gates: self.gates,
+            required_gates: GATES.to_vec(),
             analysis,
+            split_at_window: true,
             on_failure: self.on_failure,
         })
     }

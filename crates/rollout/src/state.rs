@@ -16,6 +16,10 @@ use crate::plan::Outline;
 use crate::spec::Step;
 use crate::units::{Digest, RolloutId, percent, text64};
 
+/// The version of [`State`]'s format, as its digest sees it. One more whenever a log that exists would fold to another
+/// canonical JSON: a new field that is left out while it says nothing does not need it until the fold of old events sets it.
+pub const STATE_VERSION: u32 = 2;
+
 /// The state of one log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
@@ -24,6 +28,9 @@ pub struct State {
     pub active: Option<EnvironmentId>,
     /// The control plane's life that wrote last.
     pub control: Option<BootId>,
+    /// Digests of what the site's configuration says of each environment, as that life has read it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environments: BTreeMap<EnvironmentId, Digest>,
     /// The fleet, with the last boot seen of each gateway.
     pub roster: BTreeMap<GatewayId, Option<BootId>>,
     /// Boots that have been replaced, for each gateway.
@@ -128,6 +135,9 @@ pub struct Rollout {
     /// Digest of the plan document.
     pub plan: Digest,
     pub outline: Outline,
+    /// What the site's configuration said of both environments when it was drafted, as digests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environments: BTreeMap<EnvironmentId, Digest>,
     pub phase: Phase,
     pub began: UnixNanos,
     pub ended: Option<UnixNanos>,
@@ -140,7 +150,8 @@ pub struct Rollout {
     pub step: StepIndex,
     /// Set while that step runs.
     pub running: Option<Running>,
-    /// The configurations were found unchanged for the cut of this step.
+    /// The configurations were found unchanged for the cut of this step, by this life of the control plane and since
+    /// nobody has paused.
     pub rechecked: Option<StepIndex>,
     /// A cut that is announced and not committed.
     pub cut: Option<PendingCut>,
@@ -150,6 +161,9 @@ pub struct Rollout {
     pub begun: Option<Generation>,
     /// The generation that ends this rollout: fenced, aborted, or the candidate alone.
     pub ending_generation: Option<Generation>,
+    /// Since when the candidate may answer clients: before every gateway is known to let it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
     pub promoted: Option<UnixNanos>,
     pub paused: Option<Pause>,
     /// Somebody asked to skip all that is left to wait for.
@@ -183,6 +197,21 @@ impl State {
         self.rollout.as_ref().filter(|rollout| !rollout.phase.is_final())
     }
 
+    /// When the window of the last cut passes within the step that runs; `None` if it does not, or has.
+    pub(crate) fn window_passes(&self) -> Option<UnixNanos> {
+        let rollout = self.current().filter(|rollout| rollout.outline.split_at_window)?;
+        let running = rollout.running.as_ref().filter(|running| running.tested.is_none())?;
+        let until = rollout.last_cut?.at.plus(rollout.outline.window.width());
+        (until > running.at && rollout.outline.is_analysed(rollout.step)).then_some(until)
+    }
+
+    /// What the site's configuration says otherwise of the rollout's environments than when it was drafted.
+    pub(crate) fn moved(&self) -> Vec<String> {
+        let planned = self.current().into_iter().flat_map(|rollout| &rollout.environments);
+        let moved = planned.filter(|(id, digest)| self.environments.get(*id) != Some(*digest));
+        moved.map(|(id, _)| format!("the address of {id}")).collect()
+    }
+
     /// How many rollouts of this name there were: the next one's id is `RolloutId::attempt(name, attempts + 1)`.
     pub fn attempts(&self, name: &str) -> u32 {
         let past =
@@ -194,6 +223,34 @@ impl State {
     pub fn settled_at(&self) -> UnixNanos {
         let settled = |rollout: &Rollout| Some(rollout.last_cut?.at.plus(rollout.outline.window.width()));
         self.rollout.as_ref().and_then(settled).unwrap_or(UnixNanos::ZERO)
+    }
+
+    /// Whether the former active has, or will have, every span of the rollout that runs, as far as is on record: going back
+    /// loses nothing.
+    ///
+    /// While it answers the clients, it has everything. Once the candidate may answer, the former active has what is mirrored
+    /// back to it, unless some of that was dropped, refused or never confirmed, or a gateway's accounts end in a gap.
+    pub fn is_lossless(&self) -> bool {
+        let Some((rollout, answers)) = self.current().and_then(|r| Some((r, r.answers?))) else {
+            return true;
+        };
+        let boots = rollout.ledgers.iter().flat_map(|(gateway, boots)| {
+            boots.values().map(move |ledger| (self.roster.contains_key(gateway), ledger))
+        });
+        let unknown = |(rostered, ledger): (bool, &Ledger)| match ledger.status {
+            LedgerStatus::Gap => ledger.at >= answers.at,
+            // It was struck: nobody will say what it still held.
+            LedgerStatus::Open => !rostered,
+            LedgerStatus::Closed => false,
+        };
+        let lost = |row: &LedgerRow| {
+            row.environment == rollout.outline.from
+                && row.generation >= answers.generation
+                && (row.shed > row.shed_untrusted || row.rejected > 0 || row.indeterminate > 0)
+        };
+        rollout.outline.mirror_back()
+            && !boots.clone().any(unknown)
+            && !boots.flat_map(|(_, ledger)| &ledger.rows).any(lost)
     }
 
     /// What gateways are to be told; `None` before the first generation.
@@ -231,15 +288,6 @@ impl Rollout {
         self.begun.is_some() && !self.phase.is_final()
     }
 
-    /// Whether the former active has, or will have, every span, as far as is on record: going back loses nothing.
-    ///
-    /// Before promotion it answers the clients, and has everything; after it, what was mirrored back and not dropped.
-    pub fn is_lossless(&self) -> bool {
-        let rows = self.ledgers.values().flat_map(BTreeMap::values).flat_map(|ledger| &ledger.rows);
-        let dropped = |row: &LedgerRow| row.environment == self.outline.from && row.shed > row.shed_untrusted;
-        self.promoted.is_none() || self.outline.mirror_back() && !rows.into_iter().any(dropped)
-    }
-
     /// The accounts of a boot, unless they are final; `None` also if it never held this rollout.
     pub fn open_account(&self, gateway: &GatewayId, boot: &BootId) -> Option<&Ledger> {
         let ledger = self.ledgers.get(gateway)?.get(boot)?;
@@ -263,6 +311,15 @@ impl Tally {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LnE(#[serde(with = "crate::units::text64")] pub i64);
+
+/// From when on the candidate may answer clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// The generation that says so.
+    pub generation: Generation,
+    /// When that was issued.
+    pub at: UnixNanos,
+}
 
 /// One gate within a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -317,6 +374,9 @@ pub struct Running {
     pub leave: bool,
     /// Counts that are not this step's.
     pub baseline: BTreeMap<GatewayId, Arms>,
+    /// Set when the window of the last cut has passed within this step: counts that have had their test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tested: Option<BTreeMap<GatewayId, Arms>>,
     /// When counts were last put on the record.
     pub recorded_at: UnixNanos,
     /// Boots that ended within the step: their counts since `recorded` are unknown.

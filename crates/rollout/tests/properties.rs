@@ -39,6 +39,9 @@ enum Act {
     LogMended,
     EditConfig,
     RestoreConfig,
+    EditBeforeTheCut,
+    EditSite,
+    RestoreSite,
     GateSays(Outcome),
 }
 
@@ -67,6 +70,9 @@ fn act() -> impl Strategy<Value = Act> {
         2 => Just(Act::LogMended),
         1 => Just(Act::EditConfig),
         1 => Just(Act::RestoreConfig),
+        1 => Just(Act::EditBeforeTheCut),
+        1 => Just(Act::EditSite),
+        1 => Just(Act::RestoreSite),
         1 => prop_oneof![Just(Outcome::Pass), Just(Outcome::Fail), Just(Outcome::NoVerdict)].prop_map(Act::GateSays),
     ]
 }
@@ -113,12 +119,27 @@ fn perform(world: &mut World, act: &Act) {
             world.now_snapshots.insert("green/collector.yaml".to_owned(), digest(1));
             return;
         }
+        Act::EditBeforeTheCut if !full => return edit_before_the_cut(world),
+        Act::EditBeforeTheCut => return,
+        Act::EditSite => return world.move_green("http://elsewhere:4317"),
+        Act::RestoreSite => return world.move_green("http://green:4317"),
         Act::GateSays(outcome) => {
             world.gates.insert("probe".to_owned(), *outcome);
             return;
         }
     };
     let _ = world.command(command);
+}
+
+/// `kill -9` while a cut is announced, and a configuration is edited before the control plane is back.
+fn edit_before_the_cut(world: &mut World) {
+    for _ in 0..200 {
+        if world.state.current().is_some_and(|rollout| rollout.cut.is_some()) {
+            world.now_snapshots.insert("green/collector.yaml".to_owned(), digest(77));
+            return world.kill_control();
+        }
+        world.tick();
+    }
 }
 
 /// What holds at any moment.
@@ -172,9 +193,14 @@ fn comes_to_an_end(world: &mut World) -> Result<(), TestCaseError> {
         perform(world, &Act::Speak(index));
         perform(world, &Act::Roster(index));
     }
-    for act in
-        [Act::CandidateFails(false), Act::Sheds(false), Act::RestoreConfig, Act::GateSays(Outcome::Pass)]
-    {
+    for act in [
+        Act::CandidateFails(false),
+        Act::Sheds(false),
+        Act::RestoreConfig,
+        Act::RestoreSite,
+        Act::KillControl,
+        Act::GateSays(Outcome::Pass),
+    ] {
         perform(world, &act);
     }
     for _ in 0..20 {

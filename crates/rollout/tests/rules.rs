@@ -7,7 +7,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crossfade_rollout::event::{AbortReason, Event, Outcome, StepEnd};
+use crossfade_rollout::event::{AbortReason, Event, Gate, Outcome, PauseCause, StepEnd};
+use crossfade_rollout::state::GateStatus;
 use crossfade_rollout::{Command, Entry, rules};
 use crossfade_routing::UnixNanos;
 use world::{SPEC, World};
@@ -125,6 +126,13 @@ const LIES: &[(&str, Change)] = &[
         }
         _ => false,
     }),
+    ("window", |event| match event {
+        Event::WindowPassed { carried, .. } => {
+            carried[0].ln_e_nano -= 1_000_000;
+            true
+        }
+        _ => false,
+    }),
     ("step_ends", |event| match event {
         Event::StepEnded { how: StepEnd::Elapsed, at, .. } => at_once(at),
         _ => false,
@@ -149,6 +157,17 @@ const LIES: &[(&str, Change)] = &[
     }),
     ("gates", |event| match event {
         Event::GateFinished { evidence, .. } => evidence.take().is_some(),
+        _ => false,
+    }),
+    ("gates", |event| match event {
+        Event::RolloutDrafted { outline, .. } => outline.required_gates.pop().is_some(),
+        _ => false,
+    }),
+    // The control plane that starts while the rollout runs finds another candidate than the one that was planned for.
+    ("promotion", |event| match event {
+        Event::ControlStarted { boot, environments, .. } if boot.as_str() == "control-2" => {
+            environments.pop_last().is_some()
+        }
         _ => false,
     }),
     ("announced", |event| match event {
@@ -199,6 +218,52 @@ fn lies_are_seen() {
         let broken = broken(&changed(&log, *lie));
         assert!(broken.contains(rule), "lie {index} is to break {rule}, and breaks {broken:?}");
     }
+}
+
+/// Scenario: a gate runs again, and the result of its former run is on the record after that.
+/// Guarantee: that breaks a rule, and says nothing of the run that is under way.
+#[test]
+fn a_run_that_is_over_says_nothing_of_the_next() {
+    let mut log = aborted();
+    let last = |event: &Event| matches!(event, Event::GateFinished { gate: Gate::Probe, .. });
+    let at = log.iter().position(|entry| last(&entry.event)).unwrap();
+    log.truncate(at + 1);
+    let finished = log[at].clone();
+    let rollout = finished.event.rollout().unwrap().clone();
+    let again = Event::GateStarted { rollout, gate: Gate::Probe, run: 2, at: finished.time };
+    log.push(Entry { event: again, ..finished.clone() });
+    log.push(finished);
+    assert_eq!(broken(&log), ["gate_runs"]);
+    let state = crossfade_rollout::replay(log.iter().map(|entry| &entry.event));
+    let run = &state.rollout.unwrap().gates[&Gate::Probe];
+    assert_eq!((run.run, run.status), (2, GateStatus::Running));
+}
+
+/// Scenario: the configurations were looked at for a cut, and then the control plane started again, or somebody paused and
+/// resumed; or it started again after the announcement.
+/// Guarantee: a log in which the cut goes on without another look breaks a rule.
+#[test]
+fn a_look_does_not_outlive_a_restart_or_a_pause() {
+    let log = eventful();
+    let after = |wanted: fn(&Event) -> bool, events: &[Event]| {
+        let at = log.iter().position(|entry| wanted(&entry.event)).unwrap();
+        let mut more = log.clone();
+        let entries = events.iter().map(|event| Entry { event: event.clone(), ..log[at].clone() });
+        more.splice(at + 1..at + 1, entries);
+        broken(&more)
+    };
+    let restart = log.iter().find(|entry| matches!(entry.event, Event::ControlStarted { .. })).unwrap();
+    let restart = std::slice::from_ref(&restart.event);
+    let rollout: crossfade_rollout::RolloutId = "tempo-3".parse().unwrap();
+    let by = PauseCause::Command {};
+    let at = log[0].time;
+    let pause = [Event::Paused { rollout: rollout.clone(), by, at }, Event::Resumed { rollout, at }];
+    let looked: fn(&Event) -> bool = |event| matches!(event, Event::SnapshotsRetaken { .. });
+    let announced: fn(&Event) -> bool = |event| matches!(event, Event::CutAnnounced { attempt: 2, .. });
+    assert_eq!(after(looked, restart)[0], "announced");
+    assert_eq!(after(looked, &pause)[0], "announced");
+    assert_eq!(after(announced, restart)[0], "committed");
+    assert!(!after(announced, &pause).contains(&"committed"), "it goes on even while paused");
 }
 
 /// Every rule is broken by something: a rule that nothing breaks is none.

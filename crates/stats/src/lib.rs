@@ -39,7 +39,7 @@
 //! not a span, and why requests are not merged. Rare failures are taken as Poisson; for frequent ones the share of
 //! the candidate varies less than the binomial says (sampling without replacement, Hoeffding 1963), which only lowers e. And
 //! rho is the observed share of requests: its sampling error shifts ln e by about the failure rate, which is below any
-//! threshold, as long as the true share is constant. Hence one test for each step, and a product over steps.
+//! threshold, as long as the true share is constant. Hence one test for each part of a step with one share, and a product over them.
 //!
 //! # The latency limit ([`latency`])
 //!

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
 use crossfade_rollout::rules;
+use crossfade_rollout::state::STATE_VERSION;
 use crossfade_rollout::{Digest, Entry, Event, State, evolve};
 use crossfade_routing::UnixNanos;
 use crossfade_tlog::tile::{self, Tile, TileKind};
@@ -32,6 +33,8 @@ pub(crate) struct Pass {
     backwards: Option<(u64, u64)>,
     state: State,
     recorded: u64,
+    /// Recorded digests of a state in another format than this version's, and the first such format.
+    foreign: Option<(u64, u32)>,
     replay: Findings,
     rules: Findings,
 }
@@ -50,6 +53,7 @@ impl Pass {
             backwards: None,
             state: State::default(),
             recorded: 0,
+            foreign: None,
             replay: Findings::default(),
             rules: Findings::default(),
         };
@@ -132,7 +136,12 @@ impl Pass {
 
     fn fold(&mut self, index: u64, place: &Finding, entry: &Entry) {
         let found = |what: String| Finding { what, ..place.clone() };
-        if let Event::StateRecorded { state, .. } = &entry.event {
+        if let Event::StateRecorded { version, .. } = &entry.event
+            && *version != STATE_VERSION
+        {
+            let (count, first) = self.foreign.unwrap_or((0, *version));
+            self.foreign = Some((count + 1, first));
+        } else if let Event::StateRecorded { state, .. } = &entry.event {
             self.recorded += 1;
             match canonical::digest(&self.state) {
                 Ok(folded) if folded == *state => {}
@@ -150,7 +159,7 @@ impl Pass {
 
     /// The checks on what the entries say.
     pub(crate) fn checks(self, snapshot: &Snapshot) -> Vec<Check> {
-        let Self { size, entries, named, gap, backwards, recorded, replay, rules, .. } = self;
+        let Self { size, entries, named, gap, backwards, recorded, foreign, replay, rules, .. } = self;
         let mut checks = vec![
             entries.check("entries", || format!("{} in canonical form", counted(size, "entry", "entries"))),
             evidence::check(snapshot, named, gap.is_none()),
@@ -164,15 +173,27 @@ impl Pass {
             checks.extend(["replay", "rules"].map(|name| Check::not_run(name, why.clone())));
             return checks;
         }
-        checks.push(if recorded == 0 {
-            Check::noted("replay", "recomputed; the log recorded no state to compare it with")
-        } else {
-            replay.check("replay", || {
-                format!("recomputed state = recorded state, {}", counted(recorded, "time", "times"))
-            })
-        });
+        checks.push(replayed(replay, recorded, foreign));
         checks.push(rules.check("rules", || "every shift: gates passed, entry before effect".to_owned()));
         checks
+    }
+}
+
+/// What the comparison of recorded states with recomputed ones came to.
+fn replayed(replay: Findings, recorded: u64, foreign: Option<(u64, u32)>) -> Check {
+    let same = || format!("recomputed state = recorded state, {}", counted(recorded, "time", "times"));
+    match (recorded, foreign) {
+        (0, None) => Check::noted("replay", "recomputed; the log recorded no state to compare it with"),
+        (_, None) => replay.check("replay", same),
+        (_, Some(_)) if !replay.is_empty() => replay.check("replay", same),
+        (_, Some((count, format))) => {
+            let seen = if recorded == 0 { "recomputed".to_owned() } else { same() };
+            let states = counted(count, "recorded state", "recorded states");
+            let what = format!(
+                "{seen}; {states} of format {format} not compared: this version folds to format {STATE_VERSION}"
+            );
+            Check::noted("replay", what)
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Line {
 #[derive(Debug, Default)]
 pub(crate) struct Narrator {
     outline: Option<Box<Outline>>,
+    /// What the log says of the way back that has begun.
+    lossless: Option<bool>,
     began: Option<UnixNanos>,
 }
 
@@ -46,6 +48,10 @@ impl Narrator {
         if let Event::RolloutDrafted { outline, at, .. } = event {
             self.began = Some(*at);
             self.outline = Some(outline.clone());
+            self.lossless = None;
+        }
+        if let Event::RollbackStarted { lossless, .. } = event {
+            self.lossless = Some(*lossless);
         }
         let (at, tone, head, text) = self.words(event)?;
         Some(Line { at, tone, head, text })
@@ -100,9 +106,16 @@ impl Narrator {
             Event::RollbackStarted { at, .. } => {
                 line(at, Bad, "rolling back", format!("everything goes to {}", from()))
             }
-            Event::RolledBack { at, .. } => line(at, Good, "rolled back", format!("{} is whole", from())),
+            Event::RolledBack { at, .. } if self.lossless == Some(true) => {
+                line(at, Good, "rolled back", format!("{} is whole", from()))
+            }
+            Event::RolledBack { at, .. } => {
+                line(at, Bad, "rolled back", format!("{} may lack spans: the accounts say which", from()))
+            }
             Event::Promoted { at, .. } => {
-                line(at, Good, "promoted", format!("{} answers, {} gets a copy", to(), from()))
+                let copied = self.outline.as_ref().is_none_or(|outline| outline.mirror_back());
+                let gets = if copied { "gets a copy" } else { "receives nothing new" };
+                line(at, Good, "promoted", format!("{} answers, {} {gets}", to(), from()))
             }
             Event::Finalized { active, at, .. } => line(at, Good, "finalized", format!("{active} is active")),
             Event::AbortStarted { reason, at, .. } => line(at, Bad, "aborting", reason.to_string()),
@@ -204,6 +217,49 @@ mod tests {
         {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
+    }
+
+    const SPEC: &str = "
+name: move
+from: blue
+to: green
+steps: [{ weight: { percent: 100, duration: 1h } }, promote, BAKE, finalize]
+";
+
+    struct NoVariables;
+
+    impl crossfade_yaml::Resolve for NoVariables {
+        fn resolve(&self, _: &str, _: &str) -> crossfade_yaml::Resolution {
+            crossfade_yaml::Resolution::Unset
+        }
+    }
+
+    /// Scenario: a promoted rollout goes back, with and without everything mirrored back, with and without losses.
+    /// Guarantee: the story promises no more than the log.
+    #[test]
+    fn no_more_is_promised_than_the_log_says() {
+        let told = |bake: &str, lossless| {
+            let text = SPEC.replace("BAKE", bake);
+            let spec = crossfade_rollout::Spec::parse(&text, "rollout.yaml", &NoVariables).unwrap();
+            let rollout: crossfade_rollout::RolloutId = "move".parse().unwrap();
+            let at = UnixNanos(0);
+            let reason = crossfade_rollout::event::RollbackReason::Verdict { why: "it fails".to_owned() };
+            let outline = Box::new(spec.outline(rollout.clone(), crossfade_routing::Seed(1)).unwrap());
+            let plan = crossfade_rollout::Digest::from_bytes([0; 32]);
+            let generation = crossfade_routing::Generation(5);
+            let mut narrator = Narrator::default();
+            narrator.tell(&Event::RolloutDrafted { rollout: rollout.clone(), plan, outline, at });
+            let promoted = narrator.tell(&Event::Promoted { rollout: rollout.clone(), generation, at });
+            narrator.tell(&Event::RollbackStarted { rollout: rollout.clone(), reason, lossless, at });
+            let back = narrator.tell(&Event::RolledBack { rollout, at }).unwrap();
+            (promoted.unwrap().text, back.text, back.tone)
+        };
+        let (promoted, back, tone) = told("{ bake: { duration: 1h } }", true);
+        assert_eq!((promoted.as_str(), tone), ("green answers, blue gets a copy", Tone::Good));
+        assert_eq!(back, "blue is whole");
+        let (promoted, back, tone) = told("{ bake: { duration: 1h, mirror_back: false } }", false);
+        assert_eq!((promoted.as_str(), tone), ("green answers, blue receives nothing new", Tone::Bad));
+        assert_eq!(back, "blue may lack spans: the accounts say which");
     }
 
     #[test]

@@ -14,6 +14,9 @@ const LOG_RETRY: Duration = Duration::from_millis(500);
 /// How many boots of a gateway are remembered: one that crashes again and again is no reason to run out of memory.
 const BOOTS_MAX: usize = 16;
 
+/// How many results of gates are remembered: those of the rollout that runs, and a few that came late.
+const GATES_MAX: usize = 16;
+
 /// Live inputs of `due`.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
@@ -88,10 +91,14 @@ impl Live {
         self.seen.remove(gateway);
     }
 
-    /// Keeps the newest result of each gate.
+    /// Keeps the result of a gate's run. One that comes late displaces no other: each is of its own rollout, gate and run.
     pub(crate) fn gate(&mut self, seen: GateSeen) {
-        self.gates.retain(|known| known.gate != seen.gate);
+        let same = |known: &GateSeen| {
+            (&known.rollout, known.gate, known.run) == (&seen.rollout, seen.gate, seen.run)
+        };
+        self.gates.retain(|known| !same(known));
         self.gates.push(seen);
+        self.gates.drain(..self.gates.len().saturating_sub(GATES_MAX));
     }
 
     /// Whether the log has rested long enough, by the host's clock: should that go back, it is tried at once.
@@ -120,4 +127,40 @@ impl Live {
 
 fn cut_seen(conductor: &Conductor, now: UnixNanos) -> Option<CutSeen> {
     Some(CutSeen { cut_at: conductor.announced()?, verdict: conductor.verdict(now) })
+}
+
+#[cfg(test)]
+mod tests {
+    use crossfade_rollout::event::{Gate, Outcome};
+
+    use super::*;
+
+    /// Scenario: a run was voided, the gate has run again, and only now the old run comes back.
+    /// Guarantee: the result of the new one is still there.
+    #[test]
+    fn a_late_result_displaces_no_other() {
+        let seen = |rollout: &str, run, outcome| GateSeen {
+            rollout: rollout.parse().unwrap(),
+            gate: Gate::Probe,
+            run,
+            outcome,
+            summary: String::new(),
+            evidence: None,
+            seed: None,
+        };
+        let mut live = Live::default();
+        live.gate(seen("move.2", 1, Outcome::Pass));
+        live.gate(seen("move", 1, Outcome::Fail));
+        live.gate(seen("move.2", 2, Outcome::NoVerdict));
+        live.gate(seen("move.2", 1, Outcome::Fail));
+        let known = live.observed(None, UnixNanos(0)).gates;
+        let known: Vec<_> =
+            known.iter().map(|seen| (seen.rollout.as_str(), seen.run, seen.outcome)).collect();
+        assert_eq!(
+            known,
+            [("move", 1, Outcome::Fail), ("move.2", 2, Outcome::NoVerdict), ("move.2", 1, Outcome::Fail)]
+        );
+        (0..100).for_each(|run| live.gate(seen("move.3", run, Outcome::Pass)));
+        assert_eq!(live.observed(None, UnixNanos(0)).gates.len(), GATES_MAX);
+    }
 }

@@ -50,7 +50,8 @@ fn arm(requests: u64, failed: u64, micros: u64) -> Counts {
 }
 
 fn look(from: Counts, to: Counts) -> Look {
-    Look { arms: Arms { from, to }, probe: Probes::default() }
+    let arms = Arms { from, to };
+    Look { untested: arms.clone(), arms, probe: Probes::default() }
 }
 
 fn judged(analysis: &str, look: &Look) -> Assessment {
@@ -164,11 +165,7 @@ fn evidence_is_carried() {
     assert_eq!(one.step_ln_e_nano, two.step_ln_e_nano);
     assert!(two.ln_e_nano.abs_diff(2 * one.ln_e_nano) <= 2);
     // A step in which the candidate did far better hides at most a factor of two.
-    let better = assess(
-        &outline,
-        &Carried::new(),
-        &Look { arms: Arms { from: arm(100, 90, 9), to: arm(100, 0, 9) }, ..look },
-    );
+    let better = assess(&outline, &Carried::new(), &self::look(arm(100, 90, 9), arm(100, 0, 9)));
     assert!(better.readings[0].ln_e_nano >= to_nano(-std::f64::consts::LN_2) - 1);
 }
 

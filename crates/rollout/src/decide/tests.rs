@@ -7,7 +7,7 @@ use super::{changed, decide};
 use crate::command::Command;
 use crate::event::Event;
 use crate::evolve::evolve;
-use crate::plan::{Baseline, PLAN_VERSION, Plan};
+use crate::plan::{Baseline, EnvironmentFacts, Environments, PLAN_VERSION, Plan};
 use crate::spec::Spec;
 use crate::state::State;
 use crate::units::{Digest, Snapshots};
@@ -47,6 +47,17 @@ fn done(state: State, command: Command) -> State {
     decide(&state, command, NOW).unwrap().iter().fold(state, evolve)
 }
 
+/// Where the environments are.
+fn site() -> Environments {
+    let facts = |name: &str| EnvironmentFacts {
+        otlp_endpoint: format!("http://{name}:4317"),
+        otlp_protocol: "grpc".to_owned(),
+        query_kind: None,
+        query_endpoint: None,
+    };
+    ["blue", "green"].map(|name| (name.parse().unwrap(), facts(name))).into()
+}
+
 fn plan() -> Plan {
     let text = "
 name: tempo-3
@@ -58,7 +69,7 @@ steps: [{ weight: { percent: 100, duration: 1h } }, promote, finalize]
     Plan {
         schema_version: PLAN_VERSION,
         outline: spec.outline("tempo-3".parse().unwrap(), Seed(1)).unwrap(),
-        environments: std::collections::BTreeMap::new(),
+        environments: site(),
         snapshots: snapshots(1),
         spec: digest(3),
         baseline: Baseline {
@@ -72,7 +83,7 @@ steps: [{ weight: { percent: 100, duration: 1h } }, promote, finalize]
 }
 
 fn start(plan: Plan) -> Command {
-    Command::Start { plan: Box::new(plan), digest: digest(2), snapshots: snapshots(1) }
+    Command::Start { plan: Box::new(plan), digest: digest(2), snapshots: snapshots(1), environments: site() }
 }
 
 #[track_caller]
@@ -88,6 +99,10 @@ fn nothing_comes_before_the_genesis() {
     let again =
         Command::Initialise { origin: "x".to_owned(), active: "blue".parse().unwrap(), site: digest(0) };
     refused(&ready(), again, "the log has its genesis already");
+}
+
+fn green(plan: &mut Plan) -> &mut EnvironmentFacts {
+    plan.environments.get_mut(&"green".parse().unwrap()).unwrap()
 }
 
 #[test]
@@ -107,6 +122,12 @@ fn a_stale_plan() {
         stale(|plan| plan.snapshots = snapshots(5)),
         stale(|plan| plan.schema_version = 2),
         stale(|plan| plan.outline.steps.truncate(1)),
+        stale(|plan| plan.outline.required_gates.truncate(1)),
+        stale(|plan| green(plan).otlp_endpoint = "http://elsewhere:4317".to_owned()),
+        stale(|plan| green(plan).otlp_protocol = "http/protobuf".to_owned()),
+        stale(|plan| green(plan).query_kind = Some("jaeger".to_owned())),
+        stale(|plan| green(plan).query_endpoint = Some("http://elsewhere:16686".to_owned())),
+        stale(|plan| plan.environments.clear()),
     ];
     insta::assert_snapshot!(told.join("\n"));
     assert!(decide(&state, start(plan()), NOW).is_ok());

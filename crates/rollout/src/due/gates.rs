@@ -6,11 +6,8 @@ use super::{Cx, Flow, NEXT, Out};
 use crate::event::{AbortReason, Event, Gate, GenerationCause, Outcome, PauseCause};
 use crate::observed::{Effect, GateSeen, Waiting};
 use crate::spec::OnFailure;
-use crate::state::{GateRun, GateStatus, Phase};
+use crate::state::{GateStatus, Phase};
 use crate::units::brief;
-
-/// Every gate that a plan has.
-pub(crate) const GATES: [Gate; 2] = [Gate::Drift, Gate::Probe];
 
 pub(super) fn preflight(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     match cx.rollout.phase {
@@ -23,31 +20,30 @@ pub(super) fn preflight(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     }
 }
 
+/// One after the other: a gate that writes to the candidate does not begin before those ahead of it have passed, so that
+/// none is under way when one of them ends the rollout.
 fn gates(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
-    for gate in GATES {
-        if let Some(GateRun { run, status: GateStatus::Running, .. }) = cx.rollout.gates.get(&gate) {
-            running(cx, out, gate, *run)?;
+    for gate in cx.rollout.outline.required_gates.iter().copied() {
+        let known = cx.rollout.gates.get(&gate).map(|run| (run.run, run.status));
+        match known {
+            Some((_, GateStatus::Done(Outcome::Pass))) => continue,
+            Some((run, GateStatus::Running)) => running(cx, out, gate, run)?,
+            _ => {}
         }
+        if cx.is_paused(out) {
+            return NEXT;
+        }
+        return match known {
+            None => start(cx, out, gate, 1),
+            Some((run, GateStatus::Void)) => start(cx, out, gate, run.saturating_add(1)),
+            Some((_, GateStatus::Done(outcome))) => failed(cx, out, gate, outcome),
+            Some((_, GateStatus::Running)) => NEXT,
+        };
     }
     if cx.is_paused(out) {
         return NEXT;
     }
-    for gate in GATES {
-        match cx.rollout.gates.get(&gate).map(|run| (run.run, run.status)) {
-            None => start(cx, out, gate, 1)?,
-            Some((run, GateStatus::Void)) => start(cx, out, gate, run.saturating_add(1))?,
-            Some((_, GateStatus::Done(outcome))) if outcome != Outcome::Pass => {
-                return failed(cx, out, gate, outcome);
-            }
-            Some((_, GateStatus::Running | GateStatus::Done(_))) => {}
-        }
-    }
-    let passed =
-        |gate| cx.rollout.gates.get(gate).is_some_and(|run| run.status == GateStatus::Done(Outcome::Pass));
-    if GATES.iter().all(passed) {
-        return out.record(vec![Event::PreflightPassed { rollout: cx.rollout.id.clone(), at: cx.now }]);
-    }
-    NEXT
+    out.record(vec![Event::PreflightPassed { rollout: cx.rollout.id.clone(), at: cx.now }])
 }
 
 fn start(cx: &Cx<'_>, out: &mut Out<'_>, gate: Gate, run: u32) -> Flow {

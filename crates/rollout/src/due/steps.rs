@@ -113,6 +113,9 @@ fn run(cx: &Cx<'_>, out: &mut Out<'_>, step: &Step, running: &Running) -> Flow {
         }
     }
     way_back::failed_before(cx, out, running)?;
+    if let Some(assessment) = &assessment {
+        watch::window(cx, out, running, assessment)?;
+    }
     watch::probe(cx, out, running)?;
     watch::record(cx, out, running)?;
     if cx.is_paused(out) {

@@ -7,7 +7,7 @@ use crossfade_routing::sync::LedgerRow;
 use crossfade_routing::{BootId, EnvironmentId, GatewayId, Generation, Schedule, UnixNanos};
 
 use super::{Cx, Flow, NEXT, Out};
-use crate::assess::{Assessment, Look, assess};
+use crate::assess::{Assessment, Look, assess, carry};
 use crate::event::Event;
 use crate::evolve::record_counts;
 use crate::numbers::{Arms, Counts, LogE};
@@ -48,8 +48,11 @@ fn tallies(cx: &Cx<'_>, generation: Generation) -> BTreeMap<GatewayId, Tally> {
 pub(super) fn look(cx: &Cx<'_>, running: &Running) -> Option<Assessment> {
     let outline = &cx.rollout.outline;
     outline.is_analysed(cx.rollout.step).then(|| {
-        let arms = step_arms(&tallies(cx, running.generation), &running.baseline);
-        let mut judged = assess(outline, &cx.rollout.carried, &Look { arms, probe: running.probe });
+        let look = looked_at(&tallies(cx, running.generation), running);
+        let mut judged = assess(outline, &cx.rollout.carried, &look);
+        if running.tested.is_some() {
+            judged.why.push_str("; failures and latency counted since the cut's window has passed");
+        }
         if running.gaps > 0 {
             judged.why.push_str(&format!("; {} declared gaps in the counts", running.gaps));
         }
@@ -62,8 +65,27 @@ pub(super) fn requests(cx: &Cx<'_>, running: &Running) -> u64 {
     step_arms(&tallies(cx, running.generation), &running.baseline).to.requests
 }
 
+/// What is judged of these counts.
+pub(crate) fn looked_at(tallies: &BTreeMap<GatewayId, Tally>, running: &Running) -> Look {
+    let arms = step_arms(tallies, &running.baseline);
+    let untested = step_arms(tallies, running.tested.as_ref().unwrap_or(&running.baseline));
+    Look { arms, untested, probe: running.probe }
+}
+
+/// While the window of the last cut is open, most traffic goes to both environments, and afterwards only the weight's share
+/// goes to the candidate: a burst of failures that both share weighs otherwise in either part. So each has its own test.
+pub(super) fn window(cx: &Cx<'_>, out: &mut Out<'_>, running: &Running, assessment: &Assessment) -> Flow {
+    if cx.state.window_passes().is_none_or(|until| cx.now < until) {
+        return NEXT;
+    }
+    let mut events = counts_in(cx, running.generation);
+    let (rollout, step, carried) = (cx.rollout.id.clone(), cx.rollout.step, carry(assessment));
+    events.push(Event::WindowPassed { rollout, step, carried, at: cx.now });
+    out.record(events)
+}
+
 /// All gateways together, less what is not the step's.
-pub(crate) fn step_arms(tallies: &BTreeMap<GatewayId, Tally>, baseline: &BTreeMap<GatewayId, Arms>) -> Arms {
+fn step_arms(tallies: &BTreeMap<GatewayId, Tally>, baseline: &BTreeMap<GatewayId, Arms>) -> Arms {
     let nothing = Arms::default();
     tallies.iter().fold(Arms::default(), |sum, (gateway, tally)| {
         let baseline = baseline.get(gateway).unwrap_or(&nothing);

@@ -6,9 +6,10 @@ use crossfade_routing::{GatewayId, Schedule};
 use super::{Cx, Flow, NEXT, Out, watch};
 use crate::assess::{Assessment, name};
 use crate::event::{AbortReason, Event, Outcome, PauseCause, RollbackReason};
+use crate::evolve::evolve;
 use crate::observed::Effect;
 use crate::spec::OnFailure;
-use crate::state::Running;
+use crate::state::{Phase, Running};
 use crate::units::brief;
 
 /// A gateway has fenced by itself: one gateway's fence rolls the rollout back.
@@ -28,7 +29,8 @@ pub(super) fn reported(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     let reported = Event::Fenced { rollout, gateway: gateway.clone(), fence: fence.clone(), at };
     let reason = RollbackReason::Fence { gateway: gateway.clone(), why };
     out.effect(Effect::Fence { fence });
-    out.record_emergency(vec![reported, rollback(cx, reason)])
+    let back = rollback(cx, reason, &[]);
+    out.record_emergency(vec![reported, back])
 }
 
 /// The fences that rostered gateways report for this rollout.
@@ -38,8 +40,9 @@ fn fences<'a>(cx: &Cx<'a>, schedule: &Schedule) -> impl Iterator<Item = (&'a Gat
     reported.filter(|(_, fence)| fence.applies_to(schedule))
 }
 
-fn rollback(cx: &Cx<'_>, reason: RollbackReason) -> Event {
-    let lossless = cx.rollout.is_lossless();
+/// `before`: what goes on the record ahead of it.
+fn rollback(cx: &Cx<'_>, reason: RollbackReason, before: &[Event]) -> Event {
+    let lossless = before.iter().fold(cx.state.clone(), evolve).is_lossless();
     Event::RollbackStarted { rollout: cx.rollout.id.clone(), reason, lossless, at: cx.now }
 }
 
@@ -82,13 +85,34 @@ fn consequence(cx: &Cx<'_>, out: &mut Out<'_>, mut events: Vec<Event>, why: Stri
         events.push(Event::Paused { rollout: cx.rollout.id.clone(), by, at: cx.now });
         return out.record(events);
     }
-    events.push(rollback(cx, RollbackReason::Verdict { why }));
+    let back = rollback(cx, RollbackReason::Verdict { why }, &events);
+    events.push(back);
     let generation = cx.state.generation();
     let rollout = cx.rollout.id.to_string();
     out.effect(Effect::Fence {
         fence: Fence { rollout, generation, at: cx.now, cause: FenceCause::Verdict {} },
     });
     out.record_emergency(events)
+}
+
+/// An environment is no longer where it was when the rollout was planned: nothing that was found out about it still holds.
+pub(super) fn moved(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
+    let open = matches!(cx.rollout.phase, Phase::Draft | Phase::Preflight | Phase::AwaitingApproval);
+    let moved = cx.state.moved();
+    if moved.is_empty() || !(open || cx.rollout.phase.is_live()) {
+        return NEXT;
+    }
+    if cx.rollout.paused.is_some() && cx.rollout.outline.on_failure == OnFailure::Hold {
+        return NEXT;
+    }
+    let (rollout, step) = (cx.rollout.id.clone(), cx.rollout.step);
+    let found = Event::SnapshotsRetaken { rollout, step, changed: moved.clone(), at: cx.now };
+    // Before that there is nothing to look at again.
+    let found = Some(found).filter(|_| cx.rollout.phase.is_live());
+    let consequence = changed(cx, moved);
+    let back = matches!(consequence, Some(Event::RollbackStarted { .. }));
+    let events = found.into_iter().chain(consequence).collect();
+    if back { out.record_emergency(events) } else { out.record(events) }
 }
 
 /// What follows from configurations that are no longer the plan's.
@@ -102,6 +126,6 @@ pub(super) fn changed(cx: &Cx<'_>, changed: Vec<String>) -> Option<Event> {
         OnFailure::Rollback if cx.rollout.last_cut.is_none() => {
             Event::AbortStarted { rollout, reason: AbortReason::Snapshots { changed }, at }
         }
-        OnFailure::Rollback => rollback(cx, RollbackReason::Snapshots { changed }),
+        OnFailure::Rollback => rollback(cx, RollbackReason::Snapshots { changed }, &[]),
     })
 }

@@ -1,18 +1,25 @@
 //! Before traffic moves.
 
 use super::unless;
-use crate::due::GATES;
-use crate::event::{Event, GenerationCause, Outcome};
+use crate::event::{Event, Gate, GenerationCause, Outcome};
 use crate::state::{GateStatus, Rollout, State};
 
+/// The gates that the plan names, whatever gates a later version knows.
 fn all_passed(rollout: &Rollout) -> bool {
-    GATES.iter().all(|gate| {
+    rollout.outline.required_gates.iter().all(|gate| {
         let passed = rollout.gates.get(gate).filter(|run| run.status == GateStatus::Done(Outcome::Pass));
         passed.is_some_and(|run| run.evidence.is_some())
     })
 }
 
+/// What every plan of every version has to pass.
+const ALWAYS: [Gate; 2] = [Gate::Drift, Gate::Probe];
+
 pub(super) fn gates(before: &State, event: &Event) -> Option<String> {
+    if let Event::RolloutDrafted { outline, .. } = event {
+        let missing = ALWAYS.into_iter().find(|gate| !outline.required_gates.contains(gate));
+        return missing.map(|gate| format!("a plan without the gate {gate}"));
+    }
     let concerns = matches!(
         event,
         Event::PreflightPassed { .. } | Event::GenerationIssued { why: GenerationCause::CandidateNamed, .. }

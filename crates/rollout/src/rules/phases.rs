@@ -93,6 +93,7 @@ fn is_step(event: &Event) -> bool {
             | Event::StepStarted { .. }
             | Event::AnalysisRecorded { .. }
             | Event::AnalysisResumed { .. }
+            | Event::WindowPassed { .. }
             | Event::ProbeRecorded { .. }
             | Event::VerdictReached { .. }
             | Event::StepEnded { .. }

@@ -84,6 +84,7 @@ pub(super) fn announced(before: &State, event: &Event) -> Option<String> {
     .or_else(|| {
         unless(rollout.rechecked == Some(*step), || "the configurations were not checked again".to_owned())
     })
+    .or_else(|| unless(before.moved().is_empty(), || "an environment is no longer where it was".to_owned()))
     .or_else(|| {
         unless(before.acknowledged >= rollout.begun, || "not everybody knows the candidate".to_owned())
     })
@@ -94,7 +95,9 @@ pub(super) fn announced(before: &State, event: &Event) -> Option<String> {
 
 pub(super) fn committed(before: &State, event: &Event) -> Option<String> {
     let Event::CutCommitted { step, schedule, .. } = event else { return None };
-    let announced = before.current().and_then(|rollout| rollout.cut.as_ref());
+    let rollout = before.current();
+    let announced = rollout.and_then(|rollout| rollout.cut.as_ref());
+    let checked = rollout.is_some_and(|rollout| rollout.rechecked == Some(*step));
     let cut = schedule.cuts().last()?;
     let as_announced = announced.is_some_and(|announced| {
         announced.step == *step
@@ -103,6 +106,7 @@ pub(super) fn committed(before: &State, event: &Event) -> Option<String> {
             && announced.generation == before.generation()
     });
     unless(as_announced, || format!("a cut to {} at {}, which was not announced", cut.weight, cut.at))
+        .or_else(|| unless(checked, || "the configurations were not checked again".to_owned()))
 }
 
 pub(super) fn promotion(before: &State, event: &Event) -> Option<String> {
@@ -116,6 +120,9 @@ pub(super) fn promotion(before: &State, event: &Event) -> Option<String> {
             .or_else(|| {
                 let checked = rollout.rechecked == Some(rollout.step);
                 unless(checked, || "the configurations were not checked again".to_owned())
+            })
+            .or_else(|| {
+                unless(before.moved().is_empty(), || "an environment is no longer where it was".to_owned())
             })
         }
         Event::Promoted { generation, .. } => {

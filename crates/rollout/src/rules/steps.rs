@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::unless;
-use crate::assess::{Assessment, Look, assess};
-use crate::due::{step_arms, step_end};
+use crate::assess::{Assessment, assess, carry};
+use crate::due::{looked_at, step_end};
 use crate::event::{AbortReason, Event, Outcome, PauseCause, RollbackReason, StepEnd};
-use crate::numbers::MetricReading;
+use crate::numbers::{LogE, MetricReading};
 use crate::spec::Step;
 use crate::state::{GateStatus, Rollout, Running, State};
 
@@ -57,8 +57,7 @@ pub(super) fn verdict(before: &State, event: &Event) -> Option<String> {
     let Event::VerdictReached { outcome, readings, at, .. } = event else { return None };
     let rollout = before.current()?;
     let Some(running) = &rollout.running else { return Some("no step runs".to_owned()) };
-    let arms = step_arms(&rollout.tallies, &running.baseline);
-    let again = assess(&rollout.outline, &rollout.carried, &Look { arms, probe: running.probe });
+    let again = assess(&rollout.outline, &rollout.carried, &looked_at(&rollout.tallies, running));
     let waited = running.no_verdict.map(|since| since.plus(rollout.outline.analysis.no_verdict_max.0));
     let too_long = *outcome == Outcome::Fail
         && again.outcome == Outcome::NoVerdict
@@ -67,8 +66,35 @@ pub(super) fn verdict(before: &State, event: &Event) -> Option<String> {
     unless(same, || format!("the counts on the record say {}: {}", again.outcome, again.why))
 }
 
+/// The window of a cut has its own test, once, when it has passed; and what that carries follows from the counts.
+pub(super) fn window(before: &State, event: &Event) -> Option<String> {
+    let rollout = before.current()?;
+    let due = before.window_passes();
+    match event {
+        Event::WindowPassed { step, carried, at, .. } => {
+            let in_turn = *step == rollout.step && due.is_some_and(|until| *at >= until);
+            let again = rollout.running.as_ref().map(|running| {
+                carry(&assess(&rollout.outline, &rollout.carried, &looked_at(&rollout.tallies, running)))
+            });
+            let same = again.is_some_and(|again| {
+                let one = |(a, b): (&LogE, &LogE)| a.metric == b.metric && close(a.ln_e_nano, b.ln_e_nano);
+                again.len() == carried.len() && again.iter().zip(carried).all(one)
+            });
+            unless(in_turn && same, || "the window of no cut passes, or its counts say otherwise".to_owned())
+        }
+        // A way back does not wait for a log that takes nothing.
+        Event::VerdictReached { outcome: Outcome::Pass | Outcome::NoVerdict, at, .. } => {
+            unless(due.is_none_or(|until| *at < until), || "one test over the end of a window".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn close(a: i64, b: i64) -> bool {
+    a.abs_diff(b) <= 1_000 + a.unsigned_abs() / 1_000_000
+}
+
 fn agree(readings: &[MetricReading], again: &Assessment) -> bool {
-    let close = |a: i64, b: i64| a.abs_diff(b) <= 1_000 + a.unsigned_abs() / 1_000_000;
     let same = |(a, b): (&MetricReading, &MetricReading)| {
         let MetricReading { metric, outcome, alpha, from, to, .. } = b;
         (a.metric, a.outcome, a.alpha, a.from, a.to) == (*metric, *outcome, *alpha, *from, *to)

@@ -4,7 +4,7 @@ use crossfade_routing::{EnvironmentId, Weight};
 use crossfade_yaml::Duration;
 
 use super::{Analysis, Gates, Metric, Spec, Step};
-use crate::plan::Outline;
+use crate::plan::{GATES, Outline};
 use crate::units::{Share, is_name};
 
 /// Longest duration of anything.
@@ -81,7 +81,14 @@ pub fn check_outline(outline: &Outline) -> Vec<Problem> {
     environments(&mut check, &outline.from, &outline.to);
     steps(&mut check, &outline.steps);
     gates(&mut check, &outline.gates);
+    check.that(outline.required_gates == GATES, &[], || {
+        let names: Vec<String> = GATES.iter().map(ToString::to_string).collect();
+        format!("a plan of this version has to pass these gates, in this order: {}", names.join(", "))
+    });
     analysis(&mut check, &outline.analysis);
+    check.that(outline.split_at_window, &[], || {
+        "a plan of this version tests the window of a cut apart from what comes after it".to_owned()
+    });
     let bytes = serde_json::to_vec(outline).map_or(usize::MAX, |json| json.len());
     check.that(bytes <= OUTLINE_BYTES_MAX, &[], || {
         format!(

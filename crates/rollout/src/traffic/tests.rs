@@ -116,8 +116,10 @@ fn latency_needs_what_the_analysis_needs() {
         let needed = latency_requests_min(&outline);
         assert!(needed > 1, "{quantile}");
         let judged = |requests| {
-            let look =
-                Look { arms: Arms { from: fast(requests), to: fast(requests) }, probe: Probes::default() };
+            let look = {
+                let arms = Arms { from: fast(requests), to: fast(requests) };
+                Look { untested: arms.clone(), arms, probe: Probes::default() }
+            };
             let readings = assess(&outline, &BTreeMap::new(), &look).readings;
             readings.iter().find(|it| it.metric == MetricName::ExportLatency).unwrap().outcome
         };

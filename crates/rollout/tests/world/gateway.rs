@@ -33,6 +33,10 @@ pub(crate) struct Weather {
     pub(crate) shed: f64,
     /// Spans that stay queued before the candidate, until the rollout ends.
     pub(crate) stuck: u64,
+    /// The share of traffic that straddles: while the window of a cut is open, it goes to both environments.
+    pub(crate) straddles: f64,
+    /// What befalls the accounts of what the active environment is sent.
+    pub(crate) copies: fn(&mut LedgerRow),
 }
 
 impl Default for Weather {
@@ -45,6 +49,8 @@ impl Default for Weather {
             to_us: 3_100,
             shed: 0.0,
             stuck: 0,
+            straddles: 0.0,
+            copies: |_| {},
         }
     }
 }
@@ -70,7 +76,7 @@ impl Gateway {
         format!("boot-{}", self.boots).parse().unwrap()
     }
 
-    pub(super) fn count(&mut self, secs: f64, weather: &Weather) {
+    pub(super) fn count(&mut self, now: UnixNanos, secs: f64, weather: &Weather) {
         let Some(directive) = self.follower.directive() else { return };
         let schedule = &directive.schedule;
         let generation = schedule.generation();
@@ -78,6 +84,8 @@ impl Gateway {
         let Some(to) = schedule.to().filter(|_| !fenced).cloned() else { return };
         let from = schedule.from().clone();
         let share = f64::from(schedule.weight().max(schedule.mirror()).ppm()) / 1e6;
+        let open = schedule.cuts().last().is_some_and(|cut| cut.at <= now) && now < schedule.settled_at();
+        let share = if open { share + (1.0 - share) * weather.straddles } else { share };
         let mut arm = |index: usize, is_to: bool, environment, rate: f64, fails: f64, us| {
             self.owed[index] += rate * secs;
             let requests = self.owed[index].floor();
@@ -99,6 +107,7 @@ impl Gateway {
         };
         arm(0, false, from, weather.requests, weather.from_fails, weather.from_us);
         arm(1, true, to, weather.requests * share, weather.to_fails, weather.to_us);
+        (weather.copies)(self.rows.get_mut(&(generation, false)).unwrap());
         let row = self.rows.get_mut(&(generation, true)).unwrap();
         self.owed[2] += weather.shed * secs;
         let shed = self.owed[2].floor();

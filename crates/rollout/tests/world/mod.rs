@@ -16,7 +16,7 @@ use crossfade_rollout::event::{Event, GenerationCause, Outcome};
 use crossfade_rollout::observed::{
     CutSeen, GateSeen, GatewaySeen, LogHealth, Observed, ProbeSeen, SnapshotsSeen, Urgency,
 };
-use crossfade_rollout::plan::{Baseline, PLAN_VERSION, Plan};
+use crossfade_rollout::plan::{Baseline, EnvironmentFacts, Environments, PLAN_VERSION, Plan};
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{
     Actor, Command, Digest, DueReport, Effect, Entry, Phase, Rejection, RolloutId, Spec, State, decide, due,
@@ -35,6 +35,8 @@ pub(crate) use gateway::{Gateway, Weather};
 
 /// 2026-11-21T12:00:00Z.
 pub(crate) const START: u64 = 1_795_262_400_000_000_000;
+
+pub(crate) const ORIGIN: &str = "crossfade.test/log";
 
 pub(crate) const SPEC: &str = "
 name: tempo-3
@@ -80,7 +82,11 @@ pub(crate) struct World {
     gate_results: Vec<GateSeen>,
     snapshots: Option<SnapshotsSeen>,
     pub(crate) now_snapshots: Snapshots,
+    /// Where the site's configuration says that the environments are; a control plane reads it when it starts.
+    pub(crate) site: Environments,
     planned: Snapshots,
+    /// When this life of the control plane digested the configurations last.
+    looked: Option<UnixNanos>,
     probe: Option<ProbeSeen>,
     pub(crate) probe_failures: u32,
     pub(crate) report: DueReport,
@@ -97,6 +103,24 @@ pub(crate) fn gateway_id(name: &str) -> GatewayId {
 
 pub(crate) fn digest(byte: u8) -> Digest {
     Digest::from_bytes([byte; 32])
+}
+
+fn facts(name: &str) -> EnvironmentFacts {
+    EnvironmentFacts {
+        otlp_endpoint: format!("http://{name}:4317"),
+        otlp_protocol: "grpc".to_owned(),
+        query_kind: Some("jaeger".to_owned()),
+        query_endpoint: Some(format!("http://{name}:16686")),
+    }
+}
+
+/// Not a real digest, but another one for other facts.
+fn digest_of(facts: &EnvironmentFacts) -> Digest {
+    let mut bytes = [0_u8; 32];
+    for (index, byte) in facts.otlp_endpoint.bytes().enumerate() {
+        bytes[index % 32] = bytes[index % 32].wrapping_mul(31).wrapping_add(byte);
+    }
+    Digest::from_bytes(bytes)
 }
 
 impl World {
@@ -117,7 +141,9 @@ impl World {
             gate_results: Vec::new(),
             snapshots: None,
             now_snapshots: snapshots.clone(),
+            site: ["blue", "green"].map(|name| (name.parse().unwrap(), facts(name))).into(),
             planned: snapshots,
+            looked: None,
             probe: None,
             probe_failures: 0,
             report: DueReport::default(),
@@ -127,7 +153,7 @@ impl World {
             twice: false,
         };
         let genesis = Command::Initialise {
-            origin: "crossfade.test/log".to_owned(),
+            origin: ORIGIN.to_owned(),
             active: "blue".parse().unwrap(),
             site: digest(9),
         };
@@ -146,7 +172,8 @@ impl World {
     fn start_control(&mut self) {
         self.controls += 1;
         let boot = format!("control-{}", self.controls).parse().unwrap();
-        self.command(Command::StartControl { boot, version: "0.1.0".to_owned() }).unwrap();
+        let environments = self.site.iter().map(|(id, facts)| (id.clone(), digest_of(facts))).collect();
+        self.command(Command::StartControl { boot, version: "0.1.0".to_owned(), environments }).unwrap();
     }
 
     pub(crate) fn plan(&self, spec: Spec) -> Plan {
@@ -161,7 +188,7 @@ impl World {
                 rollouts: self.state.past.len().try_into().unwrap(),
                 log_size: self.log.len() as u64,
             },
-            environments: BTreeMap::new(),
+            environments: self.site.clone(),
             snapshots: self.planned.clone(),
             spec: digest(3),
             planned_at: self.now,
@@ -170,8 +197,13 @@ impl World {
     }
 
     pub(crate) fn start(&mut self, text: &str) -> Result<(), Rejection> {
-        let plan = Box::new(self.plan(spec(text)));
-        self.command(Command::Start { plan, digest: digest(2), snapshots: self.now_snapshots.clone() })
+        self.start_plan(self.plan(spec(text)))
+    }
+
+    pub(crate) fn start_plan(&mut self, plan: Plan) -> Result<(), Rejection> {
+        let (plan, digest) = (Box::new(plan), digest(2));
+        let (snapshots, environments) = (self.now_snapshots.clone(), self.site.clone());
+        self.command(Command::Start { plan, digest, snapshots, environments })
     }
 
     /// What an API would do with a call.
@@ -191,6 +223,15 @@ impl World {
             return false;
         }
         for event in events {
+            let looked_at = matches!(
+                event,
+                Event::CutAnnounced { attempt: 1, .. }
+                    | Event::GenerationIssued { why: GenerationCause::Promotion, .. }
+            );
+            if looked_at {
+                let fresh = self.looked.is_some_and(|at| at.plus(Duration::from_secs(1)) >= self.now);
+                assert!(fresh, "the configurations were digested in this life, just before: {event}");
+            }
             let entry = Entry::new(actor.clone(), self.now, event);
             let json = serde_json::to_string(&entry).unwrap();
             assert!(json.len() < 65_536, "an entry is at most 65,535 bytes");
@@ -307,6 +348,7 @@ impl World {
             }
             Effect::Resnapshot { rollout, step } => {
                 let (planned, now) = (self.planned.clone(), self.now_snapshots.clone());
+                self.looked = Some(self.now);
                 self.snapshots = Some(SnapshotsSeen { rollout: rollout.clone(), step: *step, planned, now });
             }
             Effect::Probe { rollout, step, round, traces } => {
@@ -355,7 +397,7 @@ impl World {
         let tick = Duration::from_millis(500);
         self.now = self.now.plus(tick);
         for gateway in &mut self.gateways {
-            gateway.count(tick.as_secs_f64(), &self.weather);
+            gateway.count(self.now, tick.as_secs_f64(), &self.weather);
         }
         self.sync();
         self.look();
@@ -398,6 +440,10 @@ impl World {
         self.state.schedule.as_ref().unwrap().weight()
     }
 
+    pub(crate) fn cuts(&self) -> usize {
+        self.log.iter().filter(|entry| matches!(entry.event, Event::CutCommitted { .. })).count()
+    }
+
     pub(crate) fn waits(&self) -> String {
         let waits: Vec<String> = self.report.waiting.iter().map(ToString::to_string).collect();
         format!("waiting for {}", waits.join("; "))
@@ -414,6 +460,12 @@ impl World {
         self.story.push(line);
     }
 
+    /// Somebody edits the site's configuration. The control plane reads it when it starts again.
+    pub(crate) fn move_green(&mut self, endpoint: &str) {
+        let facts = self.site.get_mut(&"green".parse().unwrap()).unwrap();
+        facts.otlp_endpoint = endpoint.to_owned();
+    }
+
     /// `kill -9` of the control plane: only the log is left.
     pub(crate) fn kill_control(&mut self) {
         self.say("kill -9, and start again");
@@ -425,6 +477,7 @@ impl World {
         self.seen.clear();
         self.gate_results.clear();
         self.snapshots = None;
+        self.looked = None;
         self.probe = None;
         let events = self.log.iter().map(|entry| &entry.event);
         let replayed = crossfade_rollout::replay(events);

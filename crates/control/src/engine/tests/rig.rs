@@ -13,7 +13,7 @@ use crossfade_audit::storage::{Disk, Storage};
 use crossfade_audit::verify::{self, Settle};
 use crossfade_lab::environment::Environment;
 use crossfade_rollout::event::{Alert, Event};
-use crossfade_rollout::{Actor, Command, Entry, Phase};
+use crossfade_rollout::{Actor, Command, Entry, Phase, PlanFile};
 use crossfade_routing::UnixNanos;
 use crossfade_routing::sync::{Reply, Report};
 
@@ -141,6 +141,7 @@ impl Rig {
             version: "0.0.0-test".to_owned(),
             clock: Arc::new(move || UnixNanos(reading.load(Ordering::SeqCst))),
             horizon: Duration::from_secs(30),
+            environments: crate::planner::facts(&site),
         };
         let (handle, engine) = Engine::start(parts).unwrap();
         let planner = Planner::new(Arc::clone(&site), gates);
@@ -162,12 +163,29 @@ impl Rig {
 
     /// Plans the rollout and starts it.
     pub(super) async fn begin(&mut self) {
+        let plan = self.plan().await;
+        self.begin_plan(plan).await.unwrap();
+    }
+
+    pub(super) async fn plan(&self) -> PlanFile {
         let baseline = self.handle.baseline().await.unwrap();
         let request = PlanRequest { spec: SPEC.to_owned(), source: "rollout.yaml".to_owned() };
         let status = self.handle.status();
-        let plan = self.planner.plan(&request, baseline, &status, &Progress::default()).await.unwrap();
+        self.planner.plan(&request, baseline, &status, &Progress::default()).await.unwrap()
+    }
+
+    pub(super) async fn begin_plan(&self, plan: PlanFile) -> Result<(), ApiError> {
         let snapshots = plan.plan.snapshots.clone();
-        self.handle.start(operator(), plan, snapshots).await.unwrap();
+        self.handle.start(operator(), plan, snapshots).await
+    }
+
+    /// Somebody writes another address of green into the site's configuration. It is read when the engine starts again.
+    pub(super) fn move_green(&self) {
+        let path = self.folders.last().unwrap().path().join("crossfade.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        let address = self.environments.1.grpc_addr().to_string();
+        assert!(text.contains(&address), "{text}");
+        fs::write(&path, text.replace(&address, "127.0.0.1:9")).unwrap();
     }
 
     pub(super) async fn command(&self, command: Command) -> Result<(), ApiError> {
