@@ -588,4 +588,6 @@ pub enum Alert {
     LedgerUnbalanced,
     /// Both environments fail.
     BothFailing,
+    /// A gateway's clock differs from the control plane's by more than gamma: no cut is announced.
+    ClockOff,
 }

@@ -162,6 +162,8 @@ pub enum Waiting {
     CutAcknowledgements { gateways: Vec<GatewayId>, until: Option<UnixNanos> },
     /// The cut's instant has not come.
     CutInstant { cut_at: UnixNanos },
+    /// A gateway's clock is off by more than gamma.
+    Clock {},
     /// The configurations are being digested again.
     Snapshots {},
     /// The step's time.

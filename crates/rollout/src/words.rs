@@ -154,9 +154,10 @@ impl fmt::Display for Waiting {
                 write!(f, "{} to acknowledge the cut", list(gateways))
             }
             Self::CutInstant { cut_at } => write!(f, "the cut at {}", clock(*cut_at)),
+            Self::Clock {} => f.write_str("a gateway's clock to be set right, before a cut is announced"),
             Self::Snapshots {} => f.write_str("the configurations to be digested again"),
             Self::StepTime { step, left_ms, .. } => {
-                write!(f, "{} of step {}", duration(Duration::from_millis(*left_ms)), number(*step))
+                write!(f, "{} left of step {}", duration(Duration::from_millis(*left_ms)), number(*step))
             }
             Self::Requests { have, need } => write!(f, "the candidate's requests: {have} of {need}"),
             Self::Verdict { why, until } => write!(f, "a verdict until {}: {why}", clock(*until)),
@@ -200,6 +201,7 @@ impl fmt::Display for Alert {
             Self::LogUnwritable => "the log cannot be written",
             Self::LedgerUnbalanced => "a ledger does not balance",
             Self::BothFailing => "both environments fail",
+            Self::ClockOff => "a gateway's clock is off: no cut is announced until it is set right",
         })
     }
 }

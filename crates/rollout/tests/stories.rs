@@ -493,6 +493,36 @@ fn health_that_is_not_known_yet() {
     assert_eq!(restarted(&[None, Some(true)]), [raised, (Alert::BothFailing, false)]);
 }
 
+/// Scenario: within a step the clock of a gateway comes to lead, or to lag, by more than gamma; then it is set right.
+/// Guarantee: as long as it is off an alert stands, and no cut is announced; the rollout goes on afterwards. What is within
+/// gamma, or within what a report takes to arrive, raises nothing.
+#[test]
+fn a_clock_that_is_off_holds_the_next_cut() {
+    let gamma = 100_000_000; // of SPEC
+    for (fine, off) in [(gamma, gamma + 1), (-gamma - 5_000_000_000, -gamma - 5_000_000_001)] {
+        let mut world = started(SPEC);
+        world.until("step 2 begins");
+        let count = |world: &World, wanted: fn(&Event) -> bool| {
+            world.log.iter().filter(|entry| wanted(&entry.event)).count()
+        };
+        let cuts = |world: &World| count(world, |event| matches!(event, Event::CutAnnounced { .. }));
+        let alerts = |world: &World| {
+            count(world, |event| matches!(event, Event::AlertRaised { alert: Alert::ClockOff, .. }))
+        };
+        let before = cuts(&world);
+        world.gateways[1].clock_leads = fine;
+        world.run(SECOND);
+        assert_eq!(alerts(&world), 0, "{fine}");
+        world.gateways[1].clock_leads = off;
+        world.run(SECOND * 600);
+        assert_eq!((alerts(&world), cuts(&world)), (1, before), "{off}");
+        world.gateways[1].clock_leads = 0;
+        assert_eq!(world.finish(), Phase::Finalized);
+        assert!(cuts(&world) > before);
+        assert_eq!(rules::broken(&world.log), []);
+    }
+}
+
 /// Every effect may be performed twice.
 #[test]
 fn twice_does_no_harm() {

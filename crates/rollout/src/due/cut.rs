@@ -6,7 +6,7 @@ use crossfade_routing::{Cut, Schedule, Verdict, Weight};
 
 use super::{Cx, Flow, NEXT, Out, watch, way_back};
 use crate::decide::changed;
-use crate::event::{Event, GenerationCause};
+use crate::event::{Alert, Event, GenerationCause};
 use crate::observed::{Effect, Waiting};
 use crate::state::PendingCut;
 
@@ -45,6 +45,10 @@ pub(super) fn weight(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule, weight
     let (gateways, until) = cx.fleet.silent();
     if !gateways.is_empty() && cx.now < until {
         return out.wait(Waiting::Horizon { gateways, until });
+    }
+    if cx.state.alerts.contains_key(&Alert::ClockOff) {
+        // An announcement that is acknowledged before the cut by one clock may be late by the other.
+        return out.wait(Waiting::Clock {});
     }
     if !rechecked(cx, out)? {
         return NEXT;

@@ -167,7 +167,11 @@ fn watermark(state: &State, observed: &Observed, now: UnixNanos, out: &mut Out<'
 /// Alerts that follow from what gateways report.
 fn other_alerts(state: &State, fleet: &Fleet<'_>, now: UnixNanos, out: &mut Out<'_>) -> Flow {
     let unbalanced = unbalanced(fleet).map_or(Found::Well, Found::Wrong);
-    let found = [(Alert::BothFailing, both_failing(state, fleet)), (Alert::LedgerUnbalanced, unbalanced)];
+    let found = [
+        (Alert::BothFailing, both_failing(state, fleet)),
+        (Alert::LedgerUnbalanced, unbalanced),
+        (Alert::ClockOff, clocks(state, fleet)),
+    ];
     for (alert, found) in found {
         match (found, state.alerts.contains_key(&alert)) {
             (Found::Wrong(detail), false) => {
@@ -208,6 +212,31 @@ fn both_failing(state: &State, fleet: &Fleet<'_>) -> Found {
             (Some(true), _) | (_, Some(true)) => found = Found::Well,
             _ => {}
         }
+    }
+    found
+}
+
+/// How long a report may have been under way: what it says of the clock is older by that much.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(5);
+
+/// Whether every gateway's clock is within gamma of this one, as far as its last report can show it: one that leads shows
+/// by a report from the future, one that lags only if it lags by more than a report takes.
+fn clocks(state: &State, fleet: &Fleet<'_>) -> Found {
+    let Some(rollout) = state.current() else { return Found::Well };
+    let gamma = rollout.outline.window.gamma();
+    let mut found = Found::Unknown;
+    for seen in fleet.members().filter_map(|(_, seen)| seen) {
+        let (theirs, ours) = (seen.report.now, seen.received_at);
+        let (word, off, bound) = match theirs.since(ours) {
+            Some(lead) => ("leads", lead, gamma),
+            None => ("lags", ours.since(theirs).unwrap_or_default(), gamma + UNDER_WAY_MAX),
+        };
+        if off > bound {
+            let gateway = &seen.report.gateway;
+            let what = format!("the clock of gateway {gateway} {word} by {off:?}; gamma is {gamma:?}");
+            return Found::Wrong(what);
+        }
+        found = Found::Well;
     }
     found
 }

@@ -16,6 +16,8 @@ pub(crate) struct Gateway {
     pub(super) drained: bool,
     /// What it finds of both environments; `None`: it has not looked yet.
     pub(crate) reaches: Option<bool>,
+    /// How far its clock leads, in nanoseconds; it lags if that is negative.
+    pub(crate) clock_leads: i64,
     pub(super) owed: [f64; 5],
 }
 
@@ -68,6 +70,7 @@ impl Gateway {
             fence: None,
             drained: false,
             reaches: Some(true),
+            clock_leads: 0,
             owed: [0.0; 5],
         }
     }
@@ -126,7 +129,7 @@ impl Gateway {
             gateway: self.id.clone(),
             boot: self.boot(),
             sequence: self.sequence,
-            now,
+            now: UnixNanos(now.0.saturating_add_signed(self.clock_leads)),
             ack: self.follower.ack(),
             fence: self.fence.clone(),
             health: self.reaches.map(|reaches| health(reaches, now)).into_iter().flatten().collect(),
