@@ -69,7 +69,7 @@ fn errors() {
     check(
         ERRORS,
         &look(arm(3_000, 0, 900), arm(300, 0, 900)),
-        "pass: export_errors: candidate failed 0 of 300 requests, active 0 of 3000; e 1.0 of 100; \
+        "pass: export_errors: candidate failed 0 of 300 requests, active 0 of 3000; e-value 1.0, fails at 100; \
          shed: 0 spans dropped before the candidate, at most 0",
     );
     check(
@@ -81,7 +81,7 @@ fn errors() {
     check(
         ERRORS,
         &look(arm(200, 0, 900), arm(20, 4, 900)),
-        "FAIL: export_errors: candidate failed 4 of 20 requests, active 0 of 200; e 949 of 100",
+        "FAIL: export_errors: candidate failed 4 of 20 requests, active 0 of 200; e-value 949, fails at 100",
     );
     // Eight of twenty, where the active fails alike.
     check(
@@ -116,7 +116,7 @@ fn latency() {
     check(
         metric,
         &look(arm(50, 0, 10_000), arm(400, 0, 20_000)),
-        "NO VERDICT: export_latency: 50 requests of the active are too few to know its p95; e 1.0 of 200",
+        "NO VERDICT: export_latency: 50 requests of the active are too few to know its p95; e-value 1.0, fails at 200",
     );
 }
 
