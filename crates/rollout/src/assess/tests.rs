@@ -110,7 +110,7 @@ fn latency() {
         metric,
         &look(arm(1_000, 0, 10_000), arm(400, 0, 20_000)),
         "FAIL: export_latency: candidate took longer than 12 ms in 400 of 400 requests; p95 <= 20 ms, active <= 10 ms; \
-         e 1e517 of 200",
+         e-value 1e517, fails at 200",
     );
     assert_eq!(judged(metric, &look(arm(1_000, 0, 10_000), arm(400, 0, 11_000))).outcome, Outcome::Pass);
     check(
