@@ -193,7 +193,8 @@ impl Judge<'_> {
         let ln_e = if finding.alpha.is_some() { before + staked(finding.step_ln_e) } else { 0.0 };
         let alarm = finding.alpha.is_some_and(|alpha| ln_e >= -alpha.ln());
         let outcome = if alarm { Outcome::Fail } else { finding.outcome };
-        let evidence = finding.alpha.map(|alpha| format!("; e-value {}, fails at {}", short(ln_e), short(-alpha.ln())));
+        let evidence =
+            finding.alpha.map(|alpha| format!("; e-value {}, fails at {}", short(ln_e), short(-alpha.ln())));
         MetricReading {
             metric,
             outcome,

@@ -85,6 +85,11 @@ impl Environment {
         Ok(())
     }
 
+    /// Sends the Collector a signal, such as `STOP`.
+    pub(crate) fn signal_collector(&self, signal: &str) -> Result<()> {
+        self.collector.as_ref().context("the Collector was ended before")?.signal(signal)
+    }
+
     /// Ends the Collector; it can be started again.
     pub(crate) fn end_collector(&mut self, end: End) -> Result<()> {
         let collector = self.collector.take().context("the Collector was ended before")?;

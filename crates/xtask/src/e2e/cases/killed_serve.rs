@@ -1,15 +1,17 @@
-//! *Scenario.* `serve`, gateway and control plane in one process, is killed with -9 in the middle of the 25 % step, and started
-//! again.
+//! *Scenario.* `serve`, gateway and control plane in one process, is killed with -9 in the middle of the 25 % step, while copies
+//! are in flight to a green that has stopped answering, and started again.
 //! *Guarantee.* The rollout goes on from the log and is finalized in the end; the log verifies; every span whose export was
 //! acknowledged is whole in blue, as long as blue is kept whole; and whatever green lacks of the traces that it owns was in
 //! flight at the kill, which is declared as a gap.
 
-use super::scene::{READABLE, ROLLOUT, Scene, began};
+use super::scene::{READABLE, ROLLOUT, STARTUP, Scene, began};
 use crate::e2e::Ground;
 use crate::e2e::owner::Cuts;
 use crate::e2e::record::{Record, TraceId};
 use crate::e2e::whole::{Demand, demand_whole, missing};
+use crate::rig::wait;
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let mut scene = Scene::start(ground, &[])?;
@@ -18,7 +20,14 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     scene.green_holds_its_own(&clients)?;
     let before = scene.site.log()?.len();
 
+    // Green answers nothing for a moment, so that copies are in flight when the kill comes.
+    scene.green.signal_collector("STOP")?;
+    let in_flight = wait::until("copies in flight to green", STARTUP, || {
+        Ok(Some(in_flight(&scene)?).filter(|spans| *spans >= SPANS_IN_FLIGHT))
+    });
     scene.serve.kill()?;
+    scene.green.signal_collector("CONT")?;
+    let in_flight = in_flight?;
     scene.site.verify()?;
     scene.serve = scene.site.serve()?;
     let log = scene.site.log()?;
@@ -29,8 +38,8 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     let record = clients.finish()?;
     let whole = demand_whole("blue", &record, scene.blue.query, Demand::Acknowledged, READABLE)?;
     let gap = declared_gap(&scene)?;
-    let in_flight = lacking(&scene, &record)?;
-    for id in &in_flight {
+    let lacking = lacking(&scene, &record)?;
+    for id in &lacking {
         let spans = record.traces[id].values();
         let began = spans.clone().map(|span| span.start).min().unwrap_or(0);
         let ended = spans.map(|span| span.end).max().unwrap_or(0);
@@ -45,10 +54,22 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     scene.site.verify()?;
     scene.drained()?;
     Ok(format!(
-        "{} acknowledged traces whole in blue; 1 gap declared, and the {} traces that green owns and lacks lie in it",
+        "{} acknowledged traces whole in blue; {in_flight} spans in flight to green at the kill; 1 gap declared, and the {} traces that green owns and lacks lie in it",
         whole.traces_checked,
-        in_flight.len()
+        lacking.len()
     ))
+}
+
+/// How many spans must be on their way to green, unanswered, when the kill comes.
+const SPANS_IN_FLIGHT: u64 = 50;
+
+/// Spans that the gateway holds for green: queued, or sent and not answered.
+fn in_flight(scene: &Scene) -> Result<u64> {
+    let told = scene.site.demand(&["gateway", "status", "-o", "json"])?;
+    let told: Value = serde_json::from_str(&told).context("what `gateway status` says")?;
+    let rows = told["ledger"].as_array().context("`gateway status` has a ledger")?;
+    let of_green = rows.iter().filter(|row| row["environment"] == "green");
+    Ok(of_green.filter_map(|row| row["queued"].as_str()?.parse::<u64>().ok()).sum())
 }
 
 /// How long a copy may have waited in the queue before it was noted, in nanoseconds.
