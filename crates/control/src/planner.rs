@@ -166,7 +166,10 @@ impl Planner {
     /// Whether the overlap holds the traces that the active environment has seen.
     async fn overlap(&self, plan: &Plan) -> Advice {
         let overlap = plan.outline.window.overlap();
-        let (outcome, summary) = match self.gates.start_spread(&plan.outline.from).await {
+        let spread = self.gates.start_spread(&plan.outline.from).await;
+        // Nothing to measure is no finding, and no proof either.
+        let warning = spread.as_ref().is_ok_and(|spread| spread.traces == 0);
+        let (outcome, summary) = match spread {
             Ok(spread) if spread.traces == 0 => (
                 Outcome::Pass,
                 format!("{overlap:?}; the active environment has no recent traces to measure"),
@@ -190,7 +193,7 @@ impl Planner {
             }
             Err(why) => (Outcome::NoVerdict, format!("{overlap:?}; not measured: {why}")),
         };
-        Advice { gate: "overlap".to_owned(), outcome, summary, details: Vec::new(), warning: false }
+        Advice { gate: "overlap".to_owned(), outcome, summary, details: Vec::new(), warning }
     }
 }
 
@@ -257,7 +260,7 @@ fn skew_advice(skew: Duration, gamma: Duration, clocks: &ClockHistogram) -> Advi
         .map(|(_, count)| count)
         .sum();
     let ppm = (all - trusted).saturating_mul(1_000_000).checked_div(all);
-    let warning = ppm.is_some_and(|ppm| ppm > UNTRUSTED_PPM_MAX);
+    let warning = ppm.is_none_or(|ppm| ppm > UNTRUSTED_PPM_MAX);
     let summary = match ppm {
         None => format!("{skew:?}; no span has come in yet to measure"),
         // Copies, not losses: it costs, and is not wrong.

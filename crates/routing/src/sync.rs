@@ -134,6 +134,25 @@ pub struct LedgerRow {
 }
 
 impl LedgerRow {
+    /// Nothing counted yet.
+    #[must_use]
+    pub const fn empty(environment: EnvironmentId, generation: Generation) -> Self {
+        let (received, delivered, rejected, returned) = (0, 0, 0, 0);
+        let (shed, shed_untrusted, indeterminate, queued) = (0, 0, 0, 0);
+        Self {
+            environment,
+            generation,
+            received,
+            delivered,
+            rejected,
+            returned,
+            shed,
+            shed_untrusted,
+            indeterminate,
+            queued,
+        }
+    }
+
     /// The invariant of a row; a sum that overflows does not balance.
     #[must_use]
     pub fn is_balanced(&self) -> bool {

@@ -49,16 +49,9 @@ async fn a_long_report_is_heard() {
     let control = control(house.site()).await;
     let mut report = house.gateway("gw-1", "boot-1").report(crossfade_control::now(), 0);
     let row = |generation| LedgerRow {
-        environment: "blue".parse().unwrap(),
-        generation: Generation(generation),
         received: 1_000_000,
         delivered: 1_000_000,
-        rejected: 0,
-        returned: 0,
-        shed: 0,
-        shed_untrusted: 0,
-        indeterminate: 0,
-        queued: 0,
+        ..LedgerRow::empty("blue".parse().unwrap(), Generation(generation))
     };
     report.ledger = (1..=30_000).map(row).collect();
     assert!(serde_json::to_vec(&report).unwrap().len() > 4 << 20);

@@ -104,7 +104,10 @@ impl Gateway {
             if counts.failed > 0 {
                 counts.first_failure.get_or_insert(UnixNanos(START));
             }
-            let row = self.rows.entry((generation, is_to)).or_insert_with(|| empty_row(counts));
+            let row = self
+                .rows
+                .entry((generation, is_to))
+                .or_insert_with(|| LedgerRow::empty(counts.environment.clone(), counts.generation));
             row.received += requests as u64 * 10;
             row.delivered += requests as u64 * 10;
         };
@@ -181,20 +184,5 @@ fn empty_arm(environment: crossfade_routing::EnvironmentId, generation: Generati
         untrusted_spans: 0,
         spans: 0,
         first_failure: None,
-    }
-}
-
-fn empty_row(counts: &ArmCounts) -> LedgerRow {
-    LedgerRow {
-        environment: counts.environment.clone(),
-        generation: counts.generation,
-        received: 0,
-        delivered: 0,
-        rejected: 0,
-        returned: 0,
-        shed: 0,
-        shed_untrusted: 0,
-        indeterminate: 0,
-        queued: 0,
     }
 }

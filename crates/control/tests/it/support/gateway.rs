@@ -176,15 +176,8 @@ fn healthy(name: &str, now: UnixNanos) -> EnvironmentHealth {
 /// Ten spans a request, all of them delivered.
 fn balanced(arm: &ArmCounts) -> LedgerRow {
     LedgerRow {
-        environment: arm.environment.clone(),
-        generation: arm.generation,
         received: arm.requests * 10,
         delivered: arm.requests * 10,
-        rejected: 0,
-        returned: 0,
-        shed: 0,
-        shed_untrusted: 0,
-        indeterminate: 0,
-        queued: 0,
+        ..LedgerRow::empty(arm.environment.clone(), arm.generation)
     }
 }

@@ -169,18 +169,7 @@ impl Bench {
 }
 
 pub(crate) fn sum(environment: &EnvironmentId, rows: &[LedgerRow]) -> LedgerRow {
-    let empty = LedgerRow {
-        environment: environment.clone(),
-        generation: crossfade_routing::Generation(0),
-        received: 0,
-        delivered: 0,
-        rejected: 0,
-        returned: 0,
-        shed: 0,
-        shed_untrusted: 0,
-        indeterminate: 0,
-        queued: 0,
-    };
+    let empty = LedgerRow::empty(environment.clone(), crossfade_routing::Generation(0));
     rows.iter().filter(|row| row.environment == *environment).fold(empty, |mut sum, row| {
         sum.received += row.received;
         sum.delivered += row.delivered;
