@@ -340,7 +340,7 @@ pub(crate) struct Locate {
 pub(crate) enum Gateway {
     /// Generation, queues, ledgers, health
     Status(Status),
-    /// Stop sending to the candidate at once; it cannot be taken back for this rollout
+    /// Fence the candidate off at once: nothing goes to it any more, and the rollout rolls back; cannot be taken back
     #[command(after_help = "Example:\n  crossfade gateway fence --reason 'storage of green is full'")]
     Fence(Fence),
     /// Strike a gateway that is gone for good from the roster: no cut waits for it any more

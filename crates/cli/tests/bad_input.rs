@@ -250,8 +250,7 @@ fn a_secret_is_declared_by_its_digest() {
     assert!(suggested.stdout.contains("from: <redacted sha256:"), "{}{}", suggested.stdout, suggested.stderr);
     assert!(with(&["--suggest"]).stderr.contains("hold for this run alone"));
 
-    let indented: String = suggested.stdout.lines().map(|line| format!("    {line}\n")).collect();
-    let spec = format!("{ROLLOUT}gates:\n  drift:\n{}", indented.replace("reason: \"\"", "reason: one each"));
+    let spec = format!("{ROLLOUT}{}", suggested.stdout.replace("reason: \"\"", "reason: one each"));
     folder.write("rollout.yaml", &spec);
     let declared = with(&["-c", "crossfade.yaml", "--spec", "rollout.yaml"]);
     assert_eq!(declared.code, 0, "{}{}", declared.stdout, declared.stderr);

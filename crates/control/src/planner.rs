@@ -276,7 +276,7 @@ fn skew_advice(skew: Duration, gamma: Duration, clocks: &ClockHistogram) -> Advi
 /// Whether the traffic that there is suffices for a verdict in every step. It may grow, and so this is a warning.
 fn traffic_advice(outline: &Outline, rate: Option<Rate>) -> Advice {
     let details = rate.map(|rate| warnings(outline, rate)).unwrap_or_default();
-    let warning = !details.is_empty();
+    let warning = rate.is_none() || !details.is_empty();
     let summary = match rate {
         None => "not measured: gateways have not reported for long enough".to_owned(),
         Some(rate) if warning => format!("{rate} of late: too few for every verdict in time"),
@@ -323,7 +323,7 @@ mod tests {
         let a_second = |requests| Some(Rate { requests, over_ms: 1_000 });
         let (none, few, many) = (advice(None), advice(a_second(1)), advice(a_second(1_000)));
         assert!([&none, &few, &many].iter().all(|advice| advice.outcome == Outcome::Pass));
-        assert_eq!([none.warning, few.warning, many.warning], [false, true, false]);
+        assert_eq!([none.warning, few.warning, many.warning], [true, true, false], "not measured is no pass");
         assert!(few.details[0].starts_with("step 1 (weight 100 %): about 60 of 300 requests"), "{few:?}");
         assert!(none.summary.starts_with("not measured"), "{none:?}");
         assert!(many.summary.starts_with("1000.0 requests/s of late: enough"), "{many:?}");

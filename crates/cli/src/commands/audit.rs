@@ -64,8 +64,15 @@ fn key(given: Option<&str>, folder: &Path) -> Result<(VerifierKey, Option<PathBu
         .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", folder.display()))
         .or_usage()?;
     let beside = whole.with_file_name("log.pub");
+    if !folder.join("checkpoint").exists() && folder.join("audit/checkpoint").exists() {
+        let log = folder.join("audit");
+        let what = format!("{} is no log; the log is {}", folder.display(), log.display());
+        return Err(Failure::usage(anyhow::anyhow!(what)));
+    }
     let key = keys::load_verifier(&beside)
-        .map_err(|error| anyhow::anyhow!("{error}; give the log's verifier key with --key"))
+        .map_err(|error| {
+            anyhow::anyhow!("no --key is given, and there is none beside the folder: {error}; give the log's verifier key with --key")
+        })
         .or_usage()?;
     Ok((key, Some(beside)))
 }
@@ -157,7 +164,7 @@ fn export_log(args: &args::Export) -> Outcome {
     let report = export::export(&args.dir, &key, &args.out).or_usage()?;
     let exit = show_report(&report, Format::Text, trusted.as_deref())?;
     println!(
-        "Copy in {0}. Check it anywhere: crossfade audit verify {0}/audit --key {0}/log.pub",
+        "Copy in {0}. An auditor checks it with the public key that you gave them beforehand, not with the one in the copy:\n  crossfade audit verify {0}/audit --key <their log.pub>",
         args.out.display()
     );
     Ok(exit)

@@ -80,7 +80,12 @@ fn spec(site: &Site, path: &std::path::Path) -> Result<(Spec, Looked), Failure> 
     for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
         site.wanted(id, field, &source).map_err(anyhow::Error::msg).or_usage()?;
     }
-    let detail = format!("{source} is valid: {} -> {}, {} steps", spec.from, spec.to, spec.steps.len());
+    let detail = format!(
+        "{source} is valid by itself: {} -> {}, {} steps; `crossfade rollout plan` holds it against the site",
+        spec.from,
+        spec.to,
+        spec.steps.len()
+    );
     Ok((spec, Looked::good("rollout", detail)))
 }
 

@@ -59,7 +59,7 @@ fn status(args: &Status) -> Outcome {
     if status.fenced {
         println!(
             "fence       {}",
-            paint.bad("down: nothing goes to the candidate for the rest of this rollout")
+            paint.bad("the candidate is fenced off: nothing goes to it for the rest of this rollout")
         );
     }
     if let Some(why) = &status.fence_unsaved {
@@ -86,7 +86,12 @@ fn status(args: &Status) -> Outcome {
             row.queued
         );
     }
-    println!("balanced    {}", if status.balanced { paint.good("yes") } else { paint.bad("no") });
+    let balanced = match (status.ledger.is_empty(), status.balanced) {
+        (true, _) => "nothing was counted since this boot".to_owned(),
+        (false, true) => paint.good("yes"),
+        (false, false) => paint.bad("no"),
+    };
+    println!("balanced    {balanced}");
     Ok(Exit::Passed)
 }
 
@@ -95,9 +100,9 @@ fn fence(args: &Fence) -> Outcome {
     let request = FenceRequest { reason: args.reason.clone(), rollout: None };
     let fenced: Fenced = block_on(async { Ok(client.post("/v1/gateway/fence", &request).await?) })?;
     let paint = Paint::stdout();
-    let when = if fenced.already { "was down already" } else { "is down" };
+    let already = if fenced.already { " already" } else { "" };
     println!(
-        "{} the fence of {} {when}: nothing goes to the candidate for the rest of this rollout",
+        "{} the candidate of {} is{already} fenced off: nothing goes to it any more, and the rollout rolls back",
         paint.good("✔"),
         fenced.fence.rollout
     );

@@ -23,8 +23,9 @@ fn locate(args: &Locate) -> Outcome {
     }
     let mut path = format!("/v1/locate?trace={}", args.trace_id);
     if let Some(start) = &args.start {
-        let start: jiff::Timestamp = start.parse().map_err(|error| {
-            Failure::usage(anyhow::anyhow!("--start: {error}; write it like 2026-11-21T10:00:00Z"))
+        let start: jiff::Timestamp = start.parse().map_err(|_| {
+            let what = format!("--start: `{start}` is not a time; write it like 2026-11-21T10:00:00Z");
+            Failure::usage(anyhow::anyhow!(what))
         })?;
         let nanos = u64::try_from(start.as_nanosecond())
             .map_err(|_| Failure::usage(anyhow::anyhow!("--start: lies before 1970")))?;

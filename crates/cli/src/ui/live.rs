@@ -19,12 +19,12 @@ impl Block {
         println!("{line}");
     }
 
-    /// Draws the block anew. Lines longer than the terminal is wide are cut, so that each takes one row.
+    /// Draws the block anew. Lines longer than the terminal is wide are wrapped here, so that the rows can be counted.
     pub(crate) fn draw(&mut self, text: &str) {
         self.erase();
         let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-        for line in text.lines() {
-            println!("{}", clip(line, width));
+        for row in text.lines().flat_map(|line| wrap(line, width.max(1))) {
+            println!("{row}");
             self.drawn = self.drawn.saturating_add(1);
         }
     }
@@ -41,33 +41,65 @@ impl Block {
     }
 }
 
-/// The first `width` visible characters; escape sequences take no room.
-fn clip(line: &str, width: usize) -> String {
-    let mut clipped = String::with_capacity(line.len());
-    let (mut room, mut in_escape) = (width, false);
-    for character in line.chars() {
-        if character == '\u{1b}' {
-            in_escape = true;
-        } else if in_escape {
-            in_escape = !character.is_ascii_alphabetic();
-        } else if room == 0 {
-            continue;
-        } else {
-            room -= 1;
+/// The line in rows of at most `width` visible characters, broken at spaces where there are any; rows after the first are
+/// indented. Escape sequences take no room, and are closed at the end of the line only.
+fn wrap(line: &str, width: usize) -> Vec<String> {
+    const INDENT: &str = "             ";
+    let indent = if width > 3 * INDENT.len() { INDENT } else { "" };
+    let mut rows = vec![String::new()];
+    let mut room = width;
+    for word in line.split_inclusive(' ') {
+        let long = visible(word.trim_end_matches(' '));
+        if long > room && long <= width - indent.len() && room < width {
+            rows.push(indent.to_owned());
+            room = width - indent.len();
         }
-        clipped.push(character);
+        let mut in_escape = false;
+        for character in word.chars() {
+            let row = rows.last_mut().expect("there is a first row");
+            if character == '\u{1b}' {
+                in_escape = true;
+            } else if in_escape {
+                in_escape = !character.is_ascii_alphabetic();
+            } else if room > 0 {
+                room -= 1;
+            } else if character == ' ' {
+                continue;
+            } else {
+                rows.push(format!("{indent}{character}"));
+                room = width - indent.len() - 1;
+                continue;
+            }
+            row.push(character);
+        }
     }
-    clipped
+    rows
+}
+
+/// How many characters are seen.
+fn visible(text: &str) -> usize {
+    let mut in_escape = false;
+    text.chars()
+        .filter(|character| {
+            let was = in_escape || *character == '\u{1b}';
+            in_escape = *character == '\u{1b}' || (in_escape && !character.is_ascii_alphabetic());
+            !was
+        })
+        .count()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::clip;
+    use super::wrap;
 
     #[test]
-    fn colours_take_no_room_and_are_closed() {
-        assert_eq!(clip("abcdef", 4), "abcd");
-        assert_eq!(clip("\u{1b}[32mabcdef\u{1b}[0m", 4), "\u{1b}[32mabcd\u{1b}[0m");
-        assert_eq!(clip("✔ ok", 80), "✔ ok");
+    fn what_is_too_long_goes_on_in_the_next_row() {
+        assert_eq!(wrap("✔ ok", 80), ["✔ ok"]);
+        assert_eq!(wrap("abcdef", 4), ["abcd", "ef"]);
+        assert_eq!(wrap("ab cd ef", 6), ["ab cd ", "ef"]);
+        assert_eq!(wrap("\u{1b}[32mab cd\u{1b}[0m", 5), ["\u{1b}[32mab cd\u{1b}[0m"]);
+        let long = "waiting      the first of many words that do not fit";
+        let rows = wrap(long, 40);
+        assert_eq!(rows, ["waiting      the first of many words ", "             that do not fit"]);
     }
 }

@@ -88,7 +88,7 @@ impl Narrator {
                 line(at, Bad, &format!("{} fails", to()), why.clone())
             }
             Event::VerdictReached { outcome: Outcome::NoVerdict, why, at, .. } => {
-                line(at, Bad, "no verdict", why.clone())
+                line(at, Note, "no verdict", format!("yet: {why}"))
             }
             Event::Paused { at, .. } => line(at, Note, "paused", "it stays in this step".to_owned()),
             Event::Resumed { at, .. } => line(at, Note, "resumed", String::new()),

@@ -13,7 +13,7 @@ pub fn json(report: &DriftReport) -> String {
     serde_json::to_string_pretty(report).expect("a report holds only texts, numbers and lists")
 }
 
-/// The `allow` entries that would declare every difference which is not declared yet, as YAML to paste under `gates.drift`;
+/// The `allow` entries that would declare every difference which is not declared yet, as YAML to paste into a spec;
 /// empty if there is none. The reasons are left for a person to write.
 pub fn suggest(report: &DriftReport) -> String {
     let mut lines: Vec<String> = Vec::new();
@@ -23,14 +23,14 @@ pub fn suggest(report: &DriftReport) -> String {
             lines.push(line);
         }
     }
-    if lines.is_empty() { String::new() } else { format!("allow:\n{}", lines.concat()) }
+    if lines.is_empty() { String::new() } else { format!("gates:\n  drift:\n    allow:\n{}", lines.concat()) }
 }
 
 fn entry(finding: &Finding) -> String {
     let value = |v: &Option<String>| v.clone().unwrap_or_else(|| "null".to_owned());
     let path = serde_json::Value::from(references::escaped(&finding.path));
     format!(
-        "  - path: {path}   # {} {}, {}\n    from: {}\n    to: {}\n    reason: \"\"\n",
+        "      - path: {path}   # {} {}, {}\n        from: {}\n        to: {}\n        reason: \"\"\n",
         finding.id,
         finding.rule,
         finding.class.word(),

@@ -129,7 +129,7 @@ impl Teller {
             whole(summary.torn_by_request_split),
             whole(summary.torn)
         );
-        let _ = writeln!(text, " spans lost              {:>17}   {:>9}", "", summary.spans_lost);
+        let _ = writeln!(text, " spans lost              {:>17}   {:>9}", "-", summary.spans_lost);
         let _ = writeln!(
             text,
             "\n {} traces, {} spans; {} traces were under way at a cut; green owned {}",

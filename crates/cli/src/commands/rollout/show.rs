@@ -53,10 +53,15 @@ pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String 
         seconds(outline.window.gamma())
     );
     let _ = writeln!(text, "Touches   gateway routing only");
+    let ready = match file.advice.iter().filter(|advice| advice.warning).count() {
+        0 => "Ready.".to_owned(),
+        1 => "Ready, but read the line marked !.".to_owned(),
+        several => format!("Ready, but read the {several} lines marked !."),
+    };
     let next = match (readiness(file), out) {
-        (Exit::Passed, Some(out)) => format!("Ready. Next: crossfade rollout start {}", out.display()),
+        (Exit::Passed, Some(out)) => format!("{ready} Next: crossfade rollout start {}", out.display()),
         (Exit::Passed, None) => {
-            "Ready. Write it down with --out plan.json, then: crossfade rollout start plan.json".to_owned()
+            format!("{ready} Write it down with --out plan.json, then: crossfade rollout start plan.json")
         }
         _ => "Not ready: mend what is marked, and plan again. `rollout start` refuses it, but for --anyway."
             .to_owned(),
@@ -105,7 +110,8 @@ fn rollout(text: &mut String, status: &Status, rollout: &Rollout, paint: Paint) 
     let outline = &rollout.outline;
     let until = rollout.ended.unwrap_or(status.now);
     let age = seconds(until.since(rollout.began).unwrap_or_default());
-    let phase = rollout.phase.to_string().to_uppercase();
+    let paused = if rollout.paused.is_some() { ", PAUSED" } else { "" };
+    let phase = rollout.phase.to_string().to_uppercase() + paused;
     let generation = status.generation.map(|generation| generation.to_string()).unwrap_or_default();
     let _ = writeln!(
         text,

@@ -187,7 +187,8 @@ impl crossfade_yaml::Resolve for NoReferences {
 pub(super) fn read_suggestion(text: &str) -> Vec<Allow> {
     let mut node = crossfade_yaml::parse(text, "spec.yaml").unwrap_or_else(|e| panic!("{e}\n{text}"));
     crossfade_yaml::expand(&mut node, &NoReferences).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    let entries = node.get("allow").and_then(Node::as_list).unwrap_or_default();
+    let drift = node.get("gates").and_then(|gates| gates.get("drift"));
+    let entries = drift.and_then(|drift| drift.get("allow")).and_then(Node::as_list).unwrap_or_default();
     entries
         .iter()
         .map(|entry| Allow {
