@@ -51,7 +51,7 @@ pub(super) fn look(cx: &Cx<'_>, running: &Running) -> Option<Assessment> {
         let look = looked_at(&tallies(cx, running.generation), running);
         let mut judged = assess(outline, &cx.rollout.carried, &look);
         if running.tested.is_some() {
-            judged.why.push_str("; failures and latency counted since the cut's window has passed");
+            judged.why.push_str("; counted after the cut's window");
         }
         if running.gaps > 0 {
             judged.why.push_str(&format!("; {} declared gaps in the counts", running.gaps));
