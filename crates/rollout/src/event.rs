@@ -105,7 +105,7 @@ pub enum Event {
         why: String,
         at: UnixNanos,
     },
-    /// How often an actor read within an hour.
+    /// How often an actor read, or had a plan made, within an hour.
     ReadsCounted {
         actor: Actor,
         /// Start of the hour.

@@ -1,4 +1,4 @@
-//! Events and waits in one line each, for people: `crossfade rollout watch`, `audit show`, status pages.
+//! Events and waits in one line each, for people: what `rollout status` waits for, why a rollout ended, and the stories of tests.
 
 use std::fmt;
 use std::time::Duration;

@@ -94,7 +94,8 @@ pub(super) async fn operator(State(app): State<Arc<Shared>>, mut request: Reques
         return app.denials.deny(&app.engine, denied).await;
     }
     let actor = app.access.actor.clone();
-    if request.method() == axum::http::Method::GET {
+    // A plan changes nothing here, and is no change; but its dry run writes to the candidate, and that is on record too.
+    if request.method() == axum::http::Method::GET || request.uri().path() == "/v1/plans" {
         app.engine.count_read(actor.clone());
     }
     request.extensions_mut().insert(actor);
