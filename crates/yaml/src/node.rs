@@ -67,7 +67,7 @@ pub struct Node {
 }
 
 /// What a node is, by YAML 1.2's core schema.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Value {
     /// `null`, `~`, or nothing at all.
     Null,
@@ -226,6 +226,22 @@ impl Node {
             Value::List(items) => 1 + items.iter().map(Node::count).sum::<usize>(),
             Value::Map(map) => 1 + map.iter().map(|(_, v)| v.count()).sum::<usize>(),
             _ => 1,
+        }
+    }
+}
+
+/// As content is equal: `.nan` is what it is, and the same as another `.nan`.
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Null, Value::Null) => true,
+            (Value::Bool(one), Value::Bool(other)) => one == other,
+            (Value::Int(one), Value::Int(other)) => one == other,
+            (Value::Float(one), Value::Float(other)) => one == other || (one.is_nan() && other.is_nan()),
+            (Value::String(one), Value::String(other)) => one == other,
+            (Value::List(one), Value::List(other)) => one == other,
+            (Value::Map(one), Value::Map(other)) => one == other,
+            _ => false,
         }
     }
 }

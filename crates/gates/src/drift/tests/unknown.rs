@@ -174,3 +174,15 @@ fn a_port_of_the_other_environment_is_found() {
     let found = "025 exporters.kafka.brokers [127.0.0.1:24318] -> [127.0.0.1:14318]";
     check_in(&context, &listed(24_318), &listed(14_318), &[found]);
 }
+
+/// Scenario: where names are expected stands something that is not even equal to itself as a number.
+/// Guarantee: a tree does not differ from itself.
+#[test]
+fn not_a_number_is_what_it_is() {
+    for text in
+        ["service: { extensions: .nan }", "service: { pipelines: .nan }", "exporters: { a: { b: [.nan] } }"]
+    {
+        let tree = tree(text, "a.yaml");
+        assert_eq!(drift(&tree, &tree, &[], &Context::default()).findings, [], "{text}");
+    }
+}
