@@ -23,11 +23,10 @@ use crossfade_tlog::bundle::ENTRY_LEN_MAX;
 use crossfade_tlog::hash::sha256_parts;
 use crossfade_tlog::sha256;
 
+use crate::layout::Place;
 use crate::storage::{FILE_LEN_MAX, Storage, here};
 
 const MAGIC: &[u8] = b"crossfade emergency 1\n";
-/// Its name, where it lies beside the log's folder.
-const FILE_NAME: &str = "emergency";
 /// Length and chain.
 const HEAD: usize = 4 + 32;
 
@@ -170,7 +169,7 @@ impl Emergency {
 /// Nothing is changed.
 pub(crate) fn beside(storage: &dyn Storage, folder: &Path) -> Vec<Vec<u8>> {
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let bytes = storage.read(&folder.with_file_name(FILE_NAME)).unwrap_or_default();
+    let bytes = storage.read(&Place::new(folder).emergency).unwrap_or_default();
     Records::read(&bytes).map_or_else(Vec::new, |records| records.entries)
 }
 

@@ -118,14 +118,13 @@ async fn fence(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) ->
     }
 }
 
-/// The pseudonym of whoever holds the token, as the control plane has it: the first eight hex digits of its digest.
+/// The pseudonym of whoever holds the token, as the control plane has it.
 fn operator(handle: &Handle, headers: &HeaderMap) -> Option<String> {
     let offered = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let offered = offered.and_then(|value| value.strip_prefix("Bearer "))?;
     handle.admin_token.as_ref().filter(|token| token.matches(offered))?;
     let digest = crossfade_tlog::sha256(offered.as_bytes());
-    let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("operator:{digits}"))
+    Some(format!("operator:{}", crossfade_tlog::fingerprint(&digest)))
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response {

@@ -54,6 +54,11 @@ pub fn sha256(bytes: &[u8]) -> [u8; HASH_LEN] {
     sha256_parts(&[bytes])
 }
 
+/// A short name for a digest: its first eight hexadecimal digits.
+pub fn fingerprint(digest: &[u8; HASH_LEN]) -> String {
+    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The hash of an entry as a leaf: SHA-256(00 || entry).
 pub fn leaf_hash(entry: &[u8]) -> Hash {
     Hash(sha256_parts(&[&[0], entry]))

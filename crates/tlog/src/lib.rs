@@ -53,6 +53,6 @@ pub mod tile;
 pub mod tree;
 
 pub use checkpoint::{Checkpoint, verify_entry};
-pub use hash::{Hash, leaf_hash, sha256};
+pub use hash::{Hash, fingerprint, leaf_hash, sha256};
 pub use key::{SignerKey, VerifierKey};
 pub use tree::Tree;

@@ -10,7 +10,7 @@ use crossfade_rollout::{RolloutId, Spec};
 use crossfade_routing::Seed;
 use serde::Serialize;
 
-use super::{block_on, print_json, site};
+use super::{block_on, print_json, read_text, site};
 use crate::args::{Check, Format};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui::Paint;
@@ -72,9 +72,7 @@ impl Looked {
 }
 
 fn spec(site: &Site, path: &std::path::Path) -> Result<(Spec, Looked), Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
-        .or_usage()?;
+    let text = read_text(path)?;
     let source = path.display().to_string();
     let spec = crossfade_control::spec::read(&text, &source).or_usage()?;
     for (field, id) in [("from", &spec.from), ("to", &spec.to)] {

@@ -6,6 +6,7 @@ use crossfade_control::gates::drift::{Files, declarations, report};
 use crossfade_control::site::Site;
 use crossfade_gates::drift::{Context, OwnEndpoints, render};
 
+use super::read_text;
 use crate::args::{Drift, DriftFormat};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui;
@@ -14,9 +15,7 @@ pub(crate) fn run(args: &Drift) -> Outcome {
     let allow = match &args.spec {
         None => Vec::new(),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
-                .or_usage()?;
+            let text = read_text(path)?;
             let spec = crossfade_control::spec::read(&text, &path.display().to_string()).or_usage()?;
             declarations(&spec.gates)
         }

@@ -13,6 +13,8 @@ mod schema;
 mod serve;
 mod trace;
 
+use std::path::Path;
+
 use clap::CommandFactory;
 use crossfade_control::client::Client;
 use crossfade_control::site::Site;
@@ -43,6 +45,13 @@ pub(crate) fn run(command: Command) -> Outcome {
             Ok(Exit::Passed)
         }
     }
+}
+
+/// The text of a file that was named on the command line.
+fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
+        .or_usage()
 }
 
 /// The site's configuration.

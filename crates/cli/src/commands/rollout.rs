@@ -11,7 +11,7 @@ use crossfade_control::client::Client;
 use crossfade_control::status::Status;
 use crossfade_rollout::PlanFile;
 
-use super::{block_on, client, print_json};
+use super::{block_on, client, print_json, read_text};
 use crate::args::{self, Format, Named, Rollout};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui::Paint;
@@ -46,9 +46,7 @@ pub(crate) fn run(command: Rollout) -> Outcome {
 }
 
 fn plan(args: &args::Plan) -> Outcome {
-    let spec = std::fs::read_to_string(&args.spec)
-        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", args.spec.display()))
-        .or_usage()?;
+    let spec = read_text(&args.spec)?;
     if args.out.as_deref().is_some_and(|out| same_file(out, &args.spec)) {
         let what =
             format!("--out {} is the spec itself; write the plan to another file", args.spec.display());
@@ -92,9 +90,7 @@ fn same_file(one: &std::path::Path, other: &std::path::Path) -> bool {
 }
 
 fn start(args: &args::Start) -> Outcome {
-    let text = std::fs::read_to_string(&args.plan)
-        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", args.plan.display()))
-        .or_usage()?;
+    let text = read_text(&args.plan)?;
     let file: PlanFile = serde_json::from_str(&text)
         .map_err(|error| {
             let path = args.plan.display();

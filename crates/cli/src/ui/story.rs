@@ -72,7 +72,7 @@ impl Narrator {
             }
             Event::GateFinished { gate, outcome, summary, at, .. } => {
                 let tone = if *outcome == Outcome::Pass { Good } else { Bad };
-                line(at, tone, &format!("{gate:?}").to_lowercase(), summary.clone())
+                line(at, tone, &gate.to_string(), summary.clone())
             }
             Event::CutAnnounced { attempt, at, .. } if *attempt > 1 => {
                 line(at, Note, "cut again", format!("attempt {attempt}: a gateway acknowledged too late"))

@@ -81,10 +81,11 @@ impl Access {
     }
 }
 
-/// The pseudonym of whoever holds a token: the first eight hex digits of its digest.
+/// The pseudonym of whoever holds a token, as the gateway's own routes have it.
 fn operator_actor(digest: &[u8; 32]) -> Actor {
-    let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("operator:{digits}").parse().expect("hexadecimal digits are valid in an actor")
+    format!("operator:{}", crossfade_tlog::fingerprint(digest))
+        .parse()
+        .expect("hexadecimal digits are valid in an actor")
 }
 
 /// Lets operators through, and counts their reads.

@@ -117,11 +117,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let mut report = table::report(&rows, &machine(args)?);
     if args.profile {
-        let shapes: Vec<_> = rows.iter().filter(|row| row.variant.is_crossfade()).collect();
-        let profiles =
-            stage("profile", || shapes.iter().map(|row| profile_row(row, &settings, &dir)).collect());
+        let shapes = rows.iter().filter(|row| row.variant.is_crossfade());
+        let profiles: Vec<String> =
+            stage("profile", || shapes.map(|row| profile_row(row, &settings, &dir)).collect())?;
         report.push_str("\n### Where the time goes\n\n");
-        report.push_str(&Result::<Vec<_>>::from(profiles)?.join("\n"));
+        report.push_str(&profiles.join("\n"));
     }
     println!("{report}");
     if let Some(out) = &args.out {
