@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::http::HeaderMap;
-use crossfade_gates::probe::model::{Span, TraceId};
+use crossfade_gates::model::{Span, TraceId};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::endpoint::{QueryEndpoint, QueryEndpointError};

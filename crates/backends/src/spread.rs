@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crossfade_gates::probe::model::{Span, TraceId};
+use crossfade_gates::model::{Span, TraceId};
 use crossfade_gates::probe::{PEER_SERVICE, SERVICE};
 
 use crate::jaeger::{Find, Jaeger, QueryError};

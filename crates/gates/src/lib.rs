@@ -8,10 +8,12 @@
 //! |---|---|
 //! | [`drift`] | two configurations, compared by meaning |
 //! | [`probe`] | synthetic traces: what is written, and what came back |
+//! | [`model`] | spans as gates see them |
 //! | [`explain`](mod@explain) | the text behind every id |
 
 pub mod drift;
 pub mod explain;
+pub mod model;
 pub mod probe;
 
 pub use explain::explain;

@@ -9,14 +9,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`model`] | spans as the probe sees them, whatever protocol they came by |
 //! | [`generate`](mod@generate) | seed and time to expected traces |
 //! | [`compare`](mod@compare) | expected against read, span by span |
 //! | [`report`] | findings, counts, the verdict, and how they are shown |
 
 pub mod compare;
 pub mod generate;
-pub mod model;
 pub mod report;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use crossfade_gates::probe::model::{
+use crossfade_gates::model::{
     AttributeValue, Attributes, Event, Kind, Link, Span, SpanId, StatusCode, TraceId,
 };
 use serde::de::{Deserializer, Visitor};

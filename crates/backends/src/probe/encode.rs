@@ -1,7 +1,7 @@
 //! Expected spans to an OTLP request.
 
+use crossfade_gates::model::{AttributeValue, Attributes, Span};
 use crossfade_gates::probe::Trace;
-use crossfade_gates::probe::model::{AttributeValue, Attributes, Span};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{
@@ -34,13 +34,13 @@ pub fn request(trace: &Trace) -> Vec<u8> {
 }
 
 fn span(span: &Span) -> Proto {
-    let event = |e: &crossfade_gates::probe::model::Event| Event {
+    let event = |e: &crossfade_gates::model::Event| Event {
         time_unix_nano: e.time,
         name: e.name.clone(),
         attributes: attributes(&e.attributes),
         ..Default::default()
     };
-    let link = |l: &crossfade_gates::probe::model::Link| Link {
+    let link = |l: &crossfade_gates::model::Link| Link {
         trace_id: l.trace_id.0.to_vec(),
         span_id: l.span_id.0.to_vec(),
         ..Default::default()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossfade_backends::jaeger::{Find, Jaeger, JaegerConfig, QueryEndpoint, QueryEndpointError, QueryError};
 use crossfade_backends::spread::{SpreadConfig, measure};
-use crossfade_gates::probe::model::{AttributeValue, Kind, SpanId, StatusCode, TraceId};
+use crossfade_gates::model::{AttributeValue, Kind, SpanId, StatusCode, TraceId};
 use tokio::time::Instant;
 
 use super::support::{Reply, serve};

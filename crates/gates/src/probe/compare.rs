@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::generate::Trace;
-use super::model::{AttributeValue, Attributes, Event, Span, SpanId, base64};
 use super::report::{Failure, Finding};
+use crate::model::{AttributeValue, Attributes, Event, Span, SpanId, base64};
 
 /// Whether the writer may have written a span twice (it sent a request again after no answer came).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

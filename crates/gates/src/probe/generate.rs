@@ -1,6 +1,6 @@
 //! Seed and time to expected traces.
 
-use super::model::{AttributeValue, Attributes, Event, Kind, Link, Span, SpanId, StatusCode, TraceId};
+use crate::model::{AttributeValue, Attributes, Event, Kind, Link, Span, SpanId, StatusCode, TraceId};
 
 /// The service name of every trace's entry.
 pub const SERVICE: &str = "crossfade-probe";

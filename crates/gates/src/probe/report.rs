@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::model::{Kind, SpanId, TraceId};
+use crate::model::{Kind, SpanId, TraceId};
 
 /// How a trace can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::model::{AttributeValue, Kind, Span, SpanId, StatusCode, TraceId};
 use super::*;
+use crate::model::{self, AttributeValue, Kind, Span, SpanId, StatusCode, TraceId};
 
 const AT: u64 = 1_800_000_000_123_456_789;
 

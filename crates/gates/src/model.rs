@@ -1,4 +1,4 @@
-//! Spans as the probe sees them: the fields of OTLP 1.11 that a store has to keep.
+//! Spans as gates see them, whatever protocol they came by: the fields of OTLP 1.11 that a store has to keep.
 
 use std::collections::BTreeMap;
 use std::fmt;
