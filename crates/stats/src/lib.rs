@@ -49,8 +49,13 @@
 //! (rho = q, requests at or below the bound). Since e grows with `worse`, a limit that is too high only lowers it: if the
 //! bound holds, and it does at all looks with probability 1 - alpha', the false alarms are at most those of the fixed true limit.
 //!
+//! # The bound of a share ([`bound`](mod@bound))
+//!
+//! For samples of a size that was fixed beforehand, and looked at once, such as the pairs of traces that two environments are compared by.
+//!
 //! | module | holds |
 //! |---|---|
+//! | [`bound`](mod@bound) | the upper bound of a share after a sample of fixed size: how much may differ, and how many pairs that takes |
 //! | [`count`] | [`CountTest`] |
 //! | [`latency`] | histogram quantiles compared, valid at any look |
 //! | [`stake`] | e-values carried over consecutive experiments |
@@ -58,11 +63,13 @@
 //!
 //! It is *not* a metrics library: it holds no samples, and knows neither requests nor rollouts.
 
+pub mod bound;
 pub mod count;
 pub mod latency;
 mod special;
 pub mod stake;
 
+pub use bound::{Confidence, pairs_needed, upper_share};
 pub use count::CountTest;
 pub use latency::{LatencyLimit, LatencyLook, quantile_bucket};
 pub use stake::staked;
