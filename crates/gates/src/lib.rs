@@ -7,12 +7,14 @@
 //! | module | holds |
 //! |---|---|
 //! | [`drift`] | two configurations, compared by meaning |
+//! | [`load`] | requests offered on a schedule: whether an environment keeps up |
 //! | [`probe`] | synthetic traces: what is written, and what came back |
 //! | [`model`] | spans as gates see them |
 //! | [`explain`](mod@explain) | the text behind every id |
 
 pub mod drift;
 pub mod explain;
+pub mod load;
 pub mod model;
 pub mod probe;
 

@@ -1,0 +1,35 @@
+//! The load gate: whether an environment keeps up.
+//!
+//! Requests are offered on a schedule that is made before the first is sent, and that waits for no answer: an environment
+//! that stalls is not offered less. Latency counts from the time at which a request was *due*, so that what waits behind a stall
+//! is counted as long as it waits. What could not be sent in time is counted as unsent.
+//!
+//! What is sent is made up, under service names of its own ([`SERVICE`], [`PEER_SERVICE`]). The ids follow from the run's
+//! seed and time, so that a sample of what was accepted can be read back and compared without keeping it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`profile`] | ramp, hold, spike; the time of every request |
+//! | [`ids`] | seed and number to trace and span ids |
+//! | [`sample`] | which traces are read back |
+//! | [`latency`] | the histogram |
+//! | [`measured`] | what became of what was offered |
+
+pub mod ids;
+pub mod latency;
+pub mod measured;
+pub mod profile;
+pub mod sample;
+#[cfg(test)]
+mod tests;
+
+pub use ids::{Ids, SPANS_PER_TRACE, traces_per_request};
+pub use latency::Latency;
+pub use measured::{Answer, Counts, Found, Incomplete, Measured, ReadBack, Words};
+pub use profile::{Arrival, Part, Phase, Profile, Schedule};
+pub use sample::{Picked, Sample};
+
+/// The service that every trace begins in.
+pub const SERVICE: &str = "crossfade-load";
+/// The service that it calls.
+pub const PEER_SERVICE: &str = "crossfade-load-peer";
