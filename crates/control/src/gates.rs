@@ -2,6 +2,7 @@
 
 mod configs;
 pub mod drift;
+mod gauge;
 pub mod probe;
 pub mod reach;
 
@@ -11,11 +12,14 @@ use std::sync::Arc;
 use crossfade_backends::spread::StartSpread;
 use crossfade_rollout::event::{Gate, Outcome, SeedSource};
 use crossfade_rollout::plan::{Outline, Plan};
+use crossfade_rollout::spec::{self, Moment};
 use crossfade_rollout::units::Snapshots;
-use crossfade_routing::EnvironmentId;
+use crossfade_routing::{EnvironmentId, UnixNanos};
 
 use self::configs::Listed;
 pub(crate) use self::configs::Unread;
+pub use self::gauge::{Gauge, Reading};
+use crate::clock;
 use crate::site::{Environment, Site};
 
 /// What a gate found.
@@ -61,27 +65,92 @@ pub struct Gates {
     redact_key: Vec<u8>,
 }
 
+/// What a gate looks at, and how. The same in a rollout, in a plan's dry run and on the command line.
+#[derive(Debug, Clone)]
+pub struct Cx<'a> {
+    /// Where the environments are.
+    pub site: &'a Site,
+    /// The active environment.
+    pub from: &'a EnvironmentId,
+    /// The candidate.
+    pub to: &'a EnvironmentId,
+    /// The spec's `gates`.
+    pub settings: &'a spec::Gates,
+    /// What sampling derives from. In a rollout it follows from a checkpoint that is later than the gate's start.
+    pub seed: u64,
+    /// When in a rollout this is.
+    pub moment: Moment,
+    /// The time by which certificates, waivers and windows are judged.
+    pub now: UnixNanos,
+    /// Since when traffic is as it is: the beginning of the step, where there is one.
+    pub since: Option<UnixNanos>,
+    /// Keys the digests that stand for secrets.
+    pub redact_key: &'a [u8],
+    /// Where the gate says how far it has come.
+    pub gauge: Gauge,
+}
+
+impl Cx<'_> {
+    /// The active environment.
+    pub(crate) fn active(&self) -> Result<&Environment, String> {
+        self.environment(self.from)
+    }
+
+    /// The candidate.
+    pub(crate) fn candidate(&self) -> Result<&Environment, String> {
+        self.environment(self.to)
+    }
+
+    fn environment(&self, id: &EnvironmentId) -> Result<&Environment, String> {
+        self.site.environment(id).ok_or_else(|| format!("{id} is not an environment of this site"))
+    }
+}
+
 impl Gates {
     /// With the site's key for redacted digests.
-    pub(crate) fn new(site: Arc<Site>) -> Result<Gates, GatesError> {
+    ///
+    /// # Errors
+    /// If the key cannot be read.
+    pub fn new(site: Arc<Site>) -> Result<Gates, GatesError> {
         let path = site.redact_key_file();
         let redact_key = std::fs::read(&path).map_err(|source| GatesError::RedactKey { path, source })?;
         Ok(Gates { site, redact_key })
     }
 
-    /// Runs one gate. `seed`: the checkpoint that sampling derives from; none in a dry run.
-    pub(crate) async fn run(&self, gate: Gate, plan: &Plan, seed: Option<&SeedSource>) -> GateReport {
+    /// With another key: redacted digests are then comparable with those of the same key alone.
+    pub fn with_key(site: Arc<Site>, redact_key: Vec<u8>) -> Gates {
+        Gates { site, redact_key }
+    }
+
+    /// What a gate of a rollout, or of a plan's dry run, looks at. `seed`: the checkpoint that sampling derives from; none in
+    /// a dry run.
+    pub(crate) fn cx<'a>(&'a self, plan: &'a Plan, moment: Moment, seed: Option<&SeedSource>) -> Cx<'a> {
+        Cx {
+            site: &self.site,
+            from: &plan.outline.from,
+            to: &plan.outline.to,
+            settings: &plan.outline.gates,
+            seed: seed_of(plan, seed),
+            moment,
+            now: clock::now(),
+            since: None,
+            redact_key: &self.redact_key,
+            gauge: Gauge::default(),
+        }
+    }
+
+    /// Runs one gate.
+    pub(crate) async fn run(&self, gate: Gate, cx: &Cx<'_>) -> GateReport {
         match gate {
-            Gate::Drift => drift::run(&self.site, &plan.outline, &self.redact_key),
-            Gate::Probe => {
-                let gate = &plan.outline.gates.probe;
-                match self.candidate(&plan.outline) {
-                    Ok(candidate) => {
-                        probe::run(candidate, gate.traces, gate.deadline.0, probe_seed(plan, seed)).await
-                    }
-                    Err(report) => report,
-                }
-            }
+            Gate::Drift => drift::run(cx),
+            Gate::Probe => probe::run(cx).await,
+            Gate::Posture
+            | Gate::Load
+            | Gate::Parity
+            | Gate::Coverage
+            | Gate::Dependencies
+            | Gate::History
+            | Gate::Policy => GateReport::no_verdict("this gate cannot run here yet"),
         }
     }
 
@@ -92,8 +161,8 @@ impl Gates {
         traces: u32,
         seed: Option<&SeedSource>,
     ) -> (u32, Option<Vec<u8>>) {
-        let Ok(candidate) = self.candidate(&plan.outline) else { return (traces, None) };
-        probe::round(candidate, traces, plan.outline.gates.probe.deadline.0, probe_seed(plan, seed)).await
+        let Some(candidate) = self.site.environment(&plan.outline.to) else { return (traces, None) };
+        probe::round(candidate, traces, plan.outline.gates.probe.deadline.0, seed_of(plan, seed)).await
     }
 
     /// How far apart the spans of recent traces of an environment start.
@@ -101,12 +170,6 @@ impl Gates {
         let environment = self.site.environment(id).ok_or_else(|| format!("{id} is not in the site"))?;
         let query = environment.query.as_ref().ok_or_else(|| format!("{id} has no query endpoint"))?;
         probe::start_spread(&query.endpoint).await
-    }
-
-    fn candidate(&self, outline: &Outline) -> Result<&Environment, GateReport> {
-        self.site.environment(&outline.to).ok_or_else(|| {
-            GateReport::no_verdict(&format!("{} is not an environment of this site", outline.to))
-        })
     }
 
     /// Digests of every file of the compared configurations and of what they include, as they are now. A file that cannot be
@@ -139,7 +202,7 @@ fn private(site: &Site) -> Vec<PathBuf> {
 }
 
 /// From the checkpoint that followed the gate's start, so that nobody could choose it; a dry run takes the plan's time.
-fn probe_seed(plan: &Plan, seed: Option<&SeedSource>) -> u64 {
+fn seed_of(plan: &Plan, seed: Option<&SeedSource>) -> u64 {
     let text = match seed {
         Some(source) => format!("{} {}", source.size, source.root),
         None => format!("dry run {}", plan.planned_at.0),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossfade_rollout::event::{Gate, Outcome, SeedSource, StepIndex};
 use crossfade_rollout::observed::{GateSeen, ProbeSeen, SnapshotsSeen};
 use crossfade_rollout::plan::Plan;
+use crossfade_rollout::spec::Moment;
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Digest, RolloutId};
 use tokio::sync::oneshot;
@@ -55,7 +56,10 @@ impl Jobs {
             let source = seed.clone();
             let looked = tokio::spawn(async move {
                 match plan {
-                    Some(plan) => gates.run(gate, &plan, source.as_ref()).await,
+                    Some(plan) => {
+                        let cx = gates.cx(&plan, Moment::Preflight, source.as_ref());
+                        gates.run(gate, &cx).await
+                    }
                     None => GateReport::no_verdict("the plan document is not among the evidence"),
                 }
             });

@@ -8,7 +8,7 @@ use crossfade_rollout::event::{Gate, Outcome};
 use crossfade_rollout::plan::{
     Advice, Baseline, EnvironmentFacts, Environments, Outline, PLAN_VERSION, Plan,
 };
-use crossfade_rollout::spec::Spec;
+use crossfade_rollout::spec::{Moment, Spec};
 use crossfade_rollout::traffic::{Rate, warnings};
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Digest, PlanFile, RolloutId};
@@ -119,7 +119,8 @@ impl Planner {
         for gate in [Gate::Drift, Gate::Probe] {
             let name = gate.to_string();
             let deadline = (gate == Gate::Probe).then_some(plan.outline.gates.probe.deadline.0);
-            let run = self.gates.run(gate, plan, None);
+            let cx = self.gates.cx(plan, Moment::Preflight, None);
+            let run = self.gates.run(gate, &cx);
             let report = progress.of(&name, deadline, run, |report| report.outcome).await;
             advice.push(Advice {
                 gate: name,

@@ -3,12 +3,15 @@
 //! Every event says by itself when it happened (`at`), so that the fold needs no clock. 64-bit integers are strings,
 //! there are no floats, and nothing here is personal data.
 
+mod gate;
+
 use std::collections::BTreeMap;
 
 use crossfade_routing::sync::{Fence, LedgerRow};
 use crossfade_routing::{BootId, EnvironmentId, GatewayId, Generation, Schedule, UnixNanos, Weight};
 use serde::{Deserialize, Serialize};
 
+pub use self::gate::Gate;
 use crate::numbers::{Arms, LogE, MetricReading};
 use crate::plan::Outline;
 use crate::rfc3339;
@@ -465,14 +468,6 @@ impl Event {
             _ => None,
         }
     }
-}
-
-/// Gates that a plan can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Gate {
-    Drift,
-    Probe,
 }
 
 /// What a gate or a verdict says. `NoVerdict` never passes.

@@ -2,19 +2,24 @@
 //!
 //! Its types are also those of the plan and of the log ([`crate::plan::Outline`]): what is approved is what runs.
 
+mod gates;
 mod parse;
 mod schema;
 mod validate;
 
 use crossfade_routing::{EnvironmentId, Seed, Weight, Window};
-use crossfade_yaml::{Duration, Spanned};
+use crossfade_yaml::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::numbers::MetricName;
 use crate::plan::{GATES, Outline};
-use crate::units::{Literal, RolloutId, Share, percent, some_literal};
+use crate::units::{RolloutId, Share, percent};
 
+pub use self::gates::{
+    Allow, Coverage, Dependencies, Drift, Expiry, Gates, History, Load, Moment, Parity, Policy, Posture,
+    Probe, Standard, Timing, TlsVersion, Waiver,
+};
 pub use self::parse::SpecError;
 pub use self::schema::schema;
 pub use self::validate::{Problem, check_outline};
@@ -42,7 +47,7 @@ pub struct Spec {
     pub routing: Routing,
     /// What happens, in order.
     pub steps: Vec<Step>,
-    /// Checks that must pass before any traffic moves.
+    /// Checks that must pass before, while and after traffic moves.
     #[serde(default)]
     pub gates: Gates,
     /// Tests that run while the candidate receives traffic.
@@ -181,56 +186,6 @@ enum Percent {
     Number(#[schemars(range(min = 0, max = 100))] f64),
     /// `12.5%`.
     Text(#[schemars(regex(pattern = r"^[0-9]+(\.[0-9]{0,4})? ?%?$"))] String),
-}
-
-/// Checks before any traffic moves.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Gates {
-    /// Compares the two configurations.
-    pub drift: Drift,
-    /// Writes synthetic traces to the candidate and reads them back.
-    pub probe: Probe,
-}
-
-/// The drift gate: every difference must be declared.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Drift {
-    /// Declared differences.
-    pub allow: Vec<Allow>,
-}
-
-/// One declared difference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Allow {
-    /// `<configuration>:<path>`, as the drift report prints it.
-    pub path: Spanned<String>,
-    /// The active's value; absent: it has none there.
-    #[serde(default, deserialize_with = "some_literal", skip_serializing_if = "Option::is_none")]
-    pub from: Option<Literal>,
-    /// The candidate's value; absent: it has none there.
-    #[serde(default, deserialize_with = "some_literal", skip_serializing_if = "Option::is_none")]
-    pub to: Option<Literal>,
-    /// Why it is wanted.
-    pub reason: String,
-}
-
-/// The probe gate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Probe {
-    /// How many synthetic traces.
-    pub traces: u32,
-    /// How long storage may take until every trace can be read.
-    pub deadline: Duration,
-}
-
-impl Default for Probe {
-    fn default() -> Self {
-        Self { traces: 100, deadline: Duration::from_secs(60) }
-    }
 }
 
 /// Tests while the candidate receives traffic.

@@ -19,6 +19,8 @@ pub enum UnitError {
     RolloutId(String),
     #[error("`{0}` is no actor; expected 1 to 100 characters of A-Z, a-z, 0-9 and `:._@-`")]
     Actor(String),
+    #[error("`{0}` is no day and no time; expected one like `2027-01-31` or `2027-01-31T12:00:00Z`")]
+    Expiry(String),
     #[error("`{0}` is no share; expected a number from 0 to 1, like `0.01`, or a percentage, like `20%`")]
     Share(String),
 }

@@ -12,7 +12,7 @@ use crate::event::{
 };
 use crate::observed::Waiting;
 use crate::rfc3339;
-use crate::spec::Step;
+use crate::spec::{Moment, Step};
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,10 +178,13 @@ impl fmt::Display for Waiting {
 
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Drift => "drift",
-            Self::Probe => "probe",
-        })
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crossfade_gates::drift::{Allow, Context, DriftReport, LoadError, OwnEndpoints, Pair, compare, render};
 use crossfade_rollout::event::Outcome;
-use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec;
 use crossfade_rollout::units::Literal;
 use crossfade_yaml::{self as yaml, Node};
 
-use super::{GateReport, configs};
-use crate::site::{Environment, Site, SiteError};
+use super::{Cx, GateReport, configs};
+use crate::site::{Environment, SiteError};
 
 /// The files of one configuration name, on both sides.
 #[derive(Debug, Clone)]
@@ -104,9 +103,10 @@ pub(crate) fn literal(value: &Option<Literal>) -> Option<Node> {
 }
 
 /// Runs the gate on a site's environments.
-pub(super) fn run(site: &Site, outline: &Outline, redact_key: &[u8]) -> GateReport {
-    let (Some(blue), Some(green)) = (site.environment(&outline.from), site.environment(&outline.to)) else {
-        return GateReport::no_verdict("an environment of the plan is not in this site");
+pub(super) fn run(cx: &Cx<'_>) -> GateReport {
+    let (blue, green) = match (cx.active(), cx.candidate()) {
+        (Ok(blue), Ok(green)) => (blue, green),
+        (Err(why), _) | (_, Err(why)) => return GateReport::no_verdict(&why),
     };
     let sets = sets(blue, green);
     if sets.is_empty() {
@@ -115,7 +115,7 @@ pub(super) fn run(site: &Site, outline: &Outline, redact_key: &[u8]) -> GateRepo
         );
     }
     let context = Context { blue: own_endpoints(blue), green: own_endpoints(green) };
-    match report(&sets, &declarations(&outline.gates), &context, redact_key, &super::private(site)) {
+    match report(&sets, &declarations(cx.settings), &context, cx.redact_key, &super::private(cx.site)) {
         Ok(report) => judged(&report),
         Err(error) => GateReport::no_verdict(&error.to_string()),
     }

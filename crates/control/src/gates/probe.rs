@@ -10,7 +10,7 @@ use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
 use crossfade_gates::probe::{ProbeReport, Verdict};
 use crossfade_rollout::event::Outcome;
 
-use super::GateReport;
+use super::{Cx, GateReport};
 use crate::clock;
 use crate::site::Environment;
 
@@ -21,8 +21,13 @@ const SPREAD_TRACES_PER_SERVICE: u32 = 100;
 const SPREAD_SERVICES_MAX: usize = 50;
 
 /// Runs the gate.
-pub(super) async fn run(candidate: &Environment, traces: u32, deadline: Duration, seed: u64) -> GateReport {
-    match probe(candidate, traces, deadline, seed).await {
+pub(super) async fn run(cx: &Cx<'_>) -> GateReport {
+    let gate = &cx.settings.probe;
+    let candidate = match cx.candidate() {
+        Ok(candidate) => candidate,
+        Err(why) => return GateReport::no_verdict(&why),
+    };
+    match probe(candidate, gate.traces, gate.deadline.0, cx.seed).await {
         Ok(report) => judged(&report),
         Err(why) => GateReport::no_verdict(&why),
     }

@@ -1,16 +1,17 @@
 //! What a spec must mean, beyond its form.
 
+mod gates;
+
 use crossfade_routing::{EnvironmentId, Weight};
 use crossfade_yaml::Duration;
 
-use super::{Analysis, Gates, Metric, Spec, Step};
+use super::{Analysis, Metric, Spec, Step};
 use crate::plan::{GATES, Outline};
 use crate::units::{Share, is_name};
 
 /// Longest duration of anything.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(366 * 24 * 3600);
 const STEPS_MAX: usize = 100;
-const ALLOW_MAX: usize = 500;
 const TRACES_MAX: u32 = 100_000;
 /// Most bytes of an outline in JSON: it has to fit into a log entry of at most 65,535 bytes.
 const OUTLINE_BYTES_MAX: usize = 60_000;
@@ -70,7 +71,7 @@ pub(super) fn problems(spec: &Spec) -> Vec<Problem> {
         check.that(false, &[At::Key("routing")], || format!("{error}; change one of them"));
     }
     steps(&mut check, &spec.steps);
-    gates(&mut check, &spec.gates);
+    gates::gates(&mut check, &spec.gates);
     analysis(&mut check, &spec.analysis);
     check.0
 }
@@ -80,7 +81,7 @@ pub fn check_outline(outline: &Outline) -> Vec<Problem> {
     let mut check = Check(Vec::new());
     environments(&mut check, &outline.from, &outline.to);
     steps(&mut check, &outline.steps);
-    gates(&mut check, &outline.gates);
+    gates::gates(&mut check, &outline.gates);
     check.that(outline.required_gates == GATES, &[], || {
         let names: Vec<String> = GATES.iter().map(ToString::to_string).collect();
         format!("a plan of this version has to pass these gates, in this order: {}", names.join(", "))
@@ -179,26 +180,6 @@ fn one_step(check: &mut Check, at: &[At], step: &Step, progress: &mut Progress) 
             check.that(progress.promoted, at, || "finalize before promote; move it down".to_owned());
             progress.finalized = true;
         }
-    }
-}
-
-fn gates(check: &mut Check, gates: &Gates) {
-    let probe = |field| [At::Key("gates"), At::Key("probe"), At::Key(field)];
-    check.that((1..=TRACES_MAX).contains(&gates.probe.traces), &probe("traces"), || {
-        format!("{} traces; write 1 to {TRACES_MAX}", gates.probe.traces)
-    });
-    check.duration(&gates.probe.deadline, &probe("deadline"));
-    let allow = [At::Key("gates"), At::Key("drift"), At::Key("allow")];
-    let count = gates.drift.allow.len();
-    check.that(count <= ALLOW_MAX, &allow, || format!("{count} declarations; at most {ALLOW_MAX}"));
-    for (index, declared) in gates.drift.allow.iter().enumerate() {
-        let field = |key| [allow.as_slice(), &[At::Index(index), At::Key(key)]].concat();
-        check.that(!declared.path.value.trim().is_empty(), &field("path"), || {
-            "an empty path; copy it from the drift report".to_owned()
-        });
-        check.that(!declared.reason.trim().is_empty(), &field("reason"), || {
-            "no reason; say why this difference is wanted, for instance a ticket".to_owned()
-        });
     }
 }
 

@@ -1,6 +1,7 @@
 use crossfade_yaml::{Resolution, Resolve};
 
-use crate::spec::{Metric, Spec, Step};
+use crate::event::Gate;
+use crate::spec::{Metric, Moment, Spec, Step};
 
 struct Nothing;
 
@@ -182,4 +183,70 @@ fn an_outline_is_checked_as_well() {
     let fields: Vec<String> =
         super::check_outline(&outline).iter().map(|p| format!("{}: {}", p.field(), p.message)).collect();
     insta::assert_snapshot!(fields.join("\n"));
+}
+
+const EVERY_GATE: &str = "gates:
+  drift: { when: [preflight, promoted], deadline: 10s }
+  probe: { when: [preflight, promoted] }
+  posture: { every: 1m, tls_min: \"1.3\" }
+  load: { off: measured last week }
+  parity: { when: [mirror, weight], traces: 100, differ_max: 5% }
+  coverage: {}
+  dependencies: { simulated: [\"*-mock\"] }
+  history: { reach: 30d, kept_for: 90d }
+  policy: { standards: [pci, soc2], files: [policy.rego] }
+  waivers:
+    - { finding: CF-POSTURE-004, where: green, reason: CHG-7, owner: sre-lead, expires: 2027-01-31 }
+";
+
+#[test]
+fn every_gate_has_settings_that_stay_as_they_are_written() {
+    let spec = parse(&format!("{MINIMAL}{EVERY_GATE}")).unwrap();
+    let json = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<Spec>(&json).unwrap(), spec);
+    let timing = |gate| spec.gates.timing(gate);
+    for gate in Gate::ALL {
+        assert!(timing(gate).named && timing(gate).deadline.is_some(), "{gate}");
+    }
+    assert_eq!(timing(Gate::Load).off, Some("measured last week"));
+    assert_eq!(timing(Gate::Parity).when, Some([Moment::Mirror, Moment::Weight].as_slice()));
+    assert_eq!(timing(Gate::Posture).every, Some(std::time::Duration::from_secs(60)));
+    assert_eq!(spec.gates.waivers[0].expires.to_string(), "2027-01-31");
+    // What is not said of a gate is not in the plan, or plans of before would not be what they were.
+    let silent = parse(MINIMAL).unwrap();
+    let named = Gate::ALL.into_iter().filter(|gate| silent.gates.timing(*gate).named);
+    assert_eq!(named.collect::<Vec<_>>(), [Gate::Drift, Gate::Probe]);
+    assert_eq!(serde_json::to_value(&silent.gates).unwrap().as_object().unwrap().len(), 2);
+    let written = Gate::ALL.into_iter().fold(silent.gates, super::super::Gates::with);
+    assert!(Gate::ALL.into_iter().all(|gate| written.timing(gate).named));
+}
+
+#[test]
+fn settings_of_gates_that_mean_nothing_are_refused_where_they_stand() {
+    for (part, by, says) in [
+        ("off: measured last week", "off: \" \"", "gates.load.off: no reason"),
+        ("when: [mirror, weight]", "when: []", "gates.parity.when: no moment"),
+        ("when: [mirror, weight]", "when: [mirror, mirror]", "gates.parity.when: a moment is there twice"),
+        (
+            "when: [preflight, promoted] }",
+            "when: [promoted] }",
+            "gates.probe.when: probe always looks in preflight",
+        ),
+        ("deadline: 10s", "deadline: 0s", "gates.drift.deadline: a duration of nothing"),
+        ("every: 1m", "every: 0s", "gates.posture.every: a duration of nothing"),
+        ("traces: 100", "traces: 0", "gates.parity.traces: 0 traces"),
+        ("differ_max: 5%", "differ_max: 0", "gates.parity.differ_max: no number of equal traces"),
+        ("[\"*-mock\"]", "[a, \"\"]", "gates.dependencies.simulated[1]: an empty entry"),
+        ("standards: [pci, soc2], files: [policy.rego]", "standards: []", "gates.policy: no rules to ask"),
+        ("[pci, soc2]", "[pcii]", "unknown"),
+        ("CF-POSTURE-004", "posture", "gates.waivers[0].finding: `posture` is no finding's id"),
+        ("CF-POSTURE-004", "CF-NOTHING-004", "gates.waivers[0].finding: `CF-NOTHING-004` is no finding's id"),
+        ("reason: CHG-7", "reason: \"\"", "gates.waivers[0].reason: no reason"),
+        ("owner: sre-lead", "owner: \"\"", "gates.waivers[0].owner: no owner"),
+        ("2027-01-31", "soon", "`soon` is no day and no time"),
+    ] {
+        assert!(EVERY_GATE.contains(part), "{part}");
+        let said = parse(&format!("{MINIMAL}{}", EVERY_GATE.replace(part, by))).expect_err(by);
+        assert!(said.contains(says) && said.starts_with("rollout.yaml:"), "{by}: {said}");
+    }
 }

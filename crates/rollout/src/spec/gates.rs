@@ -1,0 +1,208 @@
+//! The `gates` block: which checks run, at which moments, with which limits; and the risks that somebody has accepted.
+//!
+//! Every gate's settings begin alike: `off` (why it does not run), `when` (its moments), `deadline`, and `every` where it makes
+//! sense to look again and again. What a spec does not say follows from [`crate::plan::defaults`].
+
+mod settings;
+mod waiver;
+
+use std::time::Duration as Time;
+
+use crossfade_yaml::{Duration, Spanned};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::settings::{
+    Coverage, Dependencies, History, Load, Parity, Policy, Posture, Standard, TlsVersion,
+};
+pub use self::waiver::{Expiry, Waiver};
+use crate::event::Gate;
+use crate::units::{Literal, some_literal};
+
+/// When a gate looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Moment {
+    /// Before the candidate is named.
+    Preflight,
+    /// In every mirror step, at its end.
+    Mirror,
+    /// In every weight step, at its end.
+    Weight,
+    /// After promotion.
+    Promoted,
+}
+
+impl Moment {
+    /// Its name in a spec.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Preflight => "preflight",
+            Self::Mirror => "mirror",
+            Self::Weight => "weight",
+            Self::Promoted => "promoted",
+        }
+    }
+}
+
+/// Checks before, while and after traffic moves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gates {
+    /// Compares the two configurations.
+    pub drift: Drift,
+    /// Writes synthetic traces to the candidate and reads them back.
+    pub probe: Probe,
+    /// Looks at what is true on the wire: TLS, authentication, exposed endpoints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub posture: Option<Posture>,
+    /// Drives the candidate as live traffic does, and more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Load>,
+    /// Reads the same traces from both environments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parity: Option<Parity>,
+    /// Looks for services, operations and call edges that the candidate does not record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+    /// Looks for outside services that live traffic calls and the candidate's tests did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dependencies: Option<Dependencies>,
+    /// Reads old traces from both environments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
+    /// Asks rules written in Rego about the plan and what the other gates found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// Risks that somebody has accepted for a while. Declaring an intended difference is another thing: `drift.allow`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
+}
+
+/// What all gates' settings have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing<'a> {
+    /// Whether the spec says anything of the gate.
+    pub named: bool,
+    /// Why it does not run.
+    pub off: Option<&'a str>,
+    /// Its moments; `None`: the default ones.
+    pub when: Option<&'a [Moment]>,
+    /// How often it looks again within a step; `None`: once.
+    pub every: Option<Time>,
+    /// How long one look may take; `None`: the default.
+    pub deadline: Option<Time>,
+}
+
+/// How long storage is given beyond what the probe's own deadline says: for writing, and for what hangs.
+const PROBE_MARGIN: Time = Time::from_secs(120);
+/// How long a look may take if nothing else is said.
+const DEADLINE: Time = Time::from_secs(60);
+
+impl Gates {
+    /// What is said of a gate, whatever else its settings are.
+    pub fn timing(&self, gate: Gate) -> Timing<'_> {
+        macro_rules! timing {
+            ($settings:expr $(, every: $every:ident)?) => {
+                $settings.as_ref().map_or_else(Timing::default, |settings| Timing {
+                    named: true,
+                    off: settings.off.as_deref(),
+                    when: settings.when.as_deref(),
+                    every: None $(.or(settings.$every.as_ref().map(|every| every.0)))?,
+                    deadline: Some(settings.deadline.0),
+                })
+            };
+        }
+        match gate {
+            Gate::Drift => Timing {
+                named: true,
+                when: self.drift.when.as_deref(),
+                deadline: self.drift.deadline.as_ref().map(|deadline| deadline.0),
+                ..Timing::default()
+            },
+            Gate::Probe => Timing {
+                named: true,
+                when: self.probe.when.as_deref(),
+                deadline: Some(self.probe.deadline.0.saturating_add(PROBE_MARGIN)),
+                ..Timing::default()
+            },
+            Gate::Posture => timing!(self.posture, every: every),
+            Gate::Load => timing!(self.load),
+            Gate::Parity => timing!(self.parity),
+            Gate::Coverage => timing!(self.coverage),
+            Gate::Dependencies => timing!(self.dependencies),
+            Gate::History => timing!(self.history),
+            Gate::Policy => timing!(self.policy),
+        }
+    }
+
+    /// How long one look of a gate may take.
+    pub fn deadline(&self, gate: Gate) -> Time {
+        self.timing(gate).deadline.unwrap_or(DEADLINE)
+    }
+
+    /// The same, with the default settings of `gate` written out if nothing is said of it.
+    #[must_use]
+    pub fn with(mut self, gate: Gate) -> Self {
+        match gate {
+            Gate::Drift | Gate::Probe => {}
+            Gate::Posture => drop(self.posture.get_or_insert_default()),
+            Gate::Load => drop(self.load.get_or_insert_default()),
+            Gate::Parity => drop(self.parity.get_or_insert_default()),
+            Gate::Coverage => drop(self.coverage.get_or_insert_default()),
+            Gate::Dependencies => drop(self.dependencies.get_or_insert_default()),
+            Gate::History => drop(self.history.get_or_insert_default()),
+            Gate::Policy => drop(self.policy.get_or_insert_default()),
+        }
+        self
+    }
+}
+
+/// The drift gate: every difference must be declared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Drift {
+    /// When it looks. It always looks in preflight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How long one look may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
+    /// Declared differences.
+    pub allow: Vec<Allow>,
+}
+
+/// One declared difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Allow {
+    /// `<configuration>:<path>`, as the drift report prints it.
+    pub path: Spanned<String>,
+    /// The active's value; absent: it has none there.
+    #[serde(default, deserialize_with = "some_literal", skip_serializing_if = "Option::is_none")]
+    pub from: Option<Literal>,
+    /// The candidate's value; absent: it has none there.
+    #[serde(default, deserialize_with = "some_literal", skip_serializing_if = "Option::is_none")]
+    pub to: Option<Literal>,
+    /// Why it is wanted.
+    pub reason: String,
+}
+
+/// The probe gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Probe {
+    /// When it looks. It always looks in preflight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How many synthetic traces.
+    pub traces: u32,
+    /// How long storage may take until every trace can be read.
+    pub deadline: Duration,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self { when: None, traces: 100, deadline: Duration::from_secs(60) }
+    }
+}

@@ -1,0 +1,279 @@
+//! What each gate takes and allows.
+
+use std::fmt;
+
+use crossfade_yaml::Duration;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Moment;
+use crate::units::Share;
+
+/// The posture gate: what is true on the wire. The candidate may not be weaker than the active environment in any item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Posture {
+    /// Why it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// When it looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How often it looks again within a step; without it, once at the step's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<Duration>,
+    /// How long one look may take.
+    pub deadline: Duration,
+    /// The oldest TLS version that may be accepted.
+    pub tls_min: TlsVersion,
+    /// How long a certificate must be valid yet.
+    pub valid_min: Duration,
+}
+
+impl Default for Posture {
+    fn default() -> Self {
+        Self {
+            off: None,
+            when: None,
+            every: Some(Duration::from_secs(300)),
+            deadline: Duration::from_secs(60),
+            tls_min: TlsVersion::default(),
+            valid_min: Duration::from_secs(14 * 24 * 3600),
+        }
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// The load gate: an open loop of synthetic traffic, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Load {
+    /// Why it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// When it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How long all of it may take.
+    pub deadline: Duration,
+    /// Spans per second; without it, `multiple` of the live rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
+    /// How much of the live rate; 150 % is half as much again.
+    pub multiple: Share,
+    /// How long the rate rises.
+    pub ramp: Duration,
+    /// How long it is held.
+    pub hold: Duration,
+    /// The 99th percentile of the latency, counted from when a request was due.
+    pub p99_max: Duration,
+    /// The share of requests that may fail.
+    pub errors_max: Share,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self {
+            off: None,
+            when: None,
+            deadline: Duration::from_secs(600),
+            rate: None,
+            multiple: Share::from_ppm(1_500_000),
+            ramp: Duration::from_secs(10),
+            hold: Duration::from_secs(30),
+            p99_max: Duration::from_secs(1),
+            errors_max: Share::from_ppm(0),
+        }
+    }
+}
+
+/// The parity gate: the same traces, read from both environments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parity {
+    /// Why it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// When it looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How long one look may take.
+    pub deadline: Duration,
+    /// How many traces are compared at most.
+    pub traces: u32,
+    /// The share of traces that may differ: the upper bound of it at 95 % must not be greater.
+    pub differ_max: Share,
+}
+
+impl Default for Parity {
+    fn default() -> Self {
+        Self {
+            off: None,
+            when: None,
+            deadline: Duration::from_secs(300),
+            traces: 2_000,
+            differ_max: Share::from_ppm(10_000),
+        }
+    }
+}
+
+/// The coverage gate: what the active environment records, the candidate records too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Coverage {
+    /// Why it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// When it looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How long one look may take.
+    pub deadline: Duration,
+    /// How far back it looks.
+    pub window: Duration,
+    /// Services that may be missing.
+    pub ignore: Vec<String>,
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self {
+            off: None,
+            when: None,
+            deadline: Duration::from_secs(300),
+            window: Duration::from_secs(3600),
+            ignore: Vec::new(),
+        }
+    }
+}
+
+/// The dependencies gate: what live traces call outside, the candidate's tests have really called too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dependencies {
+    /// Why it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// When it looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How long one look may take.
+    pub deadline: Duration,
+    /// How far back live traces are looked at.
+    pub window: Duration,
+    /// Names of simulated services, beside those that are known as such; `*` stands for anything.
+    pub simulated: Vec<String>,
+}
+
+impl Default for Dependencies {
+    fn default() -> Self {
+        Self {
+            off: None,
+            when: None,
+            deadline: Duration::from_secs(300),
+            window: Duration::from_secs(24 * 3600),
+            simulated: Vec::new(),
+        }
+    }
+}
+
+/// The history gate: traces from before the cut-over can be read in the candidate, and are the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// Why it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// When it looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How long one look may take.
+    pub deadline: Duration,
+    /// How far back history must be there.
+    pub reach: Duration,
+    /// How many old traces are compared.
+    pub traces: u32,
+    /// Old traces stay in the active environment, which remains readable for this long; without it, they were migrated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_for: Option<Duration>,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            off: None,
+            when: None,
+            deadline: Duration::from_secs(600),
+            reach: Duration::from_secs(7 * 24 * 3600),
+            traces: 500,
+            kept_for: None,
+        }
+    }
+}
+
+/// The policy gate: rules in Rego. A denial quotes the rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// Why it does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// When it is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<Vec<Moment>>,
+    /// How long one look may take.
+    pub deadline: Duration,
+    /// Standards whose ready policies are asked.
+    pub standards: Vec<Standard>,
+    /// Files with policies of one's own, relative to the site's configuration.
+    pub files: Vec<String>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            off: None,
+            when: None,
+            deadline: Duration::from_secs(30),
+            standards: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+}
+
+/// A standard that there are ready policies for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standard {
+    /// PCI DSS 4.0.1.
+    Pci,
+    /// HIPAA Security Rule, 45 CFR 164.
+    Hipaa,
+    /// GDPR.
+    Gdpr,
+    /// SOC 2, trust services criteria.
+    Soc2,
+    /// NIST SP 800-53 Rev. 5.
+    Nist,
+}
+
+impl fmt::Display for Standard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pci => "pci",
+            Self::Hipaa => "hipaa",
+            Self::Gdpr => "gdpr",
+            Self::Soc2 => "soc2",
+            Self::Nist => "nist",
+        })
+    }
+}

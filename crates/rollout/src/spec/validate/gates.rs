@@ -1,0 +1,158 @@
+//! What the settings of gates must mean.
+
+use super::{At, Check, TRACES_MAX};
+use crate::event::Gate;
+use crate::spec::{Drift, Gates, Moment, Probe, Waiver};
+use crate::units::Share;
+
+const ALLOW_MAX: usize = 500;
+const WAIVERS_MAX: usize = 100;
+const LIST_MAX: usize = 100;
+const RATE_MAX: u32 = 10_000_000;
+const ID: &str = "CF-";
+
+pub(super) fn gates(check: &mut Check, gates: &Gates) {
+    for gate in Gate::ALL {
+        timing(check, gates, gate);
+    }
+    drift(check, &gates.drift);
+    probe(check, &gates.probe);
+    if let Some(load) = &gates.load {
+        check.that(
+            load.rate.is_none_or(|rate| (1..=RATE_MAX).contains(&rate)),
+            &at(Gate::Load, "rate"),
+            || {
+                format!(
+                    "write 1 to {RATE_MAX} spans per second, or leave it out for a multiple of the live rate"
+                )
+            },
+        );
+        check.that(load.multiple > Share::from_ppm(0), &at(Gate::Load, "multiple"), || {
+            "nothing would be sent; write for instance 150%".to_owned()
+        });
+        check.duration(&load.ramp, &at(Gate::Load, "ramp"));
+        check.duration(&load.hold, &at(Gate::Load, "hold"));
+        check.duration(&load.p99_max, &at(Gate::Load, "p99_max"));
+    }
+    if let Some(parity) = &gates.parity {
+        traces(check, parity.traces, Gate::Parity);
+        check.that(parity.differ_max > Share::from_ppm(0), &at(Gate::Parity, "differ_max"), || {
+            "no number of equal traces proves that none differs; write for instance 1%".to_owned()
+        });
+    }
+    if let Some(coverage) = &gates.coverage {
+        check.duration(&coverage.window, &at(Gate::Coverage, "window"));
+        list(check, &coverage.ignore, &at(Gate::Coverage, "ignore"));
+    }
+    if let Some(dependencies) = &gates.dependencies {
+        check.duration(&dependencies.window, &at(Gate::Dependencies, "window"));
+        list(check, &dependencies.simulated, &at(Gate::Dependencies, "simulated"));
+    }
+    if let Some(history) = &gates.history {
+        traces(check, history.traces, Gate::History);
+        check.duration(&history.reach, &at(Gate::History, "reach"));
+        if let Some(kept_for) = &history.kept_for {
+            check.duration(kept_for, &at(Gate::History, "kept_for"));
+        }
+    }
+    if let Some(policy) = &gates.policy {
+        list(check, &policy.files, &at(Gate::Policy, "files"));
+        let asks = policy.off.is_some() || !policy.standards.is_empty() || !policy.files.is_empty();
+        check.that(asks, &[At::Key("gates"), At::Key("policy")], || {
+            "no rules to ask; name `standards` or `files`".to_owned()
+        });
+    }
+    waivers(check, &gates.waivers);
+}
+
+fn at(gate: Gate, field: &'static str) -> [At; 3] {
+    [At::Key("gates"), At::Key(gate.name()), At::Key(field)]
+}
+
+/// What all gates have in common.
+fn timing(check: &mut Check, gates: &Gates, gate: Gate) {
+    let timing = gates.timing(gate);
+    check.that(timing.off.is_none_or(|why| !why.trim().is_empty()), &at(gate, "off"), || {
+        "no reason; say why this gate does not run, or remove the key".to_owned()
+    });
+    if let Some(when) = timing.when {
+        let always = matches!(gate, Gate::Drift | Gate::Probe);
+        check.that(
+            !when.is_empty() && (!always || when.contains(&Moment::Preflight)),
+            &at(gate, "when"),
+            || match always {
+                true => format!("{gate} always looks in preflight; add `preflight`"),
+                false => format!("no moment; write `{gate}: {{ off: \"why\" }}` if it is not to run"),
+            },
+        );
+        let twice = when.iter().enumerate().find(|(index, moment)| when[..*index].contains(moment));
+        check.that(twice.is_none(), &at(gate, "when"), || "a moment is there twice; remove one".to_owned());
+    }
+    for (key, duration) in [("every", timing.every), ("deadline", timing.deadline)] {
+        if let Some(duration) = duration {
+            check.duration(&crossfade_yaml::Duration(duration), &at(gate, key));
+        }
+    }
+}
+
+fn drift(check: &mut Check, drift: &Drift) {
+    let allow = at(Gate::Drift, "allow");
+    let count = drift.allow.len();
+    check.that(count <= ALLOW_MAX, &allow, || format!("{count} declarations; at most {ALLOW_MAX}"));
+    for (index, declared) in drift.allow.iter().enumerate() {
+        let field = |key| [allow.as_slice(), &[At::Index(index), At::Key(key)]].concat();
+        check.that(!declared.path.value.trim().is_empty(), &field("path"), || {
+            "an empty path; copy it from the drift report".to_owned()
+        });
+        check.that(!declared.reason.trim().is_empty(), &field("reason"), || {
+            "no reason; say why this difference is wanted, for instance a ticket".to_owned()
+        });
+    }
+}
+
+fn probe(check: &mut Check, probe: &Probe) {
+    traces(check, probe.traces, Gate::Probe);
+    check.duration(&probe.deadline, &at(Gate::Probe, "deadline"));
+}
+
+fn traces(check: &mut Check, traces: u32, gate: Gate) {
+    check.that((1..=TRACES_MAX).contains(&traces), &at(gate, "traces"), || {
+        format!("{traces} traces; write 1 to {TRACES_MAX}")
+    });
+}
+
+fn list(check: &mut Check, list: &[String], at: &[At]) {
+    check.that(list.len() <= LIST_MAX, at, || format!("{} entries; at most {LIST_MAX}", list.len()));
+    let empty = list.iter().position(|entry| entry.trim().is_empty());
+    let place = [at, &[At::Index(empty.unwrap_or_default())]].concat();
+    check.that(empty.is_none(), &place, || "an empty entry; remove it".to_owned());
+}
+
+fn waivers(check: &mut Check, waivers: &[Waiver]) {
+    let all = [At::Key("gates"), At::Key("waivers")];
+    check.that(waivers.len() <= WAIVERS_MAX, &all, || {
+        format!("{} waivers; at most {WAIVERS_MAX}: mend something", waivers.len())
+    });
+    for (index, waiver) in waivers.iter().enumerate() {
+        let field = |key| [all.as_slice(), &[At::Index(index), At::Key(key)]].concat();
+        let id = &waiver.finding.value;
+        check.that(is_id(id), &field("finding"), || {
+            format!("`{id}` is no finding's id; copy one from a report, like CF-POSTURE-004")
+        });
+        check.that(!waiver.reason.trim().is_empty(), &field("reason"), || {
+            "no reason; say why the risk is taken".to_owned()
+        });
+        check.that(!waiver.owner.trim().is_empty(), &field("owner"), || {
+            "no owner; name a role or a ticket that answers for it".to_owned()
+        });
+    }
+}
+
+/// `CF-<GATE>-<three digits>`.
+fn is_id(id: &str) -> bool {
+    let parts = id.strip_prefix(ID).and_then(|rest| rest.rsplit_once('-'));
+    parts.is_some_and(|(gate, number)| {
+        let named = Gate::ALL.iter().any(|known| known.name().to_uppercase() == gate);
+        named && number.len() == 3 && number.bytes().all(|digit| digit.is_ascii_digit())
+    })
+}
