@@ -86,14 +86,16 @@ pub(crate) enum Format {
     Json,
 }
 
-/// How drift's result is printed.
+/// How a gate's result is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DriftFormat {
+pub(crate) enum GateFormat {
     /// For people
     #[default]
     Text,
-    /// For programs
+    /// For programs; this is the evidence that a rollout keeps
     Json,
+    /// JUnit XML, for continuous integration
+    Junit,
     /// SARIF 2.1.0, for code review
     Sarif,
 }
@@ -278,7 +280,7 @@ pub(crate) struct Drift {
     #[arg(long, default_value = "collector", value_name = "NAME")]
     pub(crate) name: String,
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: DriftFormat,
+    pub(crate) output: GateFormat,
     /// List what is equivalent, too
     #[arg(long)]
     pub(crate) all: bool,
@@ -308,7 +310,7 @@ pub(crate) struct Probe {
     #[arg(long, default_value = "30s", value_name = "DURATION")]
     pub(crate) deadline: String,
     #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: Format,
+    pub(crate) output: GateFormat,
 }
 
 /// Questions about a trace.
@@ -432,6 +434,9 @@ pub(crate) struct Explain {
     /// A finding's id; all ids are listed, if left out
     #[arg(value_name = "ID")]
     pub(crate) id: Option<String>,
+    /// Print the page that explains every id, in Markdown
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -41,8 +41,9 @@ use crossfade_yaml::{Mark, Node};
 pub use self::address::OwnEndpoints;
 pub use self::load::{KeepReferences, LoadError, load};
 pub use self::report::{Declared, DriftReport, Equivalent, Finding, UnusedDeclaration, Why};
-pub use self::rules::{Class, RULES, Rule};
+pub use self::rules::RULES;
 pub use self::secret::{KeyedDigest, shows_secret};
+pub use crate::rule::{Class, Rule};
 
 use self::out::{Out, Place};
 use self::path::Path;

@@ -9,13 +9,25 @@
 //! | [`drift`] | two configurations, compared by meaning |
 //! | [`load`] | requests offered on a schedule: whether an environment keeps up |
 //! | [`probe`] | synthetic traces: what is written, and what came back |
+//! | [`rule`], [`control`] | what a finding of a kind means, and whom it concerns |
+//! | [`finding`], [`report`] | what a gate says, in the form that all share |
+//! | [`waiver`] | risks that are accepted for a time |
+//! | [`render`] | reports as text, JSON, JUnit, SARIF |
 //! | [`model`] | spans as gates see them |
 //! | [`explain`](mod@explain) | the text behind every id |
 
+pub mod control;
 pub mod drift;
 pub mod explain;
+pub mod finding;
 pub mod load;
 pub mod model;
 pub mod probe;
+pub mod render;
+pub mod report;
+pub mod rule;
+pub mod waiver;
 
 pub use explain::explain;
+pub use finding::{Accepted, Finding, Place};
+pub use report::{Report, Verdict};

@@ -11,14 +11,18 @@
 //! |---|---|
 //! | [`generate`](mod@generate) | seed and time to expected traces |
 //! | [`compare`](mod@compare) | expected against read, span by span |
+//! | `rules` | what each failure means |
 //! | [`report`] | findings, counts, the verdict, and how they are shown |
 
 pub mod compare;
 pub mod generate;
 pub mod report;
+mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use crate::report::Verdict;
 pub use compare::{Repeats, compare};
 pub use generate::{PEER_SERVICE, SERVICE, Trace, generate};
-pub use report::{Failure, Finding, ProbeReport, Summary, TraceResult, Verdict};
+pub use report::{Failure, Finding, ProbeReport, Summary, TraceResult};
+pub use rules::RULES;

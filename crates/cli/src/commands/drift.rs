@@ -6,8 +6,9 @@ use crossfade_control::gates::drift::{Files, declarations, report};
 use crossfade_control::site::Site;
 use crossfade_gates::drift::{Context, OwnEndpoints, render};
 
+use super::gate;
 use super::read_text;
-use crate::args::{Drift, DriftFormat};
+use crate::args::{Drift, GateFormat};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui;
 
@@ -35,15 +36,12 @@ pub(crate) fn run(args: &Drift) -> Outcome {
         print!("{}", render::suggest(&report));
         return Ok(Exit::Passed);
     }
-    match args.output {
-        DriftFormat::Text => {
-            let detail = if args.all { render::Detail::All } else { render::Detail::Differences };
-            print!("{}", render::text(&report, detail));
-        }
-        DriftFormat::Json => println!("{}", render::json(&report)),
-        DriftFormat::Sarif => println!("{}", render::sarif(&report, env!("CARGO_PKG_VERSION"))),
+    if args.output == GateFormat::Text {
+        let detail = if args.all { render::Detail::All } else { render::Detail::Differences };
+        print!("{}", render::text(&report, detail));
+        return Ok(gate::exit(&report.report()));
     }
-    Ok(if report.passed() { Exit::Passed } else { Exit::Refused })
+    Ok(gate::print(&report.report(), args.output))
 }
 
 /// The site's key of redacted digests, so that a report may be held against its plans; without a site, one for this report.

@@ -6,6 +6,10 @@ use crate::args::Explain;
 use crate::exit::{Exit, Failure, Outcome};
 
 pub(crate) fn run(args: &Explain) -> Outcome {
+    if args.all {
+        print!("{}", explain::page());
+        return Ok(Exit::Passed);
+    }
     let Some(id) = &args.id else {
         for (id, name) in explain::known() {
             println!("{id}  {name}");

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod drift;
 mod explain;
+mod gate;
 mod gateway;
 mod init;
 mod probe;

@@ -2,11 +2,10 @@
 
 use crossfade_backends::otlp::{Endpoint, Protocol};
 use crossfade_control::gates::probe::probe_endpoints;
-use crossfade_gates::probe::Verdict;
 
-use super::block_on;
-use crate::args::{Format, Probe};
-use crate::exit::{Exit, Failure, OrExit, Outcome};
+use super::{block_on, gate};
+use crate::args::{GateFormat, Probe};
+use crate::exit::{Failure, OrExit, Outcome};
 
 pub(crate) fn run(args: &Probe) -> Outcome {
     let deadline: crossfade_yaml::Duration =
@@ -27,13 +26,11 @@ pub(crate) fn run(args: &Probe) -> Outcome {
             _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before every trace was read back"))),
         }
     })?;
-    match args.output {
-        Format::Json => println!("{}", report.json()),
-        Format::Text => print!("{}", report.text()),
-    }
-    Ok(match report.verdict {
-        Verdict::Pass => Exit::Passed,
-        Verdict::Fail => Exit::Refused,
-        Verdict::NoVerdict => Exit::Unreachable,
+    Ok(match args.output {
+        GateFormat::Text => {
+            print!("{}", report.text());
+            gate::exit(&report.report())
+        }
+        format => gate::print(&report.report(), format),
     })
 }

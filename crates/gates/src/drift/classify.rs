@@ -4,8 +4,9 @@ use crossfade_yaml::Node;
 
 use super::ids::Section;
 use super::path::Path;
-use super::rules::{self, Rule};
+use super::rules;
 use super::secret::{holds_headers, is_hidden};
+use crate::rule::Rule;
 
 /// Whose field it is.
 #[derive(Clone, Copy, Debug)]

@@ -4,10 +4,10 @@ use crossfade_yaml::{Mark, Node, Value};
 
 use super::path::Path;
 use super::report::{Declared, Equivalent, Finding, UnusedDeclaration, Why};
-use super::rules::Rule;
 use super::secret::{KeyedDigest, Redactor};
 use super::values::{Same, same};
 use super::{Allow, DriftReport};
+use crate::rule::Rule;
 
 /// The place of a comparison: one path, spelled as each side spells it, and both marks.
 #[derive(Clone, Debug)]

@@ -9,7 +9,8 @@ use super::out::{Out, Place};
 use super::path::Path;
 use super::renames::Renames;
 use super::report::Why;
-use super::rules::{self, Rule};
+use super::rules;
+use crate::rule::Rule;
 
 /// Compares all pipelines and the list of enabled extensions.
 pub(crate) struct Pipelines<'p, 'n, 'a> {

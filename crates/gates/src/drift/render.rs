@@ -1,16 +1,19 @@
 //! A report as text, as JSON, as SARIF, and as declarations to paste.
 
-mod sarif;
 mod text;
 
 use super::references;
 use super::report::{DriftReport, Finding};
-pub use sarif::sarif;
 pub use text::{Detail, as_written, text};
 
-/// The report as JSON, indented; its shape is that of [`DriftReport`], `schema_version` first.
+/// The report as JSON, indented, in the form that all gates share.
 pub fn json(report: &DriftReport) -> String {
-    serde_json::to_string_pretty(report).expect("a report holds only texts, numbers and lists")
+    crate::render::json(&report.report())
+}
+
+/// The report as SARIF 2.1.0; declared differences are results with a suppression.
+pub fn sarif(report: &DriftReport, tool_version: &str) -> String {
+    crate::render::sarif(&[report.report()], tool_version)
 }
 
 /// The `allow` entries that would declare every difference which is not declared yet, as YAML to paste into a spec;

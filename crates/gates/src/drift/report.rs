@@ -3,7 +3,10 @@
 use crossfade_yaml::Mark;
 use serde::{Serialize, Serializer};
 
-use super::rules::{Class, Rule};
+use crate::explain;
+use crate::finding::{self, Accepted, Place};
+use crate::report::Report;
+use crate::rule::{Class, Rule};
 
 /// The result of [`compare`](super::compare). Holds no secret: what may be one is shown as a keyed digest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -128,6 +131,21 @@ impl DriftReport {
         self.undeclared() == 0
     }
 
+    /// In the form that all gates share. Severities, controls and reasons are the rules'; what is equivalent, and declarations that
+    /// nothing needs, are among the facts.
+    pub fn report(&self) -> Report {
+        let findings = self.findings.iter().map(Finding::shared).collect();
+        let facts = serde_json::json!({
+            "equivalent": self.equivalent,
+            "unused_declarations": self.unused_declarations,
+            "as_written": self.as_written,
+        });
+        let (all, declared) = (self.findings.len(), self.declared());
+        let noun = if all == 1 { "difference" } else { "differences" };
+        let summary = format!("{all} {noun}, {declared} declared, {} not", self.undeclared());
+        Report::new("drift", summary, findings, facts)
+    }
+
     /// The number of differences that are declared.
     pub fn declared(&self) -> usize {
         self.findings.iter().filter(|f| f.declared.is_some()).count()
@@ -140,6 +158,26 @@ impl DriftReport {
 }
 
 impl Finding {
+    /// As green should be, and is; blue's place only where green has none.
+    fn shared(&self) -> finding::Finding {
+        let rule = explain::rule(self.id).expect("every difference is found by a rule");
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "(nothing)".to_owned());
+        let environment = if self.green.is_none() && self.mark == self.blue_mark { "blue" } else { "green" };
+        let shared = finding::Finding::new(rule)
+            .at(Place::environment(environment).mark(&self.mark).component(self.path.clone()))
+            .detail(self.detail.clone())
+            .remedy(self.fix.clone());
+        let shared = match (&self.blue, &self.green) {
+            (None, None) => shared,
+            (blue, green) => shared.expected(value(blue)).seen(value(green)),
+        };
+        let accepted = self.declared.as_ref().map(|declared| Accepted::Declaration {
+            reason: declared.reason.clone(),
+            place: declared.mark.as_ref().filter(|mark| !mark.is_nowhere()).map(ToString::to_string),
+        });
+        finding::Finding { accepted, ..shared }
+    }
+
     pub(crate) fn of(rule: &'static Rule) -> Self {
         Self {
             id: rule.id,

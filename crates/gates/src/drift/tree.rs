@@ -12,9 +12,10 @@ use super::ids::Section;
 use super::out::{Out, Place};
 use super::path::{Path, Segment};
 use super::report::Why;
-use super::rules::{self, Rule};
+use super::rules;
 use super::secret::{holds_headers, name_of};
 use super::values::{Same, is_set, same};
+use crate::rule::Rule;
 
 /// One side's value at a place.
 #[derive(Clone, Copy)]

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::rules;
+use crate::finding::{self, Place};
 use crate::model::{Kind, SpanId, TraceId};
+use crate::report::{Report, Verdict};
+use crate::rule::{Rule, Severity};
 
 /// How a trace can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -29,84 +33,30 @@ impl Failure {
     pub const ALL: [Self; 5] =
         [Self::NotFound, Self::MissingSpans, Self::ExtraSpans, Self::IncorrectSpan, Self::RequestFailed];
 
-    /// The stable id.
-    pub const fn id(self) -> &'static str {
+    /// What it means.
+    pub fn rule(self) -> &'static Rule {
         match self {
-            Self::NotFound => "CF-PROBE-001",
-            Self::MissingSpans => "CF-PROBE-002",
-            Self::ExtraSpans => "CF-PROBE-003",
-            Self::IncorrectSpan => "CF-PROBE-004",
-            Self::RequestFailed => "CF-PROBE-005",
+            Self::NotFound => &rules::NOT_FOUND,
+            Self::MissingSpans => &rules::MISSING_SPANS,
+            Self::ExtraSpans => &rules::EXTRA_SPANS,
+            Self::IncorrectSpan => &rules::INCORRECT_SPAN,
+            Self::RequestFailed => &rules::REQUEST_FAILED,
         }
+    }
+
+    /// The stable id.
+    pub fn id(self) -> &'static str {
+        self.rule().id
     }
 
     /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::MissingSpans => "missing_spans",
-            Self::ExtraSpans => "extra_spans",
-            Self::IncorrectSpan => "incorrect_span",
-            Self::RequestFailed => "request_failed",
-        }
-    }
-
-    /// What was found.
-    pub const fn what(self) -> &'static str {
-        match self {
-            Self::NotFound => "A probe trace was accepted, and could not be read before the deadline.",
-            Self::MissingSpans => {
-                "Spans of a probe trace were accepted, and could not be read before the deadline."
-            }
-            Self::ExtraSpans => "Spans came back that the probe did not write, or came back more than once.",
-            Self::IncorrectSpan => "A span came back with another value than it was written with.",
-            Self::RequestFailed => {
-                "A probe trace could not be written, or the environment could not be asked for it."
-            }
-        }
-    }
-
-    /// Why it matters.
-    pub const fn why(self) -> &'static str {
-        match self {
-            Self::NotFound => {
-                "What happens to the probe happens to everybody's traces: they are accepted and gone."
-            }
-            Self::MissingSpans => {
-                "Something between the OTLP endpoint and the store drops spans: a filter, sampling, a limit, a full queue. \
-                 Traces then have holes."
-            }
-            Self::ExtraSpans => {
-                "Duplicates distort counts and rates; foreign spans mean that trace ids are mixed up."
-            }
-            Self::IncorrectSpan => {
-                "A processor or a limit of the store changes what is recorded; an investigation would read something that \
-                 was not so."
-            }
-            Self::RequestFailed => {
-                "Without an answer nothing is known about the environment, and what is not known does not pass."
-            }
-        }
+    pub fn name(self) -> &'static str {
+        self.rule().name
     }
 
     /// What to do.
-    pub const fn fix(self) -> &'static str {
-        match self {
-            Self::NotFound => {
-                "Check that the query endpoint reads the store that the OTLP endpoint writes; look for sampling and filters \
-                 on the way; raise the probe's deadline if the store is slow to make traces readable."
-            }
-            Self::MissingSpans => {
-                "Look at the kinds and services of the missing spans, and for a filter, sampling or limit that fits them."
-            }
-            Self::ExtraSpans => {
-                "Look for two exporters or pipelines that lead to the same store, and for retries."
-            }
-            Self::IncorrectSpan => {
-                "Look at the field: for a processor that sets it, or a limit of the store that cuts it."
-            }
-            Self::RequestFailed => "Check address, port, protocol and network; the detail has the error.",
-        }
+    pub fn fix(self) -> &'static str {
+        self.rule().fix
     }
 }
 
@@ -193,18 +143,6 @@ pub struct Summary {
     pub read_back_max_ms: Option<u32>,
 }
 
-/// What a probe run says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Every trace came back whole.
-    Pass,
-    /// Something was lost, changed or refused.
-    Fail,
-    /// The environment could not be asked. Never passes.
-    NoVerdict,
-}
-
 /// More findings than this are counted only.
 pub const FINDINGS_MAX: usize = 200;
 
@@ -248,9 +186,39 @@ impl ProbeReport {
         Self { schema_version: 1, seed, at, summary, verdict, findings: kept, findings_left_out }
     }
 
+    /// In the form that all gates share: a finding for each kind of failure, with its first example; the whole among the facts.
+    pub fn report(&self) -> Report {
+        let findings = Failure::ALL.into_iter().filter_map(|failure| self.shared(failure)).collect();
+        let facts = serde_json::to_value(self).expect("a report holds only texts, numbers and lists");
+        let report = Report::new("probe", self.line(), findings, facts);
+        if self.verdict == Verdict::NoVerdict { report.unreachable() } else { report }
+    }
+
+    fn shared(&self, failure: Failure) -> Option<finding::Finding> {
+        let count = *self.summary.failures.get(&failure)?;
+        let first = self.findings.iter().find(|f| f.failure == failure)?;
+        let mut place = Place::default().trace(first.trace_id);
+        if let Some(span) = first.span_id {
+            place = place.span(span);
+        }
+        if let Some(field) = &first.field {
+            place = place.component(field.clone());
+        }
+        let noun = if count == 1 { "trace" } else { "traces" };
+        let mut shared = finding::Finding::new(failure.rule())
+            .at(place)
+            .detail(format!("{count} {noun} of {}; e.g. {}", self.summary.traces, first.detail));
+        shared.expected.clone_from(&first.expected);
+        shared.seen.clone_from(&first.found);
+        if !self.findings.iter().any(|f| f.failure == failure && f.answered) {
+            shared = shared.severity(Severity::Unknown);
+        }
+        Some(shared)
+    }
+
     /// The report as JSON, indented.
     pub fn json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("a report holds only texts, numbers and lists")
+        crate::render::json(&self.report())
     }
 
     /// The report as lines of text; each kind of failure with its first example.

@@ -1,0 +1,31 @@
+//! Reports as text, JSON, JUnit and SARIF.
+
+mod junit;
+mod sarif;
+mod text;
+
+use serde_json::json;
+
+pub use junit::junit;
+pub use sarif::sarif;
+pub use text::{head, text};
+
+use crate::report::{Report, Verdict};
+
+/// One report as JSON, indented.
+pub fn json(report: &Report) -> String {
+    serde_json::to_string_pretty(report).expect("a report holds only texts, numbers and lists")
+}
+
+/// Several reports as one JSON object, with what they come to together.
+pub fn json_all(reports: &[Report]) -> String {
+    let all = json!({
+        "schema_version": 1,
+        "verdict": Verdict::of_all(reports.iter().map(Report::verdict)),
+        "gates": reports,
+    });
+    serde_json::to_string_pretty(&all).expect("a report holds only texts, numbers and lists")
+}
+
+#[cfg(test)]
+mod tests;

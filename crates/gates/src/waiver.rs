@@ -1,0 +1,151 @@
+//! Waivers: risks that somebody accepts, for a time.
+//!
+//! A declaration says *this change is meant*; a waiver says *this is wrong, and we live with it until then*. What is not known
+//! cannot be waived. An expired waiver waives nothing, and one that nothing needs is named, so that it is taken out.
+
+use crate::explain;
+use crate::finding::{Accepted, Finding, Place};
+use crate::report::Report;
+use crate::rule::rules;
+
+/// A risk that is accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiver {
+    /// The finding's id: `CF-POSTURE-004`.
+    pub finding: String,
+    /// A part of the place it holds for, such as `green` or `processors.batch`; everywhere, if there is none.
+    pub place: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Until when, in nanoseconds since 1970.
+    pub expires: u64,
+    /// The same, as people read it.
+    pub expires_text: String,
+}
+
+rules! { "CF-WAIVER-";
+    EXPIRED = "001" waiver_expired Note Security [PCI_6_5_1, NIST_CM_3]
+        "A waiver that would hold has expired."
+        "Accepted risks are accepted for a time, so that somebody looks again."
+        "Mend what it waives, or have its owner accept it anew.";
+    UNUSED = "002" waiver_unused Note Security [PCI_6_5_1, NIST_CM_3]
+        "A waiver holds for nothing that was found."
+        "A risk that is gone needs no waiver; one that stays would hide the next of its kind."
+        "Take it out of the spec.";
+}
+
+impl Waiver {
+    fn is_about(&self, finding: &Finding) -> bool {
+        let here = |wanted: &String| finding.place.parts().any(|(_, part)| part.contains(wanted.as_str()));
+        self.finding.eq_ignore_ascii_case(finding.id) && self.place.as_ref().is_none_or(here)
+    }
+
+    fn named(&self) -> Place {
+        let place = self.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+        Place::default().component(format!("{}{place}", self.finding))
+    }
+}
+
+/// Holds the waivers against a report, at `now` (nanoseconds since 1970). Those about other gates' findings are passed over.
+pub fn apply(report: &mut Report, waivers: &[Waiver], now: u64) {
+    let mut notes = Vec::new();
+    for waiver in waivers {
+        if explain::gate(&waiver.finding) != Some(report.gate) {
+            continue;
+        }
+        let mut about = report.findings.iter_mut().filter(|f| waiver.is_about(f) && f.fails()).peekable();
+        if about.peek().is_none() {
+            notes.push(Finding::new(&UNUSED).at(waiver.named()));
+        } else if waiver.expires <= now {
+            let seen = format!("expired {}, owner {}", waiver.expires_text, waiver.owner);
+            notes.push(Finding::new(&EXPIRED).at(waiver.named()).seen(seen));
+        } else {
+            about.for_each(|finding| finding.accepted = Some(waiver.accepts()));
+        }
+    }
+    report.findings.extend(notes);
+    report.findings.sort_by_key(|finding| finding.accepted.is_some());
+}
+
+impl Waiver {
+    fn accepts(&self) -> Accepted {
+        let Waiver { reason, owner, expires_text, .. } = self.clone();
+        Accepted::Waiver { reason, owner, expires: expires_text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::drift::RULES as DRIFT;
+    use crate::report::Verdict;
+    use crate::rule::Severity;
+
+    fn waiver(finding: &str, place: Option<&str>) -> Waiver {
+        Waiver {
+            finding: finding.to_owned(),
+            place: place.map(str::to_owned),
+            reason: "until the new proxy is there".to_owned(),
+            owner: "ops".to_owned(),
+            expires: 100,
+            expires_text: "2027-01-31".to_owned(),
+        }
+    }
+
+    fn report() -> Report {
+        let at = |component: &str| {
+            Finding::new(DRIFT[0]).at(Place::environment("green").component(component.to_owned()))
+        };
+        Report::new(
+            "drift",
+            "",
+            vec![at("collector:receivers.otlp"), at("collector:extensions.zpages")],
+            json!({}),
+        )
+    }
+
+    fn ids(report: &Report) -> Vec<(&str, bool)> {
+        report.findings.iter().map(|f| (f.id, f.accepted.is_some())).collect()
+    }
+
+    #[test]
+    fn a_risk_is_accepted_where_it_is_waived_and_nowhere_else() {
+        let mut here = report();
+        apply(&mut here, &[waiver("cf-drift-001", Some("zpages"))], 99);
+        assert_eq!(ids(&here), [("CF-DRIFT-001", false), ("CF-DRIFT-001", true)]);
+        assert_eq!(here.verdict(), Verdict::Fail);
+        let mut everywhere = report();
+        apply(&mut everywhere, &[waiver("CF-DRIFT-001", None)], 99);
+        assert_eq!(everywhere.verdict(), Verdict::Pass);
+        let shown = serde_json::to_value(&everywhere).unwrap();
+        assert_eq!(shown["findings"][0]["accepted"]["owner"], "ops");
+    }
+
+    #[test]
+    fn an_expired_waiver_waives_nothing_and_is_named() {
+        let mut expired = report();
+        apply(&mut expired, &[waiver("CF-DRIFT-001", None)], 100);
+        assert_eq!(expired.verdict(), Verdict::Fail);
+        assert_eq!(ids(&expired).last(), Some(&("CF-WAIVER-001", false)));
+    }
+
+    #[test]
+    fn a_waiver_that_nothing_needs_is_named_and_one_for_another_gate_is_not() {
+        let mut unused = report();
+        apply(&mut unused, &[waiver("CF-DRIFT-014", None), waiver("CF-PROBE-001", None)], 0);
+        assert_eq!(ids(&unused).last(), Some(&("CF-WAIVER-002", false)));
+        assert_eq!(unused.findings.len(), 3);
+    }
+
+    #[test]
+    fn what_is_not_known_cannot_be_waived() {
+        let mut unknown = report();
+        unknown.findings = vec![Finding::new(DRIFT[0]).severity(Severity::Unknown)];
+        apply(&mut unknown, &[waiver("CF-DRIFT-001", None)], 0);
+        assert_eq!(unknown.verdict(), Verdict::NoVerdict);
+    }
+}
