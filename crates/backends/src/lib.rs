@@ -10,6 +10,7 @@
 //! | [`jaeger`] | reading traces back: Jaeger's query API |
 //! | [`probe`] | synthetic traces, written and read back |
 //! | [`spread`] | how far the spans of an environment's traces lie apart |
+//! | [`tls`] | TLS as a client: settings, files, what is wrong with a peer |
 //! | `clock` | the one place where the wall clock is read |
 
 mod clock;
@@ -17,3 +18,4 @@ pub mod jaeger;
 pub mod otlp;
 pub mod probe;
 pub mod spread;
+pub mod tls;

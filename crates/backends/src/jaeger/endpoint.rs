@@ -4,12 +4,15 @@ use std::fmt;
 
 use http::uri::{Authority, Uri};
 
-/// A query service's address: `http://host:port`, with the base path if it has one.
+use crate::tls::Tls;
+
+/// A query service's address: `http://host:port`, with the base path if it has one; and how TLS is spoken with it, if it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryEndpoint {
     authority: Authority,
     /// Empty, or begins with a slash and does not end with one.
     base: String,
+    tls: Option<Tls>,
 }
 
 /// Why a text is no address of a query service.
@@ -18,9 +21,6 @@ pub enum QueryEndpointError {
     /// Not a URL.
     #[error("not a URL: write http://host:port")]
     NotAUrl,
-    /// `https://`.
-    #[error("TLS is not supported yet: use an http:// endpoint")]
-    TlsNotSupported,
     /// Another scheme.
     #[error("unknown scheme {0:?}: write http://host:port")]
     UnknownScheme(String),
@@ -33,15 +33,16 @@ pub enum QueryEndpointError {
 const DEFAULT_PORT: u16 = 16686;
 
 impl QueryEndpoint {
-    /// Reads `http://host:port/base` or `host:port`; the port is 16686 if it is not said.
+    /// Reads `http://host:port/base`, `https://…` or `host:port`, which is plain text; the port is 16686 if it is not said.
+    /// What TLS asks for beyond the defaults: [`QueryEndpoint::with_tls`].
     pub fn parse(text: &str) -> Result<Self, QueryEndpointError> {
         let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = with_scheme.parse().map_err(|_| QueryEndpointError::NotAUrl)?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(QueryEndpointError::TlsNotSupported),
+        let tls = match uri.scheme_str() {
+            Some("http") => None,
+            Some("https") => Some(Tls::default()),
             other => return Err(QueryEndpointError::UnknownScheme(other.unwrap_or_default().to_owned())),
-        }
+        };
         let authority = uri.authority().cloned().ok_or(QueryEndpointError::NotAUrl)?;
         if authority.as_str().contains('@') {
             return Err(QueryEndpointError::Credentials);
@@ -49,7 +50,19 @@ impl QueryEndpoint {
         if authority.host().is_empty() || uri.query().is_some() {
             return Err(QueryEndpointError::NotAUrl);
         }
-        Ok(Self { authority, base: uri.path().trim_end_matches('/').to_owned() })
+        Ok(Self { authority, base: uri.path().trim_end_matches('/').to_owned(), tls })
+    }
+
+    /// With other settings of TLS; to a plain text endpoint they mean nothing.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Self {
+        self.tls = self.tls.map(|_| tls);
+        self
+    }
+
+    /// How TLS is spoken; `None`: plain text.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     pub(crate) fn authority(&self) -> &str {
@@ -73,7 +86,8 @@ impl QueryEndpoint {
 
 impl fmt::Display for QueryEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.base)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.base)
     }
 }
 

@@ -15,11 +15,14 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{JaegerConfig, QueryEndpoint, QueryError};
+use crate::tls::{self, Alpn, Stream};
 
 /// Calls at once: whoever waits for hundreds of traces must not press the store that is to make them readable.
 const CALLS_MAX: usize = 16;
 /// Idle connections that are kept.
 const IDLE_MAX: usize = CALLS_MAX;
+/// How many connections may close before they take a request: those that are idle, and a few new ones.
+const UNSENT_ROUNDS_MAX: usize = IDLE_MAX + 4;
 /// How much of a refusal's text is kept.
 const MESSAGE_CHARS_MAX: usize = 300;
 
@@ -73,6 +76,7 @@ impl Http {
 
     async fn exchange(&self, path: &str) -> Result<Answer, QueryError> {
         let mut request = self.request(path)?;
+        let mut unsent_rounds = 0;
         loop {
             let mut sender = self.connection().await?;
             match sender.try_send_request(request).await {
@@ -83,7 +87,11 @@ impl Http {
                 }
                 Err(mut error) => match error.take_message() {
                     // The server closed an idle connection at that very moment: not a byte was sent.
-                    Some(unsent) => request = unsent,
+                    Some(unsent) if unsent_rounds < UNSENT_ROUNDS_MAX => {
+                        unsent_rounds += 1;
+                        request = unsent;
+                    }
+                    Some(_) => return Err(self.unreachable(error.error())),
                     None => return Err(self.unreachable(error.error())),
                 },
             }
@@ -140,6 +148,13 @@ impl Http {
         let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await;
         let stream = stream.map_err(|e| self.unreachable(&e))?;
         stream.set_nodelay(true).map_err(|e| self.unreachable(&e))?;
+        let stream = match endpoint.tls() {
+            None => Stream::Plain(stream),
+            Some(tls) => {
+                let shaken = tls.connect(stream, endpoint.host(), Alpn::Http1).await;
+                Stream::Tls(Box::new(shaken.map_err(|e| self.unreachable(&e))?))
+            }
+        };
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| self.unreachable(&e))?;
         // Its error is told to the request that was on it.
         tokio::spawn(connection);
@@ -160,6 +175,7 @@ impl Http {
             detail.push_str(&format!(": {inner}"));
             source = inner.source();
         }
+        let detail = tls::explain(&detail).map_or(detail, |fault| fault.to_string());
         QueryError::Unreachable { endpoint: self.name(), detail }
     }
 

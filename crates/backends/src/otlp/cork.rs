@@ -80,9 +80,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Cork<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.woken
-            && let Poll::Ready(Err(error)) = self.poll_out(cx)
+            && let Poll::Ready(result) = self.poll_out(cx)
         {
-            return Poll::Ready(Err(error));
+            result?;
+            // Encrypted, it may lie in yet another buffer. If that has to wait it wakes this task.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
+                return Poll::Ready(Err(error));
+            }
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }

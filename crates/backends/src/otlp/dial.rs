@@ -1,15 +1,20 @@
 //! Opening connections, remembering them, and cutting all of them at once.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::Protocol;
 use super::endpoint::Endpoint;
 use super::line::{Leash, Line, Meter};
+use crate::tls::{Alpn, Stream};
+
+/// An open connection.
+pub(crate) type Channel = Stream<Line>;
 
 /// Opens the connections of one client and holds a leash on each.
 #[derive(Debug)]
@@ -72,7 +77,27 @@ impl Dialer {
     }
 
     /// Opens a connection. The ticket has to live as long as the connection does.
-    pub(crate) async fn dial(self: &Arc<Self>, lease: Lease) -> Result<(Line, Ticket), DialError> {
+    pub(crate) async fn dial(self: &Arc<Self>, lease: Lease) -> Result<(Channel, Ticket), DialError> {
+        let (line, ticket) = self.dial_line(lease).await?;
+        let Some(tls) = self.endpoint.tls() else { return Ok((Stream::Plain(line), ticket)) };
+        let alpn = match self.endpoint.protocol() {
+            Protocol::Grpc => Alpn::H2,
+            Protocol::HttpProtobuf => Alpn::Http1,
+        };
+        // The line is on its leash already: a fence cuts the handshake too.
+        let shaken = timeout(self.connect_timeout, tls.connect(line, self.endpoint.host(), alpn)).await;
+        self.honour(lease)?;
+        match shaken {
+            Ok(Ok(stream)) => Ok((Stream::Tls(Box::new(stream)), ticket)),
+            Ok(Err(fault)) => Err(DialError::Failed(self.blame(&fault))),
+            Err(_) => {
+                let silence = format!("no answer to the TLS handshake in {:?}", self.connect_timeout);
+                Err(DialError::Failed(self.blame(&silence)))
+            }
+        }
+    }
+
+    async fn dial_line(self: &Arc<Self>, lease: Lease) -> Result<(Line, Ticket), DialError> {
         self.honour(lease)?;
         let stream = self.connect().await.map_err(DialError::Failed)?;
         let line =
@@ -115,7 +140,7 @@ impl Dialer {
         }
     }
 
-    fn blame(&self, error: &io::Error) -> String {
+    fn blame(&self, error: &dyn fmt::Display) -> String {
         format!("cannot connect to {}: {error}", self.endpoint)
     }
 

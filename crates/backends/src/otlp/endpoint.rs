@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use http::uri::{Authority, PathAndQuery, Uri};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+
+use crate::tls::Tls;
 
 /// The two transports of OTLP that Crossfade sends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +23,13 @@ impl Protocol {
     }
 }
 
-/// A host, a port, a path and a protocol.
+/// A host, a port, a path and a protocol; and how TLS is spoken with it, if it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     authority: Authority,
     path: PathAndQuery,
     protocol: Protocol,
+    tls: Option<Tls>,
 }
 
 /// Why a text is no endpoint. The text itself belongs in the caller's message, beside its place in a file.
@@ -34,8 +37,6 @@ pub struct Endpoint {
 pub enum EndpointError {
     #[error("not a URL: write http://host:port")]
     NotAUrl,
-    #[error("TLS is not supported yet: use an http:// endpoint")]
-    TlsNotSupported,
     #[error("unknown scheme {0:?}: write http://host:port")]
     UnknownScheme(String),
     #[error("credentials do not belong in an endpoint: set them under headers")]
@@ -50,16 +51,16 @@ const GRPC_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Ex
 const HTTP_PATH: &str = "/v1/traces";
 
 impl Endpoint {
-    /// Reads `http://host:port` or, as the Collector takes it too, `host:port`. The default port is the protocol's
-    /// own (4317, 4318). An HTTP endpoint is a base, to which `/v1/traces` is added unless it ends so already.
+    /// Reads `http://host:port`, `https://host:port` or, as the Collector takes it too, `host:port`, which is plain text. The
+    /// default port is the protocol's own (4317, 4318). What TLS asks for beyond the defaults: [`Endpoint::with_tls`]. An HTTP endpoint is a base, to which `/v1/traces` is added unless it ends so already.
     pub fn parse(text: &str, protocol: Protocol) -> Result<Endpoint, EndpointError> {
         let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = with_scheme.parse().map_err(|_| EndpointError::NotAUrl)?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(EndpointError::TlsNotSupported),
+        let tls = match uri.scheme_str() {
+            Some("http") => None,
+            Some("https") => Some(Tls::default()),
             other => return Err(EndpointError::UnknownScheme(other.unwrap_or_default().to_owned())),
-        }
+        };
         let authority = uri.authority().cloned().ok_or(EndpointError::NoHost)?;
         if authority.as_str().contains('@') {
             return Err(EndpointError::Credentials);
@@ -75,7 +76,24 @@ impl Endpoint {
             Protocol::Grpc => PathAndQuery::from_static(GRPC_PATH),
             Protocol::HttpProtobuf => http_path(uri.path())?,
         };
-        Ok(Endpoint { authority, path, protocol })
+        Ok(Endpoint { authority, path, protocol, tls })
+    }
+
+    /// With other settings of TLS; to a plain text endpoint they mean nothing.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls) -> Endpoint {
+        self.tls = self.tls.map(|_| tls);
+        self
+    }
+
+    /// How TLS is spoken; `None`: plain text.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP }
     }
 
     pub fn protocol(&self) -> Protocol {
@@ -108,7 +126,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority)?;
+        write!(f, "{}://{}", self.scheme(), self.authority)?;
         match self.protocol {
             Protocol::Grpc => Ok(()),
             Protocol::HttpProtobuf => f.write_str(self.path.as_str()),

@@ -23,6 +23,7 @@ use super::message::{Coding, Message};
 use super::outcome::{Outcome, Silence};
 use super::retry_after::{believed, retry_after};
 use super::{Call, MESSAGE_BYTES_MAX, RESPONSE_BYTES_MAX, clip, unreachable};
+use crate::tls;
 
 type Body = Full<Framed>;
 
@@ -30,6 +31,8 @@ type Body = Full<Framed>;
 const FRAME_BYTES: u32 = 1 << 20;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
+/// How many connections may close before they take a request, until the server counts as unreachable.
+pub(super) const UNSENT_ROUNDS_MAX: u32 = 4;
 
 /// The connection in use, if there is one.
 #[derive(Debug)]
@@ -84,6 +87,7 @@ impl GrpcPool {
             return too_long();
         };
         let mut request = request(&call, coding, framed);
+        let mut unsent_rounds = 0;
         loop {
             let live = match self.connection(call.lease).await {
                 Ok(live) => live,
@@ -102,6 +106,10 @@ impl GrpcPool {
                         call.progress.store(false, Ordering::Relaxed);
                         self.forget(live.id);
                         request = unsent;
+                        unsent_rounds += 1;
+                        if unsent_rounds == UNSENT_ROUNDS_MAX {
+                            return unreachable(hung_up(error.error()));
+                        }
                     }
                     None => return broken(error.error()),
                 },
@@ -263,11 +271,16 @@ fn broken(error: &hyper::Error) -> Outcome {
     silence(Silence::Broken, chain(error))
 }
 
+/// Connections come about, and each ends before it takes a request.
+pub(super) fn hung_up(error: &hyper::Error) -> DialError {
+    DialError::Failed(format!("the server closes new connections at once: {}", chain(error)))
+}
+
 pub(super) fn silence(silence: Silence, detail: String) -> Outcome {
     Outcome::Unanswered { silence, detail }
 }
 
-/// An error with its sources: hyper's own `Display` leaves them out.
+/// An error with its sources: hyper's own `Display` leaves them out. What TLS has to say is said in its words.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -276,7 +289,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         text.push_str(&source.to_string());
         next = source.source();
     }
-    text
+    tls::explain(&text).map_or(text, |fault| fault.to_string())
 }
 
 /// Set once the first byte of a request may have left.

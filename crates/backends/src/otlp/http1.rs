@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 
 use super::code::{Code, http_is_retryable};
 use super::dial::{DialError, Dialer, Lease};
-use super::grpc::{accepted, chain, silence};
+use super::grpc::{UNSENT_ROUNDS_MAX, accepted, chain, hung_up, silence};
 use super::message::{Coding, Message};
 use super::outcome::{Outcome, Silence};
 use super::retry_after::{believed, retry_after};
@@ -45,8 +45,9 @@ impl HttpPool {
 
     pub(crate) async fn exchange(&self, call: Call<'_>, message: Message) -> Outcome {
         let mut request = request(&call, message);
+        let mut unsent_rounds = 0;
         loop {
-            let mut sender = match self.connection(call.lease).await {
+            let (mut sender, is_new) = match self.connection(call.lease).await {
                 Ok(sender) => sender,
                 Err(error) => return unreachable(error),
             };
@@ -68,6 +69,10 @@ impl HttpPool {
                     Some(unsent) => {
                         call.progress.store(false, Ordering::Relaxed);
                         request = unsent;
+                        unsent_rounds += u32::from(is_new);
+                        if unsent_rounds == UNSENT_ROUNDS_MAX {
+                            return unreachable(hung_up(error.error()));
+                        }
                     }
                     None => return silence(Silence::Broken, chain(error.error())),
                 },
@@ -75,14 +80,15 @@ impl HttpPool {
         }
     }
 
-    async fn connection(&self, lease: Lease) -> Result<SendRequest<Full<Bytes>>, DialError> {
+    /// A connection, and whether it was opened now.
+    async fn connection(&self, lease: Lease) -> Result<(SendRequest<Full<Bytes>>, bool), DialError> {
         loop {
             // The youngest first: it is the least likely to have been closed by the server. (A statement of its own,
             // so that the lock is not held while we wait.)
             let idle = self.lock().pop();
             let Some(mut sender) = idle else { break };
             if sender.ready().await.is_ok() {
-                return Ok(sender);
+                return Ok((sender, false));
             }
         }
         let (line, ticket) = self.dialer.dial(lease).await?;
@@ -94,7 +100,7 @@ impl HttpPool {
             // Its error is told to the request that was on it.
             let _ = connection.await;
         });
-        Ok(sender)
+        Ok((sender, true))
     }
 
     fn put_back(&self, sender: SendRequest<Full<Bytes>>) {

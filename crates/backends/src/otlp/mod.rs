@@ -39,7 +39,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
-use http::uri::{Scheme, Uri};
+use http::uri::Uri;
 use tokio::time::{Instant, timeout_at};
 
 pub use code::{Code, GrpcCode, http_is_retryable};
@@ -188,7 +188,7 @@ impl Call<'_> {
 
     fn uri(&self) -> Uri {
         let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(Scheme::HTTP);
+        parts.scheme = Some(self.config.endpoint.scheme());
         parts.authority = Some(self.config.endpoint.authority().clone());
         parts.path_and_query = Some(self.config.endpoint.path().clone());
         Uri::from_parts(parts).expect("a scheme, an authority and a path make a URI")

@@ -219,7 +219,6 @@ async fn a_trace_is_waited_for_until_there_is_enough_of_it() {
 #[test]
 fn addresses_are_refused_with_their_reason() {
     for (text, expected) in [
-        ("https://h:1", QueryEndpointError::TlsNotSupported),
         ("ftp://h:1", QueryEndpointError::UnknownScheme("ftp".into())),
         ("http://u:p@h:1", QueryEndpointError::Credentials),
         ("http://", QueryEndpointError::NotAUrl),
@@ -230,6 +229,9 @@ fn addresses_are_refused_with_their_reason() {
     }
     let plain = QueryEndpoint::parse("[::1]").unwrap();
     assert_eq!((plain.host(), plain.port(), plain.to_string()), ("::1", 16686, "http://[::1]".to_owned()));
+    let secure = QueryEndpoint::parse("https://h:1/base/").unwrap();
+    assert!(plain.tls().is_none() && secure.tls().is_some());
+    assert_eq!(secure.to_string(), "https://h:1/base");
 }
 
 /// Scenario: services share traces, and the probe has left some of its own.

@@ -51,7 +51,7 @@ fn endpoints() {
     assert_eq!(grpc("blue:1"), Ok(("blue".to_owned(), 1)));
     assert_eq!(grpc("blue"), Ok(("blue".to_owned(), 4317)));
     assert_eq!(grpc("http://[::1]:9/"), Ok(("::1".to_owned(), 9)));
-    assert_eq!(grpc("https://blue:4317"), Err(EndpointError::TlsNotSupported));
+    assert_eq!(grpc("https://blue:1"), Ok(("blue".to_owned(), 1)));
     assert_eq!(grpc("ftp://blue"), Err(EndpointError::UnknownScheme("ftp".to_owned())));
     assert_eq!(grpc("http://a:b@blue:1"), Err(EndpointError::Credentials));
     assert_eq!(grpc("http://blue:4317/v1"), Err(EndpointError::PathOnGrpc));
