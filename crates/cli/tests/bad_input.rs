@@ -90,11 +90,16 @@ fn duplicate_port() {
 }
 
 #[test]
-fn tls_is_refused_in_words() {
+fn tls_that_cannot_be_is_refused_in_words() {
     check_site(
-        "http://127.0.0.1:9",
-        "https://127.0.0.1:9",
-        &["crossfade.yaml:3", "TLS is not supported yet"],
+        "otlp: { endpoint: \"http://127.0.0.1:9\"",
+        "otlp: { tls: { ca_file: nowhere.pem }, endpoint: \"https://127.0.0.1:9\"",
+        &["crossfade.yaml:3", "otlp.tls", "cannot read", "nowhere.pem"],
+    );
+    check_site(
+        "otlp: { endpoint: \"http://127.0.0.1:9\"",
+        "otlp: { tls: { min_version: \"1.3\" }, endpoint: \"http://127.0.0.1:9\"",
+        &["crossfade.yaml:3", "otlp.tls", "plain text", "https://"],
     );
 }
 

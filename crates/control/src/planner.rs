@@ -156,7 +156,7 @@ impl Planner {
                 unreached(id, &environment.otlp, why);
             }
             if let Some(query) = &environment.query
-                && let Err(why) = reach::query(&query.endpoint).await
+                && let Err(why) = reach::query(query).await
             {
                 unreached(id, &query.endpoint, why);
             }

@@ -5,12 +5,14 @@
 
 mod endpoints;
 mod file;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crossfade_backends::tls::TlsSettings;
 use crossfade_routing::{EnvironmentId, GatewayId};
 use crossfade_yaml::{self as yaml, Mark, Node};
 
@@ -44,6 +46,8 @@ pub struct Site {
 pub struct Environment {
     /// Its OTLP endpoint, a URL.
     pub otlp: String,
+    /// How TLS is spoken with it, if its URL is `https://`.
+    pub tls: TlsSettings,
     /// How to speak to it.
     pub protocol: Protocol,
     /// How requests to it are compressed.
@@ -65,6 +69,8 @@ pub struct Query {
     pub kind: QueryKind,
     /// Its address, a URL.
     pub endpoint: String,
+    /// How TLS is spoken with it, if its URL is `https://`.
+    pub tls: TlsSettings,
 }
 
 /// The gateway's part of the site.
@@ -155,7 +161,7 @@ impl Site {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Site, SiteError> {
         let node = crate::files::expanded(text, path, environment)?;
-        refuse_tls(&node)?;
+        tls::refuse_on_listeners(&node)?;
         let file: SiteFile = yaml::from_node(&node)?;
         Checker { node: &node, base: path.parent().unwrap_or(Path::new("")), problems: Vec::new() }
             .site(file, path)
@@ -192,29 +198,6 @@ impl Site {
     pub fn redact_key_file(&self) -> PathBuf {
         self.data.join("keys").join("redact.key")
     }
-}
-
-/// Whoever asks for TLS must neither get plain text nor be pointed at some other key.
-fn refuse_tls(node: &Node) -> Result<(), SiteError> {
-    let names = node.get("environments").and_then(Node::as_map).into_iter().flat_map(|map| map.iter());
-    let of_environments = names.flat_map(|(name, _)| {
-        ["otlp", "query"]
-            .map(|section| vec!["environments".to_owned(), name.name.clone(), section.to_owned()])
-    });
-    let own = [&["gateway", "grpc"][..], &["gateway", "http"], &["control"]];
-    let own = own.map(|path| path.iter().map(|part| (*part).to_owned()).collect());
-    let problems = of_environments.chain(own).filter_map(|path: Vec<String>| {
-        let section = node.at(&path.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let (key, _) = section.as_map()?.entry("tls")?;
-        let field = format!("{}.tls", path.join("."));
-        let (what, remedy) = (
-            "TLS is not supported yet".to_owned(),
-            "remove it, and stay inside a protected network".to_owned(),
-        );
-        Some(Problem { mark: key.mark.clone(), field, what, remedy })
-    });
-    let problems: Vec<Problem> = problems.collect();
-    if problems.is_empty() { Ok(()) } else { Err(SiteError::Problems(problems)) }
 }
 
 /// Collects every problem, so that a person mends a file once.
@@ -287,22 +270,24 @@ impl Checker<'_> {
                 continue;
             };
             self.url(&format!("{field}.otlp.endpoint"), &environment.otlp.endpoint);
-            if let Some(query) = &environment.query {
+            let tls =
+                self.tls(&format!("{field}.otlp"), &environment.otlp.endpoint, environment.otlp.tls.as_ref());
+            let query = environment.query.as_ref().map(|query| {
                 self.url(&format!("{field}.query.endpoint"), &query.endpoint);
-            }
+                let tls = self.tls(&format!("{field}.query"), &query.endpoint, query.tls.as_ref());
+                Query { kind: query.kind, endpoint: query.endpoint.clone(), tls }
+            });
             self.headers(&format!("{field}.otlp.headers"), &environment.otlp.headers);
             let configs = self.configs(&field, &environment.configs);
             found.insert(
                 id,
                 Environment {
                     otlp: environment.otlp.endpoint.clone(),
+                    tls,
                     protocol: environment.otlp.protocol,
                     compression: environment.otlp.compression,
                     headers: environment.otlp.headers.clone(),
-                    query: environment
-                        .query
-                        .as_ref()
-                        .map(|query| Query { kind: query.kind, endpoint: query.endpoint.clone() }),
+                    query,
                     configs,
                     endpoints: environment.endpoints.clone(),
                 },
@@ -446,16 +431,15 @@ impl Checker<'_> {
     }
 
     fn url(&mut self, field: &str, text: &str) {
-        if text.starts_with("https://") {
-            self.problem(field, "TLS is not supported yet", "use http:// inside a protected network");
-            return;
-        }
         if text.contains('@') {
             // Not repeated: it may be a password.
             self.problem(field, "credentials do not belong in an endpoint", "set them under headers");
             return;
         }
-        let uri = text.parse::<axum::http::Uri>().ok().filter(|_| text.starts_with("http://"));
+        let uri = text
+            .parse::<axum::http::Uri>()
+            .ok()
+            .filter(|_| text.starts_with("http://") || text.starts_with("https://"));
         let valid = uri.as_ref().and_then(axum::http::Uri::authority).is_some_and(|authority| {
             let after = &authority.as_str()[authority.host().len()..];
             !authority.host().is_empty()

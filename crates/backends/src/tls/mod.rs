@@ -32,7 +32,7 @@ pub use self::fault::TlsFault;
 pub(crate) use self::fault::explain;
 use self::files::Loaded;
 pub use self::files::TlsError;
-pub(crate) use self::files::{provider, roots};
+pub(crate) use self::files::provider;
 pub(crate) use self::stream::Stream;
 
 /// What a connection has to be, with the Collector's keys.

@@ -127,8 +127,7 @@ async fn endpoints(site: &Site) -> Vec<Looked> {
         all.push(reached(format!("{id} otlp"), &environment.otlp, taken));
         match &environment.query {
             Some(query) => {
-                let known =
-                    reach::query(&query.endpoint).await.map(|count| format!("knows {count} services"));
+                let known = reach::query(query).await.map(|count| format!("knows {count} services"));
                 all.push(reached(format!("{id} query"), &query.endpoint, known));
             }
             None => all.push(Looked::bad(

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use crossfade_backends::jaeger::{Jaeger, JaegerConfig, QueryEndpoint};
+use crossfade_backends::jaeger::{Jaeger, JaegerConfig};
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint};
 use crossfade_backends::probe::{ProbeConfig, run as run_probe};
 use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
+use crossfade_backends::tls::TlsSettings;
 use crossfade_gates::probe::{ProbeReport, Verdict};
 use crossfade_rollout::event::Outcome;
 
 use super::{Cx, GateReport};
 use crate::clock;
-use crate::site::Environment;
+use crate::site::{Environment, Query, QueryKind};
 
 /// How far back traces are looked at for their spread.
 const SPREAD_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
@@ -81,8 +82,7 @@ async fn probe(
 ) -> Result<ProbeReport, String> {
     let query =
         candidate.query.as_ref().ok_or("the candidate has no query endpoint: set environments.*.query")?;
-    Ok(run_probe(&client(candidate)?, &jaeger(&query.endpoint)?, &ProbeConfig::new(seed, traces, deadline))
-        .await)
+    Ok(run_probe(&client(candidate)?, &jaeger(query)?, &ProbeConfig::new(seed, traces, deadline)).await)
 }
 
 /// A client of an environment's OTLP endpoint, with its headers.
@@ -105,16 +105,17 @@ pub async fn probe_endpoints(
     seed: u64,
 ) -> Result<ProbeReport, String> {
     let client = Client::new(ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT });
-    Ok(run_probe(&client, &jaeger(query)?, &ProbeConfig::new(seed, traces, deadline)).await)
+    let query = Query { kind: QueryKind::Jaeger, endpoint: query.to_owned(), tls: TlsSettings::default() };
+    Ok(run_probe(&client, &jaeger(&query)?, &ProbeConfig::new(seed, traces, deadline)).await)
 }
 
-pub(super) fn jaeger(query: &str) -> Result<Jaeger, String> {
-    let endpoint = QueryEndpoint::parse(query).map_err(|error| error.to_string())?;
+pub(super) fn jaeger(query: &Query) -> Result<Jaeger, String> {
+    let endpoint = query.address().map_err(|error| error.to_string())?;
     Ok(Jaeger::new(JaegerConfig::new(endpoint)))
 }
 
 /// How far the starts of recent traces' spans lie apart.
-pub(super) async fn start_spread(query: &str) -> Result<StartSpread, String> {
+pub(super) async fn start_spread(query: &Query) -> Result<StartSpread, String> {
     let now = clock::now();
     let config = SpreadConfig {
         from: now.minus(SPREAD_LOOK_BACK).0,

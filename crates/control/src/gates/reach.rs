@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use crossfade_backends::otlp::{Message, Outcome};
 
 use super::probe;
-use crate::site::Environment;
+use crate::site::{Environment, Query};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -27,8 +27,8 @@ pub async fn otlp(environment: &Environment) -> Result<&'static str, String> {
 ///
 /// # Errors
 /// In words: nobody answers, or what answers is no Jaeger query service.
-pub async fn query(url: &str) -> Result<usize, String> {
-    let jaeger = probe::jaeger(url)?;
+pub async fn query(query: &Query) -> Result<usize, String> {
+    let jaeger = probe::jaeger(query)?;
     match tokio::time::timeout(PATIENCE, jaeger.services()).await {
         Ok(services) => services.map(|services| services.len()).map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
@@ -38,11 +38,12 @@ pub async fn query(url: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::{Compression, Protocol};
+    use crate::site::{Compression, Protocol, QueryKind};
 
     fn environment(otlp: String, protocol: Protocol) -> Environment {
         Environment {
             otlp,
+            tls: Default::default(),
             protocol,
             compression: Compression::Preserve,
             headers: std::collections::BTreeMap::new(),
@@ -75,9 +76,10 @@ mod tests {
         let lost = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
         let why = otlp(&environment(parrot(lost).await, Protocol::HttpProtobuf)).await.unwrap_err();
         assert!(why.contains("404"), "{why}");
-        let why = query(&parrot(website).await).await.unwrap_err();
+        let at = |endpoint| Query { kind: QueryKind::Jaeger, endpoint, tls: Default::default() };
+        let why = query(&at(parrot(website).await)).await.unwrap_err();
         assert!(why.contains("not a Jaeger answer"), "{why}");
         let services = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 22\r\n\r\n{\"services\":[\"a\",\"b\"]}";
-        assert_eq!(query(&parrot(services).await).await, Ok(2));
+        assert_eq!(query(&at(parrot(services).await)).await, Ok(2));
     }
 }

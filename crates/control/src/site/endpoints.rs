@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use crossfade_backends::otlp::{Endpoint, EndpointError, Protocol as WireProtocol};
+use crossfade_backends::tls::Tls;
 use crossfade_routing::EnvironmentId;
 
 use super::{Checker, Environment, GatewaySite, Protocol, mark_of};
@@ -63,7 +64,7 @@ impl Environment {
             Protocol::Grpc => WireProtocol::Grpc,
             Protocol::HttpProtobuf => WireProtocol::HttpProtobuf,
         };
-        Endpoint::parse(&self.otlp, protocol)
+        Ok(Endpoint::parse(&self.otlp, protocol)?.with_tls(Tls::new(self.tls.clone())))
     }
 
     /// Headers added to each request to it; their values are never shown.

@@ -46,8 +46,10 @@ pub struct EnvironmentFile {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OtlpFile {
-    /// A URL, such as `http://blue-collector:4317`.
+    /// A URL, such as `http://blue-collector:4317`; `https://` speaks TLS.
     pub endpoint: String,
+    /// How TLS is spoken, where the endpoint is `https://`.
+    pub tls: Option<TlsFile>,
     /// `grpc`, or `http/protobuf`.
     #[serde(default)]
     pub protocol: Protocol,
@@ -57,6 +59,38 @@ pub struct OtlpFile {
     /// Headers added to each request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+}
+
+/// TLS as a client, with the Collector's keys. Files are read again when they change.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFile {
+    /// The certificates that the server's chain must lead to, PEM; the system's, if left out.
+    pub ca_file: Option<String>,
+    /// The certificate to show to a server that asks for one, PEM.
+    pub cert_file: Option<String>,
+    /// Its private key, PEM.
+    pub key_file: Option<String>,
+    /// The oldest version that is spoken: "1.2" (if left out) or "1.3".
+    #[serde(default)]
+    pub min_version: TlsVersion,
+    /// Takes any certificate from anybody: for a laboratory only. The posture gate calls it a finding.
+    #[serde(default)]
+    pub insecure_skip_verify: bool,
+    /// The name that the certificate must be for; the endpoint's host, if left out.
+    pub server_name_override: Option<String>,
+}
+
+/// A version of TLS, in quotes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3.
+    #[serde(rename = "1.3")]
+    Tls13,
 }
 
 /// The protocol of an OTLP endpoint.
@@ -90,8 +124,10 @@ pub enum Compression {
 pub struct QueryFile {
     /// What answers there.
     pub kind: QueryKind,
-    /// A URL, such as `http://blue-jaeger:16686`.
+    /// A URL, such as `http://blue-jaeger:16686`; `https://` speaks TLS.
     pub endpoint: String,
+    /// How TLS is spoken, where the endpoint is `https://`.
+    pub tls: Option<TlsFile>,
 }
 
 /// What answers a query.

@@ -171,11 +171,25 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("no address", "", "gateway: { grpc: { endpoint: everywhere } }"),
     ("no port", "", "gateway: { grpc: { endpoint: 127.0.0.1 } }"),
     ("control for everybody", "", "control: { endpoint: \"0.0.0.0:8400\" }"),
-    ("TLS by URL", "http://blue-collector:4317", "https://blue-collector:4317"),
     (
-        "TLS by key",
+        "TLS of a plain text endpoint",
         "{ endpoint: \"http://blue-collector:4317\" }",
-        "{ endpoint: \"http://blue-collector:4317\", tls: { ca_file: ca.pem } }",
+        "{ endpoint: \"http://blue-collector:4317\", tls: { min_version: \"1.3\" } }",
+    ),
+    (
+        "a file that is not there",
+        "{ endpoint: \"http://blue-collector:4317\" }",
+        "{ endpoint: \"https://blue-collector:4317\", tls: { ca_file: ca.pem } }",
+    ),
+    (
+        "a file that holds something else",
+        "{ endpoint: \"http://blue-collector:4317\" }",
+        "{ endpoint: \"https://blue-collector:4317\", tls: { ca_file: blue/collector.yaml } }",
+    ),
+    (
+        "a version that is not spoken",
+        "{ endpoint: \"http://blue-collector:4317\" }",
+        "{ endpoint: \"https://blue-collector:4317\", tls: { min_version: \"1.1\" } }",
     ),
     (
         "TLS for listeners",
