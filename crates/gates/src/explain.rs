@@ -3,11 +3,15 @@
 use std::fmt::Write;
 
 use crate::rule::Rule;
-use crate::{drift, probe, waiver};
+use crate::{drift, parity, probe, waiver};
 
 /// The rules of every gate, gate by gate. A gate that is not here has no explanations.
-const GATES: &[(&str, &[&Rule])] =
-    &[("drift", drift::RULES), ("probe", probe::RULES), ("waivers", waiver::RULES)];
+const GATES: &[(&str, &[&Rule])] = &[
+    ("drift", drift::RULES),
+    ("parity", parity::RULES),
+    ("probe", probe::RULES),
+    ("waivers", waiver::RULES),
+];
 
 /// All rules, gate by gate, in the order of their ids.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | [`drift`] | two configurations, compared by meaning |
 //! | [`load`] | requests offered on a schedule: whether an environment keeps up |
+//! | [`parity`] | the same traces in both environments |
+//! | [`difference`] | one trace in two environments: what differs, and what does not count as a difference |
 //! | [`probe`] | synthetic traces: what is written, and what came back |
 //! | [`rule`], [`control`] | what a finding of a kind means, and whom it concerns |
 //! | [`finding`], [`report`] | what a gate says, in the form that all share |
@@ -17,16 +19,19 @@
 //! | [`explain`](mod@explain) | the text behind every id |
 
 pub mod control;
+pub mod difference;
 pub mod drift;
 pub mod explain;
 pub mod finding;
 pub mod load;
 pub mod model;
+pub mod parity;
 pub mod probe;
 pub mod render;
 pub mod report;
 pub mod rule;
 pub mod waiver;
+mod words;
 
 pub use explain::explain;
 pub use finding::{Accepted, Finding, Place};

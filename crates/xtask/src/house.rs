@@ -37,8 +37,13 @@ pub(crate) const CRATES: &[(&str, Tier)] = &[
 ];
 
 /// Arrows within a tier. Acyclic, and few: each one makes two crates harder to change apart.
-pub(crate) const ARROWS: &[(&str, &str)] =
-    &[("rollout", "routing"), ("rollout", "stats"), ("rollout", "yaml"), ("gates", "yaml")];
+pub(crate) const ARROWS: &[(&str, &str)] = &[
+    ("rollout", "routing"),
+    ("rollout", "stats"),
+    ("rollout", "yaml"),
+    ("gates", "stats"),
+    ("gates", "yaml"),
+];
 
 /// The one crate that tests of a lower tier may use, since simulators live there and nowhere else. Tier 0 may not: what is
 /// pure is tested without sockets.

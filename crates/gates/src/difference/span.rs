@@ -1,0 +1,304 @@
+//! Two spans, field by field.
+
+use super::pairing::Pairing;
+use super::{Difference, Rules, What, about};
+use crate::model::{AttributeValue, Attributes, Event, Link, Span, SpanId, StatusCode, base64};
+
+/// What Jaeger adds to spans, or consumes from them.
+const JAEGER: [&str; 9] = [
+    "@jaeger@format",
+    "@jaeger@warnings",
+    "internal.span.format",
+    "otel.library.name",
+    "otel.library.version",
+    "otel.status_code",
+    "otel.status_description",
+    "span.kind",
+    "w3c.tracestate",
+];
+/// Likewise: `otel.scope.name`, `otel.scope.version`, `otel.scope.attributes.…`.
+const JAEGER_SCOPE: &str = "otel.scope.";
+/// What Jaeger writes for a service without a name.
+const JAEGER_NAMELESS: [&str; 3] = ["missing-service-name", "empty-service-name", "service-name-wrong-type"];
+/// A whole microsecond.
+const MICRO: u64 = 1_000;
+
+/// Where an attribute stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Span,
+    Event,
+    Resource,
+}
+
+struct Out<'a> {
+    span: &'a Span,
+    rules: &'a Rules,
+    differences: &'a mut Vec<Difference>,
+}
+
+/// What differs between the active's span and the candidate's.
+pub(super) fn compare(
+    mine: &Span,
+    theirs: &Span,
+    rules: &Rules,
+    pairing: &Pairing<'_>,
+    is_adjusted: bool,
+    differences: &mut Vec<Difference>,
+) {
+    // A field that is added to spans has to be looked at here: the compiler says so.
+    let Span {
+        trace_id: _,
+        span_id: _,
+        parent,
+        trace_state,
+        resource,
+        scope,
+        scope_version,
+        name,
+        kind,
+        start,
+        end,
+        attributes,
+        events,
+        links,
+        status,
+        status_message,
+    } = mine;
+    let mut out = Out { span: mine, rules, differences };
+    let known = |id: &Option<SpanId>| id.map(|id| pairing.aliases.get(&id).copied().unwrap_or(id));
+    if *parent != known(&theirs.parent) {
+        out.put(What::Parent, "", parent_words(*parent), parent_words(theirs.parent));
+    }
+    if *name != theirs.name {
+        out.put(What::Name, "", format!("`{name}`"), format!("`{}`", theirs.name));
+    }
+    if *kind != theirs.kind {
+        out.put(What::Kind, "", kind.word(), theirs.kind.word());
+    }
+    if !is_adjusted {
+        out.times([*start, *end], [theirs.start, theirs.end]);
+    }
+    if *status != theirs.status {
+        out.put(What::Status, "code", format!("{status:?}"), format!("{:?}", theirs.status));
+    }
+    out.text(What::Status, "message", status_message, &theirs.status_message);
+    out.text(What::Scope, "name", scope, &theirs.scope);
+    out.text(What::Scope, "version", scope_version, &theirs.scope_version);
+    out.text(What::TraceState, "", trace_state, &theirs.trace_state);
+    out.attributes(Place::Resource, "", resource, &theirs.resource, theirs);
+    out.attributes(Place::Span, "", attributes, &theirs.attributes, theirs);
+    out.events(events, &theirs.events, theirs, is_adjusted);
+    out.links(links, &theirs.links, theirs);
+}
+
+impl Out<'_> {
+    fn put(&mut self, what: What, field: &str, active: impl Into<String>, candidate: impl Into<String>) {
+        let field = field.to_owned();
+        let (active, candidate) = (active.into(), candidate.into());
+        self.differences.push(Difference { field, active, candidate, ..about(what, self.span, "", "") });
+    }
+
+    fn text(&mut self, what: What, field: &str, mine: &str, theirs: &str) {
+        if mine != theirs {
+            let [mine, theirs] = texts(mine, theirs);
+            self.put(what, field, mine, theirs);
+        }
+    }
+
+    fn times(&mut self, mine: [u64; 2], theirs: [u64; 2]) {
+        let is_coarse = |times: [u64; 2]| times.iter().all(|t| t.is_multiple_of(MICRO));
+        let may_be_cut = is_coarse(mine) != is_coarse(theirs);
+        for (field, slack, a, b) in [("start", 0, mine[0], theirs[0]), ("end", 1, mine[1], theirs[1])] {
+            let is_same = a == b || may_be_cut && (a / MICRO).abs_diff(b / MICRO) <= slack;
+            if !is_same {
+                self.put(What::Times, field, "as written", distance(a, b));
+            }
+        }
+    }
+
+    fn attributes(&mut self, place: Place, of: &str, mine: &Attributes, theirs: &Attributes, other: &Span) {
+        for (key, value) in mine {
+            match theirs.get(key) {
+                _ if self.is_passed_over(place, key, Some(value), theirs.get(key), other) => {}
+                None => self.attribute(
+                    place,
+                    of,
+                    key,
+                    What::AttributeMissing,
+                    [describe(value), "nothing".into()],
+                ),
+                Some(found) => self.value(place, of, key, value, found),
+            }
+        }
+        for (key, value) in theirs.iter().filter(|(key, _)| !mine.contains_key(*key)) {
+            if !self.is_passed_over(place, key, None, Some(value), other) {
+                self.attribute(place, of, key, What::AttributeAdded, ["nothing".into(), describe(value)]);
+            }
+        }
+    }
+
+    fn value(&mut self, place: Place, of: &str, key: &str, mine: &AttributeValue, theirs: &AttributeValue) {
+        if same_value(mine, theirs) {
+            return;
+        }
+        let (what, words) = match (mine, theirs) {
+            (AttributeValue::String(a), AttributeValue::String(b)) => {
+                let what = if is_cut(a, b) { What::AttributeCut } else { What::AttributeChanged };
+                (what, texts(a, b))
+            }
+            (a, b) if describe(a) == describe(b) => {
+                (What::AttributeChanged, [describe(a), format!("another {}", describe(b))])
+            }
+            (a, b) => (What::AttributeChanged, [describe(a), describe(b)]),
+        };
+        self.attribute(place, of, key, what, words);
+    }
+
+    fn attribute(&mut self, place: Place, of: &str, key: &str, what: What, [mine, theirs]: [String; 2]) {
+        let what = if place == Place::Resource { What::Resource } else { what };
+        self.put(what, &format!("{of}{key}"), mine, theirs);
+    }
+
+    /// Whether the list of what is no difference has it.
+    fn is_passed_over(
+        &self,
+        place: Place,
+        key: &str,
+        mine: Option<&AttributeValue>,
+        theirs: Option<&AttributeValue>,
+        other: &Span,
+    ) -> bool {
+        if self.rules.ignores(key) {
+            return true;
+        }
+        if !self.rules.has_jaeger() {
+            return false;
+        }
+        let has_both = mine.is_some() && theirs.is_some();
+        match place {
+            Place::Resource => key == "service.name" && is_nameless(mine) && is_nameless(theirs),
+            Place::Event => !has_both && key == "event",
+            Place::Span if key == "error" => {
+                let is_error = self.span.status == StatusCode::Error && other.status == StatusCode::Error;
+                !has_both && is_error
+            }
+            // One that both have is compared as any other.
+            Place::Span => {
+                let is_own = key.starts_with('@') || key == "internal.span.format";
+                (JAEGER.contains(&key) || key.starts_with(JAEGER_SCOPE)) && (is_own || !has_both)
+            }
+        }
+    }
+
+    fn events(&mut self, mine: &[Event], theirs: &[Event], other: &Span, is_adjusted: bool) {
+        let mut left: Vec<&Event> = theirs.iter().collect();
+        let mut unmatched = Vec::new();
+        for event in mine {
+            let at = |o: &&Event| is_adjusted || same_moment(o.time, event.time);
+            let alike = left.iter().position(|o| at(o) && *o == event);
+            match alike.or_else(|| left.iter().position(|o| o.name == event.name && at(o))) {
+                Some(position) => {
+                    let found = left.remove(position);
+                    let of = format!("event {}: ", event.name);
+                    self.attributes(Place::Event, &of, &event.attributes, &found.attributes, other);
+                }
+                None => unmatched.push(event),
+            }
+        }
+        for event in unmatched {
+            self.put(What::EventMissing, &event.name, "an event", "none");
+        }
+        for event in left {
+            self.put(What::EventExtra, &event.name, "none", "an event");
+        }
+    }
+
+    fn links(&mut self, mine: &[Link], theirs: &[Link], other: &Span) {
+        let is_parent =
+            |span: &Span, link: &Link| link.trace_id == span.trace_id && Some(link.span_id) == span.parent;
+        let lacks = |links: &[Link], wanted: &Link| !links.contains(wanted);
+        for link in mine.iter().filter(|l| lacks(theirs, l) && !is_parent(self.span, l)) {
+            self.put(What::LinkMissing, "", format!("a link to {}", link.trace_id), "none");
+        }
+        for link in theirs.iter().filter(|l| lacks(mine, l) && !is_parent(other, l)) {
+            self.put(What::LinkExtra, "", "none", format!("a link to {}", link.trace_id));
+        }
+    }
+}
+
+/// No name, or one that says so.
+fn is_nameless(name: Option<&AttributeValue>) -> bool {
+    match name {
+        Some(AttributeValue::String(name)) => name.is_empty() || JAEGER_NAMELESS.contains(&name.as_str()),
+        _ => true,
+    }
+}
+
+/// Equal, or equal in whole microseconds where one side has no more.
+fn same_moment(a: u64, b: u64) -> bool {
+    a == b || a.is_multiple_of(MICRO) != b.is_multiple_of(MICRO) && a / MICRO == b / MICRO
+}
+
+/// Whether two values say the same; either side may be a store without lists, maps and bytes.
+pub(crate) fn same_value(mine: &AttributeValue, theirs: &AttributeValue) -> bool {
+    use AttributeValue::{Array, Bytes, Double, Map, String};
+    match (mine, theirs) {
+        (Double(a), Double(b)) => a.to_bits() == b.to_bits(),
+        (Bytes(bytes), String(text)) | (String(text), Bytes(bytes)) => base64(bytes) == *text,
+        (typed @ (Array(_) | Map(_)), String(text)) | (String(text), typed @ (Array(_) | Map(_))) => {
+            serde_json::from_str::<serde_json::Value>(text).is_ok_and(|json| json == typed.to_json())
+        }
+        (Array(a), Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b)),
+        (Map(a), Map(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|((k, a), (l, b))| k == l && same_value(a, b))
+        }
+        _ => mine == theirs,
+    }
+}
+
+/// Whether `theirs` is the beginning of `mine`, a sign that something was cut off aside.
+fn is_cut(mine: &str, theirs: &str) -> bool {
+    let kept = theirs.strip_suffix('…').or_else(|| theirs.strip_suffix("...")).unwrap_or(theirs);
+    theirs.len() < mine.len() && !kept.is_empty() && mine.starts_with(kept)
+}
+
+fn describe(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::Empty => "no value".to_owned(),
+        AttributeValue::String(text) => length(text),
+        AttributeValue::Bool(_) => "a truth value".to_owned(),
+        AttributeValue::Int(_) => "a whole number".to_owned(),
+        AttributeValue::Double(_) => "a number".to_owned(),
+        AttributeValue::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        AttributeValue::Array(items) => format!("a list of {}", items.len()),
+        AttributeValue::Map(map) => format!("a map of {}", map.len()),
+    }
+}
+
+fn length(text: &str) -> String {
+    if text.is_empty() { "empty text".to_owned() } else { format!("text of {} bytes", text.len()) }
+}
+
+fn texts(mine: &str, theirs: &str) -> [String; 2] {
+    if is_cut(mine, theirs) {
+        return [length(mine), format!("its first {} bytes", theirs.len())];
+    }
+    let same = mine.bytes().zip(theirs.bytes()).take_while(|(a, b)| a == b).count();
+    [length(mine), format!("{}, other from byte {} on", length(theirs), same + 1)]
+}
+
+fn parent_words(parent: Option<SpanId>) -> String {
+    parent.map_or_else(|| "none".to_owned(), |id| id.to_string())
+}
+
+fn distance(mine: u64, theirs: u64) -> String {
+    let nanos = theirs.abs_diff(mine);
+    let way = if theirs > mine { "later" } else { "earlier" };
+    match nanos {
+        0..1_000 => format!("{nanos} ns {way}"),
+        1_000..1_000_000 => format!("{} us {way}", nanos / 1_000),
+        1_000_000..1_000_000_000 => format!("{} ms {way}", nanos / 1_000_000),
+        _ => format!("{} s {way}", nanos / 1_000_000_000),
+    }
+}

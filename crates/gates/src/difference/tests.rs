@@ -1,0 +1,296 @@
+use proptest::prelude::*;
+
+use super::{Difference, Rules, Store, What, compare};
+use crate::model::{AttributeValue, Event, Kind, Link, Span, SpanId, StatusCode, TraceId};
+use crate::probe::generate;
+
+const AT: u64 = 1_800_000_000_000_000_000;
+const STORES: [Store; 2] = [Store::Jaeger, Store::Tempo];
+
+fn trace(seed: u64) -> Vec<Span> {
+    let mut spans = generate(seed, AT, 1).remove(0).spans;
+    // What a store may hold beside what the probe writes.
+    spans[0].attributes.insert("odd".into(), AttributeValue::Double(f64::NAN));
+    spans[2].links.push(Link { trace_id: TraceId([8; 16]), span_id: SpanId([8; 8]) });
+    let time = spans[1].start;
+    spans[1].events.push(Event { time, name: "exception".into(), attributes: Default::default() });
+    spans
+}
+
+fn text(text: &str) -> AttributeValue {
+    AttributeValue::String(text.to_owned())
+}
+
+fn whats(differences: &[Difference]) -> Vec<What> {
+    let mut out: Vec<What> = differences.iter().map(|d| d.what).collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
+type Change = fn(&mut Vec<Span>);
+type ChangeAt = fn(&mut Vec<Span>, usize);
+
+/// What a store may do to a trace without changing what it says.
+const HARMLESS: [(&str, Change); 8] = [
+    ("order of spans", |spans| spans.reverse()),
+    ("order of events and links", |spans| {
+        spans.iter_mut().for_each(|s| {
+            s.events.reverse();
+            s.links.reverse();
+        })
+    }),
+    ("repeated spans", |spans| {
+        let copies: Vec<Span> = spans.iter().step_by(2).cloned().collect();
+        spans.extend(copies);
+    }),
+    ("lists, maps and bytes as text", |spans| {
+        for value in spans.iter_mut().flat_map(|s| s.attributes.values_mut()) {
+            *value = match value {
+                AttributeValue::Bytes(bytes) => text(&crate::model::base64(bytes)),
+                AttributeValue::Array(_) | AttributeValue::Map(_) => text(&value.to_string()),
+                _ => value.clone(),
+            };
+        }
+    }),
+    ("the parent among the links", |spans| {
+        for span in spans {
+            let (trace_id, parent) = (span.trace_id, span.parent);
+            span.links.extend(parent.map(|span_id| Link { trace_id, span_id }));
+        }
+    }),
+    ("what Jaeger adds", |spans| {
+        for span in spans {
+            let kind = span.kind.word().to_lowercase();
+            for (key, value) in
+                [("@jaeger@format", "proto"), ("internal.span.format", "otlp"), ("span.kind", kind.as_str())]
+            {
+                span.attributes.insert(key.into(), text(value));
+            }
+            span.attributes.insert("otel.scope.name".into(), text(&span.scope.clone()));
+            span.attributes
+                .insert("@jaeger@warnings".into(), AttributeValue::Array(vec![text("clock skew")]));
+            if span.status == StatusCode::Error {
+                span.attributes.insert("error".into(), AttributeValue::Bool(true));
+            }
+            for event in &mut span.events {
+                event.attributes.insert("event".into(), text(&event.name.clone()));
+            }
+        }
+    }),
+    ("a name for a service without one", |spans| {
+        for span in spans.iter_mut().filter(|s| s.service().is_empty()) {
+            span.resource.insert("service.name".into(), text("missing-service-name"));
+        }
+    }),
+    ("the same clock", |_| {}),
+];
+
+/// What changes what a trace says, and what that is called.
+const PLANTED: [(What, ChangeAt); 20] = [
+    (What::TraceMissing, |spans, _| spans.clear()),
+    (What::SpanMissing, |spans, at| drop(spans.remove(at))),
+    (What::SpanExtra, |spans, at| {
+        let span = Span { span_id: SpanId([9; 8]), ..spans[at].clone() };
+        spans.push(span);
+    }),
+    (What::AttributeMissing, |spans, at| drop(spans[at].attributes.remove("probe.map"))),
+    (What::AttributeCut, |spans, at| cut(spans, at, 5)),
+    (What::AttributeChanged, |spans, at| set(spans, at, "probe.text", text("something else"))),
+    (What::AttributeChanged, |spans, at| set(spans, at, "probe.int", text("7"))),
+    (What::AttributeChanged, |spans, at| set(spans, at, "probe.double", AttributeValue::Double(-1.0))),
+    (What::AttributeChanged, |spans, at| set(spans, at, "probe.array", text("[]"))),
+    (What::AttributeAdded, |spans, at| set(spans, at, "new", AttributeValue::Bool(true))),
+    (What::EventMissing, |spans, _| drop(spans[1].events.remove(0))),
+    (What::EventExtra, |spans, at| {
+        spans[at].events.push(Event { time: 1, name: "more".into(), attributes: Default::default() });
+    }),
+    (What::LinkMissing, |spans, _| spans[2].links.clear()),
+    (What::LinkExtra, |spans, at| {
+        spans[at].links.push(Link { trace_id: TraceId([7; 16]), span_id: SpanId([7; 8]) });
+    }),
+    (What::Status, |spans, at| spans[at].status_message.push('!')),
+    (What::Name, |spans, at| spans[at].name.push('!')),
+    (What::Kind, |spans, at| spans[at].kind = Kind::Unspecified),
+    (What::Parent, |spans, at| spans[at].parent = Some(SpanId([3; 8]))),
+    (What::Times, |spans, at| spans[at].end += 1_000),
+    (What::Resource, |spans, at| drop(spans[at].resource.remove("service.namespace"))),
+];
+
+fn set(spans: &mut [Span], at: usize, key: &str, value: AttributeValue) {
+    spans[at].attributes.insert(key.to_owned(), value);
+}
+
+fn cut(spans: &mut [Span], at: usize, length: usize) {
+    let AttributeValue::String(whole) = &spans[at].attributes["probe.text"] else { panic!("it is a text") };
+    let cut: String = whole.chars().take(length).collect();
+    set(spans, at, "probe.text", text(&cut));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Nothing planted, nothing found: whatever stores may do, alone and together, on either side.
+    #[test]
+    fn what_is_harmless_is_no_difference(seed: u64, which in 0_u32..256, nameless: bool, swap: bool, to in 0_usize..2) {
+        let mut mine = trace(seed);
+        if nameless {
+            mine.iter_mut().for_each(|s| drop(s.resource.remove("service.name")));
+        }
+        let mut theirs = mine.clone();
+        let chosen: Vec<_> = HARMLESS.iter().enumerate().filter(|(i, _)| which & (1 << i) != 0).collect();
+        chosen.iter().for_each(|(_, (_, change))| change(&mut theirs));
+        let rules = Rules::between(Store::Jaeger, STORES[to]);
+        let compared = if swap { compare(&theirs, &mine, &rules) } else { compare(&mine, &theirs, &rules) };
+        let names: Vec<_> = chosen.iter().map(|(_, (name, _))| name).collect();
+        prop_assert!(compared.differences.is_empty(), "{names:?}: {:?}", compared.differences);
+    }
+
+    /// One thing planted, and it is found and named, with the span that has it, whatever harmless things go with it.
+    #[test]
+    fn what_is_planted_is_found(seed: u64, which in 0_u32..32, planted in 0..PLANTED.len(), at: prop::sample::Index) {
+        let mine = trace(seed);
+        let mut theirs = mine.clone();
+        let (what, plant) = PLANTED[planted];
+        let at = at.index(mine.len());
+        plant(&mut theirs, at);
+        for (_, (_, change)) in HARMLESS.iter().enumerate().filter(|(i, _)| which & (1 << i) != 0) {
+            change(&mut theirs);
+        }
+        let found = compare(&mine, &theirs, &Rules::between(Store::Tempo, Store::Jaeger)).differences;
+        prop_assert!(whats(&found).contains(&what), "{what:?}: {found:?}");
+        // A missing caller or a lost parent breaks the trace, too; nothing else comes along.
+        let others: Vec<What> = whats(&found).into_iter().filter(|w| *w != what && *w != What::TraceBroken).collect();
+        prop_assert!(others.is_empty(), "{what:?}: {found:?}");
+        if !matches!(what, What::TraceMissing | What::SpanExtra | What::EventMissing | What::LinkMissing) {
+            prop_assert_eq!(found[0].span, Some(mine[at].span_id));
+        }
+    }
+}
+
+#[test]
+fn jaegers_additions_count_where_there_is_no_jaeger() {
+    let mine = trace(1);
+    let mut theirs = mine.clone();
+    set(&mut theirs, 0, "internal.span.format", text("otlp"));
+    let found = |rules| whats(&compare(&mine, &theirs, &rules).differences);
+    assert_eq!(found(Rules::between(Store::Tempo, Store::Tempo)), [What::AttributeAdded]);
+    assert_eq!(found(Rules::between(Store::Tempo, Store::Jaeger)), []);
+    let declared = Rules { ignore: vec!["internal.*".into()], ..Rules::between(Store::Tempo, Store::Tempo) };
+    assert_eq!(found(declared), []);
+}
+
+#[test]
+fn a_store_that_keeps_microseconds_is_no_difference_and_a_moved_microsecond_is() {
+    let mut mine = trace(1);
+    mine.iter_mut().for_each(|s| (s.start, s.end) = (s.start + 999, s.end + 1_998));
+    mine.iter_mut().for_each(|s| s.events.iter_mut().for_each(|e| e.time += 7));
+    let mut theirs = mine.clone();
+    for span in &mut theirs {
+        let length = (span.end - span.start) / 1_000 * 1_000;
+        span.start = span.start / 1_000 * 1_000;
+        span.end = span.start + length;
+        span.events.iter_mut().for_each(|e| e.time = e.time / 1_000 * 1_000);
+    }
+    let rules = Rules::between(Store::Tempo, Store::Jaeger);
+    assert_eq!(compare(&mine, &theirs, &rules).differences, []);
+    theirs[2].start += 1_000;
+    let found = compare(&mine, &theirs, &rules).differences;
+    assert_eq!((whats(&found), found[0].field.as_str()), (vec![What::Times], "start"));
+}
+
+/// Scenario: the store of one side moves a host's clock, so that a call lies within its caller's span.
+/// Guarantee: that is no difference, and is counted; a host that moves out of its caller's span, or one span of it alone, is one.
+#[test]
+fn an_adjusted_clock_is_counted_and_a_moved_span_found() {
+    let second = 1_000_000_000;
+    let mut mine = trace(1);
+    let host = |spans: &mut Vec<Span>, by: u64| {
+        for span in spans.iter_mut().filter(|s| s.service().ends_with("-peer")) {
+            (span.start, span.end) = (span.start + by, span.end + by);
+            span.events.iter_mut().for_each(|e| e.time += by);
+        }
+    };
+    // The caller waits for all of the called host's spans.
+    let called: Vec<SpanId> =
+        mine.iter().filter(|s| s.service().ends_with("-peer")).filter_map(|s| s.parent).collect();
+    for span in mine.iter_mut().filter(|s| called.contains(&s.span_id) && !s.service().ends_with("-peer")) {
+        (span.start, span.end) = (AT - 4 * second, AT);
+    }
+    let mut skewed = mine.clone();
+    host(&mut skewed, 60 * second);
+    let rules = Rules::between(Store::Tempo, Store::Jaeger);
+    let compared = compare(&skewed, &mine, &rules);
+    let count = mine.iter().filter(|s| s.service().ends_with("-peer")).count();
+    assert_eq!((compared.differences.as_slice(), compared.clock_adjusted), (&[][..], count as u32));
+
+    let mut outside = mine.clone();
+    host(&mut outside, 60 * second);
+    host(&mut skewed, 60 * second);
+    assert_eq!(
+        whats(&compare(&outside, &skewed, &rules).differences),
+        [What::EventMissing, What::EventExtra, What::Times]
+    );
+
+    let mut one = mine.clone();
+    one[0].start += second;
+    assert_eq!(whats(&compare(&mine, &one, &rules).differences), [What::Times]);
+}
+
+/// Zipkin's client and server spans share an id; Tempo gives the server another one when it answers.
+#[test]
+fn shared_ids_are_told_apart_by_tempo_and_that_is_no_difference() {
+    let mut mine = trace(1);
+    mine.truncate(3);
+    let (client, server) = (SpanId([1; 8]), SpanId([2; 8]));
+    let root = mine[0].span_id;
+    (mine[0].kind, mine[0].parent) = (Kind::Internal, None);
+    (mine[1].kind, mine[1].span_id, mine[1].parent) = (Kind::Client, client, Some(root));
+    (mine[2].kind, mine[2].span_id, mine[2].parent) = (Kind::Server, client, Some(root));
+    let below =
+        Span { span_id: SpanId([4; 8]), parent: Some(client), kind: Kind::Internal, ..mine[2].clone() };
+    mine.push(below);
+    let mut theirs = mine.clone();
+    theirs[2].span_id = server;
+    theirs[3].parent = Some(server);
+    assert_eq!(compare(&mine, &theirs, &Rules::between(Store::Jaeger, Store::Tempo)).differences, []);
+    let found = compare(&mine, &theirs, &Rules::between(Store::Jaeger, Store::Jaeger)).differences;
+    assert!(!found.is_empty(), "Jaeger does no such thing");
+}
+
+#[test]
+fn values_are_never_in_a_difference() {
+    let secret = "4111-1111-1111-1111";
+    let mut mine = trace(1);
+    set(&mut mine, 0, "card", text(secret));
+    mine[0].status_message = secret.to_owned();
+    mine[0].trace_state = secret.to_owned();
+    mine[0].resource.insert("owner".into(), text(secret));
+    mine[0].events =
+        vec![Event { time: 1, name: "e".into(), attributes: [("card".to_owned(), text(secret))].into() }];
+    let mut theirs = mine.clone();
+    set(&mut theirs, 0, "card", text("4111-1111-1111"));
+    set(&mut theirs, 0, "other", text(secret));
+    theirs[0].status_message = "4111-2".to_owned();
+    theirs[0].trace_state = String::new();
+    theirs[0].resource.insert("owner".into(), text("5111-1111"));
+    theirs[0].events[0].attributes.clear();
+    let found = compare(&mine, &theirs, &Rules::between(Store::Jaeger, Store::Jaeger)).differences;
+    assert_eq!(found.len(), 6);
+    let shown = format!("{found:?}");
+    assert!(!shown.contains("4111") && !shown.contains("5111"), "{shown}");
+    let card = found.iter().find(|d| d.what == What::AttributeCut).unwrap();
+    assert_eq!((card.active.as_str(), card.candidate.as_str()), ("text of 19 bytes", "its first 14 bytes"));
+}
+
+#[test]
+fn a_trace_that_breaks_between_services_names_both() {
+    let mine = trace(1);
+    let mut theirs = mine.clone();
+    let call = mine.iter().position(|s| s.kind == Kind::Client).unwrap();
+    theirs.remove(call);
+    let found = compare(&mine, &theirs, &Rules::between(Store::Jaeger, Store::Jaeger)).differences;
+    assert_eq!(whats(&found), [What::TraceBroken, What::SpanMissing]);
+    let broken = found.iter().find(|d| d.what == What::TraceBroken).unwrap();
+    assert_eq!(broken.field, "crossfade-probe -> crossfade-probe-peer");
+}
