@@ -63,7 +63,7 @@ impl Refusal {
 /// Everything that is wrong with an environment at one time. The default is nothing.
 ///
 /// Faults take effect in this order on a request whose body has been read: `hang`, `delay`, `reset`, `refuse`,
-/// `reject`, `drop_kind`.
+/// `reject`, `drop_kind`, `lose_service`, `break_at`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Faults {
     /// Every request is held open, unanswered, until this is switched off.
@@ -78,6 +78,10 @@ pub struct Faults {
     pub reject: Share,
     /// Spans of this kind are accepted and never stored.
     pub drop_kind: Option<SpanKind>,
+    /// Spans of this service never arrive, as if it exported to an address where nobody listens.
+    pub lose_service: Option<&'static str>,
+    /// This service does not understand what it is told about the trace it is called in: it begins one of its own.
+    pub break_at: Option<&'static str>,
 }
 
 /// Draws which request or span a share hits. The n-th draw depends on the seed alone.

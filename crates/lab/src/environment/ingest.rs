@@ -2,7 +2,8 @@
 
 use super::faults::{Dice, Faults, Refusal, Share};
 use super::listener::Hangup;
-use super::store::Store;
+use super::redact;
+use super::store::{Store, service_name};
 use crate::clock;
 use crate::wire::{MAX_REQUEST_BYTES, Unreadable};
 use bytes::{Bytes, BytesMut};
@@ -13,6 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -60,6 +62,7 @@ pub(crate) struct Ingest {
     pub(crate) store: Arc<Store>,
     faults: watch::Sender<Faults>,
     dice: Dice,
+    redacts: bool,
     observed: Mutex<Observed>,
 }
 
@@ -73,11 +76,12 @@ impl Drop for Holding<'_> {
 }
 
 impl Ingest {
-    pub(crate) fn new(seed: u64) -> Ingest {
+    pub(crate) fn new(seed: u64, redacts: bool) -> Ingest {
         Ingest {
             store: Arc::default(),
             faults: watch::Sender::new(Faults::default()),
             dice: Dice::new(seed),
+            redacts,
             observed: Mutex::default(),
         }
     }
@@ -143,6 +147,15 @@ impl Ingest {
             Err(error) => return malformed(false, format!("not an ExportTraceServiceRequest: {error}")),
         };
         let rejected = self.thin_out(&mut request, &faults);
+        if let Some(service) = faults.lose_service {
+            request.resource_spans.retain(|spans| service_name(spans.resource.as_ref()) != service);
+        }
+        if let Some(service) = faults.break_at {
+            break_at(&mut request, service);
+        }
+        if self.redacts {
+            redact::request(&mut request);
+        }
         match self.store.insert(request, received_at) {
             Ok(inserted) => {
                 let mut observed = self.observe();
@@ -207,6 +220,24 @@ pub(crate) enum Unread {
     /// The sender went away or broke the framing: nobody waits for an answer.
     Broken,
     TooLarge,
+}
+
+/// A service that reads another propagation format sees no parent: its spans make up a trace of their own, whose id has nothing to do
+/// with the caller's.
+fn break_at(request: &mut ExportTraceServiceRequest, service: &str) {
+    for resource in &mut request.resource_spans {
+        if service_name(resource.resource.as_ref()) != service {
+            continue;
+        }
+        for span in resource.scope_spans.iter_mut().flat_map(|scope| &mut scope.spans) {
+            for byte in &mut span.trace_id {
+                *byte = byte.rotate_left(4) ^ 0x5a;
+            }
+            if matches!(SpanKind::try_from(span.kind), Ok(SpanKind::Server | SpanKind::Consumer)) {
+                span.parent_span_id.clear();
+            }
+        }
+    }
 }
 
 fn response(rejected: u64) -> ExportTraceServiceResponse {

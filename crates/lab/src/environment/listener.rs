@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::convert::Infallible;
@@ -13,9 +13,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// Body of every response.
 pub(crate) type Body = UnsyncBoxBody<Bytes, axum::Error>;
@@ -23,7 +25,7 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, axum::Error>;
 /// What a listener speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wire {
-    /// HTTP/2 without TLS or upgrade, as gRPC begins it.
+    /// HTTP/2 without an upgrade, as gRPC begins it.
     Http2,
     Http1,
 }
@@ -57,6 +59,7 @@ impl Listener {
     /// Binds a free loopback port and serves it. A change of `resets` resets all connections.
     pub(crate) async fn start<H, F>(
         wire: Wire,
+        tls: Option<TlsAcceptor>,
         resets: watch::Receiver<u64>,
         handler: H,
     ) -> io::Result<Listener>
@@ -66,13 +69,18 @@ impl Listener {
     {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let task = tokio::spawn(accept(listener, wire, resets, handler));
+        let task = tokio::spawn(accept(listener, wire, tls, resets, handler));
         Ok(Listener { address, task })
     }
 }
 
-async fn accept<H, F>(listener: TcpListener, wire: Wire, resets: watch::Receiver<u64>, handler: H)
-where
+async fn accept<H, F>(
+    listener: TcpListener,
+    wire: Wire,
+    tls: Option<TlsAcceptor>,
+    resets: watch::Receiver<u64>,
+    handler: H,
+) where
     H: Fn(Request<Incoming>, Hangup) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -82,7 +90,7 @@ where
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve(stream, wire, resets.clone(), handler.clone()));
+                    connections.spawn(serve(stream, wire, tls.clone(), resets.clone(), handler.clone()));
                 }
                 // Out of descriptors, or the peer left already: the port itself is still good.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -92,8 +100,13 @@ where
     }
 }
 
-async fn serve<H, F>(stream: TcpStream, wire: Wire, mut resets: watch::Receiver<u64>, handler: H)
-where
+async fn serve<H, F>(
+    stream: TcpStream,
+    wire: Wire,
+    tls: Option<TlsAcceptor>,
+    mut resets: watch::Receiver<u64>,
+    handler: H,
+) where
     H: Fn(Request<Incoming>, Hangup) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -108,17 +121,13 @@ where
         }
     });
     let connection = async move {
-        // What goes wrong on a connection is the sender's to notice.
-        let io = TokioIo::new(stream);
-        match wire {
-            Wire::Http1 => {
-                let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await;
-            }
-            Wire::Http2 => {
-                let mut builder = http2::Builder::new(TokioExecutor::new());
-                builder.timer(TokioTimer::new()).max_frame_size(1 << 20).max_send_buf_size(1 << 20);
-                builder.initial_stream_window_size(8 << 20).initial_connection_window_size(64 << 20);
-                let _ = builder.serve_connection(io, service).await;
+        match tls {
+            None => speak(stream, wire, service).await,
+            // A client that TLS does not let in is told so by an alert.
+            Some(tls) => {
+                if let Ok(stream) = tls.accept(stream).await {
+                    speak(stream, wire, service).await;
+                }
             }
         }
     };
@@ -129,6 +138,27 @@ where
     }
     // A close with linger zero sends RST instead of FIN. The connection's own handle is dropped already.
     let _ = twin.set_linger(Some(Duration::ZERO));
+}
+
+/// Serves one connection to its end. What goes wrong on it is the sender's to notice.
+async fn speak<I, S>(stream: I, wire: Wire, service: S)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let io = TokioIo::new(stream);
+    match wire {
+        Wire::Http1 => {
+            let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service).await;
+        }
+        Wire::Http2 => {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).max_frame_size(1 << 20).max_send_buf_size(1 << 20);
+            builder.initial_stream_window_size(8 << 20).initial_connection_window_size(64 << 20);
+            let _ = builder.serve_connection(io, service).await;
+        }
+    }
 }
 
 /// A second handle of the same socket, by which it can still be configured once hyper owns the first.

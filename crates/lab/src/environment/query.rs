@@ -5,8 +5,10 @@
 
 use super::store::{Search, Store};
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use crossfade_routing::TraceId;
@@ -18,15 +20,26 @@ use std::sync::Arc;
 
 const TRACES_IF_NOT_SAID: usize = 100;
 
-/// The routes over one store.
-pub(crate) fn router(store: Arc<Store>) -> Router {
+/// The routes over one store; all but `/healthz` need the token, if there is one.
+pub(crate) fn router(store: Arc<Store>, token: Option<String>) -> Router {
+    let wanted = token.map(|token| Arc::from(format!("Bearer {token}")));
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/v3/services", get(services))
         .route("/api/v3/operations", get(operations))
         .route("/api/v3/traces", get(find))
         .route("/api/v3/traces/{id}", get(trace))
+        .layer(middleware::from_fn_with_state(wanted, guard))
+        .route("/healthz", get(|| async { "ok\n" }))
         .with_state(store)
+}
+
+/// Turns away who does not bring the token.
+async fn guard(State(wanted): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
+    let brought = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if wanted.is_some_and(|wanted| brought != Some(&*wanted)) {
+        return error(StatusCode::UNAUTHORIZED, "a bearer token is required");
+    }
+    next.run(request).await
 }
 
 #[derive(Deserialize)]
