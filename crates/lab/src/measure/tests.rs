@@ -57,7 +57,10 @@ struct Hand {
 
 impl Hand {
     fn new() -> Hand {
-        let record = Record { sdks: fleet::fleet(0, Duration::ZERO), ..Record::default() };
+        let record = Record {
+            sdks: fleet::fleet(crate::traffic::Business::Shop, 0, Duration::ZERO),
+            ..Record::default()
+        };
         Hand { record, active: Store::default(), candidate: Store::default() }
     }
 

@@ -71,7 +71,7 @@ impl Driver {
     /// Begins a trace; says when the next one begins.
     fn begin(&mut self, root_start: UnixNanos) -> Option<UnixNanos> {
         let number = self.begun.len() as u64;
-        let trace = shape::trace(self.config.seed, number, self.config.longest_trace);
+        let trace = shape::trace(self.config.business, self.config.seed, number, self.config.longest_trace);
         self.begun.push(Begun { id: trace.id, root_start, spans: trace.spans.len() });
         self.counters.traces.fetch_add(1, Relaxed);
         let spans = trace.spans.into_iter();

@@ -1,5 +1,6 @@
 //! Who sends: services, each with one SDK on every simulated host.
 
+use super::business::Business;
 use crate::environment::SpanDigest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -7,8 +8,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
 
-/// The services of the simulated shop.
-pub(crate) const SERVICES: [&str; 6] = ["frontend", "cart", "checkout", "inventory", "payment", "mailer"];
 /// Simulated hosts; every service runs on each.
 pub(crate) const HOSTS: usize = 4;
 
@@ -39,23 +38,23 @@ pub struct Sdk {
 
 /// Every SDK: the one of service `s` on host `h` is at `s * HOSTS + h`. Half of the hosts export by each protocol.
 /// A pure function of its arguments.
-pub(crate) fn fleet(seed: u64, clock_error_max: Duration) -> Vec<Sdk> {
+pub(crate) fn fleet(business: Business, seed: u64, clock_error_max: Duration) -> Vec<Sdk> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let bound = i64::try_from(clock_error_max.as_nanos()).unwrap_or(i64::MAX);
     let errors: Vec<i64> = (0..HOSTS).map(|_| rng.random_range(-bound..=bound)).collect();
-    let sdks = SERVICES
-        .iter()
-        .flat_map(|service| errors.iter().enumerate().map(|(host, error)| sdk(service, host, *error)));
+    let sdks = business.services().into_iter().flat_map(|service| {
+        errors.iter().enumerate().map(move |(host, error)| sdk(business, service, host, *error))
+    });
     sdks.collect()
 }
 
-fn sdk(service: &'static str, host: usize, clock_error_nanos: i64) -> Sdk {
+fn sdk(business: Business, service: &'static str, host: usize, clock_error_nanos: i64) -> Sdk {
     let protocol = if host.is_multiple_of(2) { Protocol::Grpc } else { Protocol::HttpProtobufGzip };
     let name = format!("node-{host}");
     let resource = Resource {
         attributes: vec![
             attribute("service.name", Value::StringValue(service.into())),
-            attribute("service.namespace", Value::StringValue("shop".into())),
+            attribute("service.namespace", Value::StringValue(business.namespace().into())),
             attribute("service.version", Value::StringValue("2.7.1".into())),
             attribute("service.instance.id", Value::StringValue(format!("{service}-{host}"))),
             attribute("host.name", Value::StringValue(name.clone())),
@@ -64,7 +63,7 @@ fn sdk(service: &'static str, host: usize, clock_error_nanos: i64) -> Sdk {
         ..Resource::default()
     };
     let scope = InstrumentationScope {
-        name: format!("shop/{service}"),
+        name: format!("{}/{service}", business.namespace()),
         version: "1.4.0".into(),
         ..InstrumentationScope::default()
     };
@@ -83,8 +82,8 @@ mod tests {
     #[test]
     fn clocks_differ_by_host_and_stay_within_their_bound() {
         let bound = Duration::from_millis(20);
-        let fleet = super::fleet(42, bound);
-        assert_eq!(fleet.len(), SERVICES.len() * HOSTS);
+        let fleet = super::fleet(Business::Shop, 42, bound);
+        assert_eq!(fleet.len(), 6 * HOSTS);
         for (index, sdk) in fleet.iter().enumerate() {
             assert!(sdk.clock_error_nanos.unsigned_abs() <= 20_000_000);
             assert_eq!(
@@ -94,7 +93,7 @@ mod tests {
             );
         }
         assert_ne!(fleet[0].clock_error_nanos, fleet[1].clock_error_nanos);
-        assert_eq!(fleet, super::fleet(42, bound));
-        assert_ne!(fleet, super::fleet(43, bound));
+        assert_eq!(fleet, super::fleet(Business::Shop, 42, bound));
+        assert_ne!(fleet, super::fleet(Business::Shop, 43, bound));
     }
 }

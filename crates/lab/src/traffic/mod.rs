@@ -1,22 +1,26 @@
-//! Seeded open-loop traffic: traces of a small shop, sent as a fleet of OpenTelemetry SDKs would send them.
+//! Seeded open-loop traffic: traces of a small business, sent as a fleet of OpenTelemetry SDKs would send them.
 //!
 //! Traces begin at random moments (exponential gaps) at a given rate, whether or not answers come. Which traces, and
 //! the gaps between them, depend on the seed alone; how spans fall into batches depends on the run. Each span is handed
 //! to its SDK once it has truly ended, waits for its batch there, and carries the times of its host's clock, which is
 //! wrong by a constant within a bound. Half of the hosts export by OTLP/gRPC, half by OTLP/HTTP with gzip.
 
+mod business;
 mod driver;
 mod exporter;
 pub(crate) mod fleet;
+mod past;
 mod record;
 mod sdk;
 mod shape;
 #[cfg(test)]
 mod tests;
 
+pub use business::Business;
 pub use exporter::Answer;
 pub(crate) use exporter::Exporter;
 pub use fleet::{Protocol, Sdk};
+pub use past::past;
 pub use record::{Record, SentRequest, SentSpan, SentTrace};
 
 use driver::{Begun, Driver};
@@ -33,6 +37,8 @@ use tokio::task::JoinHandle;
 pub struct TrafficConfig {
     /// Decides the traces, their arrivals and the hosts' clocks.
     pub seed: u64,
+    /// Whose traffic it is.
+    pub business: Business,
     /// Traces that begin in a second, on average.
     pub traces_per_second: u32,
     /// No more traces than that: the traffic ends by itself.
@@ -60,6 +66,7 @@ impl Default for TrafficConfig {
     fn default() -> TrafficConfig {
         TrafficConfig {
             seed: 42,
+            business: Business::default(),
             traces_per_second: 400,
             traces_max: 400 * 300,
             longest_trace: Duration::from_secs(3),
@@ -135,7 +142,7 @@ impl Drop for Tasks {
 
 /// Begins the traffic on the current runtime.
 pub fn start(config: TrafficConfig, targets: &Targets) -> Result<Traffic, NoTarget> {
-    let fleet = fleet::fleet(config.seed, config.clock_error_max);
+    let fleet = fleet::fleet(config.business, config.seed, config.clock_error_max);
     let counters = Arc::new(Counters::default());
     let (mut queues, mut runs) = (Vec::new(), Vec::new());
     for (number, sdk) in fleet.iter().enumerate() {

@@ -1,10 +1,13 @@
-//! The shapes of the traces: a small shop, its requests drawn from four templates. Pure: a trace is a function of the
+//! The shapes of the traces: a small business, its requests drawn from templates. Pure: a trace is a function of the
 //! seed and its number.
 
+use super::business::Attribute::{self, Below, Either, Flag, Header, Money, Text};
+use super::business::{Business, Op};
 use super::fleet::{HOSTS, attribute};
 use crossfade_routing::TraceId;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind::{Consumer, Internal, Producer, Server};
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -30,149 +33,16 @@ pub(crate) struct SpanPlan {
     pub(crate) span: Span,
 }
 
-/// An operation of the shop and what it calls, in order.
-struct Op {
-    service: usize,
-    kind: SpanKind,
-    name: &'static str,
-    attributes: &'static [(&'static str, Attribute)],
-    calls: &'static [Op],
-}
-
-/// How the value of an attribute is made.
-#[derive(Clone, Copy)]
-enum Attribute {
-    Text(&'static str),
-    /// One of these.
-    Either(&'static [&'static str]),
-    /// A whole number below.
-    Below(i64),
-    Money,
-    Flag,
-    Header,
-}
-
-use Attribute::{Below, Either, Flag, Header, Money, Text};
-use SpanKind::{Client, Consumer, Internal, Producer, Server};
-
-const FRONTEND: usize = 0;
-const CART: usize = 1;
-const CHECKOUT: usize = 2;
-const INVENTORY: usize = 3;
-const PAYMENT: usize = 4;
-const MAILER: usize = 5;
-
-const fn op(
-    service: usize,
-    kind: SpanKind,
-    name: &'static str,
-    attributes: &'static [(&'static str, Attribute)],
-    calls: &'static [Op],
-) -> Op {
-    Op { service, kind, name, attributes, calls }
-}
-
-const HTTP_GET: &[(&str, Attribute)] = &[
-    ("http.request.method", Text("GET")),
-    ("url.path", Either(&["/", "/products", "/products/42", "/search"])),
-    ("http.response.status_code", Text("200")),
-    ("user_agent.original", Text("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")),
-    ("http.request.header.accept", Header),
-    ("client.port", Below(65_536)),
-];
-const HTTP_POST: &[(&str, Attribute)] = &[
-    ("http.request.method", Text("POST")),
-    ("url.path", Either(&["/cart", "/checkout"])),
-    ("http.request.body.size", Below(20_000)),
-    ("shop.user.is_member", Flag),
-    ("network.protocol.version", Text("2")),
-];
-const RPC: &[(&str, Attribute)] = &[
-    ("rpc.system", Text("grpc")),
-    ("rpc.grpc.status_code", Below(1)),
-    ("server.address", Either(&["10.8.0.11", "10.8.0.12", "10.8.0.13"])),
-    ("server.port", Below(9_000)),
-];
-const SQL: &[(&str, Attribute)] = &[
-    ("db.system.name", Text("postgresql")),
-    (
-        "db.query.text",
-        Text("SELECT sku, price, stock FROM products WHERE category = $1 ORDER BY rank LIMIT 50"),
-    ),
-    ("db.response.returned_rows", Below(50)),
-];
-const REDIS: &[(&str, Attribute)] =
-    &[("db.system.name", Text("redis")), ("db.operation.name", Either(&["HGETALL", "HSET"]))];
-const QUEUE: &[(&str, Attribute)] = &[
-    ("messaging.system", Text("kafka")),
-    ("messaging.destination.name", Text("orders")),
-    ("messaging.kafka.offset", Below(1 << 40)),
-];
-const ORDER: &[(&str, Attribute)] = &[("shop.order.total", Money), ("shop.order.items", Below(12))];
-
-const QUERY_PRODUCTS: &[Op] = &[op(INVENTORY, Client, "SELECT products", SQL, &[])];
-const LIST_PRODUCTS: &[Op] = &[op(INVENTORY, Server, "inventory.Catalog/List", RPC, QUERY_PRODUCTS)];
-const READ_CART: &[Op] = &[op(CART, Client, "redis HGETALL", REDIS, &[])];
-const SERVE_CART: &[Op] = &[op(CART, Server, "cart.Cart/Update", RPC, READ_CART)];
-const ASK_BANK: &[Op] = &[op(PAYMENT, Client, "POST bank", HTTP_POST, &[])];
-const SERVE_CHARGE: &[Op] = &[op(PAYMENT, Server, "payment.Payment/Charge", RPC, ASK_BANK)];
-const SEND_MAIL: &[Op] = &[op(MAILER, Consumer, "process orders", QUEUE, &[])];
-const PLACE_ORDER: &[Op] = &[
-    op(CHECKOUT, Internal, "price order", ORDER, &[]),
-    op(CHECKOUT, Client, "cart.Cart/Get", RPC, SERVE_CART),
-    op(CHECKOUT, Client, "payment.Payment/Charge", RPC, SERVE_CHARGE),
-    op(CHECKOUT, Producer, "publish orders", QUEUE, SEND_MAIL),
-];
-const SERVE_CHECKOUT: &[Op] = &[op(CHECKOUT, Server, "checkout.Checkout/Place", RPC, PLACE_ORDER)];
-
-/// Templates with their shares in percent: 6.1 spans a trace on average.
-static TEMPLATES: [(u32, Op); 4] = [
-    (12, op(FRONTEND, Server, "GET /", HTTP_GET, &[op(FRONTEND, Internal, "render", &[], &[])])),
-    (
-        40,
-        op(
-            FRONTEND,
-            Server,
-            "GET /products",
-            HTTP_GET,
-            &[
-                op(FRONTEND, Client, "inventory.Catalog/List", RPC, LIST_PRODUCTS),
-                op(FRONTEND, Internal, "render", &[], &[]),
-            ],
-        ),
-    ),
-    (
-        24,
-        op(
-            FRONTEND,
-            Server,
-            "POST /cart",
-            HTTP_POST,
-            &[op(FRONTEND, Client, "cart.Cart/Update", RPC, SERVE_CART)],
-        ),
-    ),
-    (
-        24,
-        op(
-            FRONTEND,
-            Server,
-            "POST /checkout",
-            HTTP_POST,
-            &[op(FRONTEND, Client, "checkout.Checkout/Place", RPC, SERVE_CHECKOUT)],
-        ),
-    ),
-];
-
 /// Share of traces in which something fails, in percent.
 const FAILING_PERCENT: u32 = 3;
 
 /// The trace of that number; no span of it ends later than `longest` after its root's start.
-pub(crate) fn trace(seed: u64, number: u64, longest: Duration) -> TracePlan {
+pub(crate) fn trace(business: Business, seed: u64, number: u64, longest: Duration) -> TracePlan {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Streams 0 and up are the traces'; the fleet and the arrivals have seeds of their own.
     rng.set_stream(number);
     let id = TraceId(non_zero(&mut rng));
-    let template = pick(&mut rng);
+    let template = pick(business, &mut rng);
     let end = duration(&mut rng, u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX));
     let root_end = end / 100 * rng.random_range(70..=100);
     let fails = rng.random_range(0..100) < FAILING_PERCENT;
@@ -181,9 +51,9 @@ pub(crate) fn trace(seed: u64, number: u64, longest: Duration) -> TracePlan {
     TracePlan { id, spans: growing.spans }
 }
 
-fn pick(rng: &mut ChaCha8Rng) -> &'static Op {
-    let mut draw = rng.random_range(0..TEMPLATES.iter().map(|(share, _)| share).sum());
-    for (share, op) in &TEMPLATES {
+fn pick(business: Business, rng: &mut ChaCha8Rng) -> &'static Op {
+    let mut draw = rng.random_range(0..business.templates().iter().map(|(share, _)| share).sum());
+    for (share, op) in business.templates() {
         if draw < *share {
             return op;
         }
@@ -310,19 +180,19 @@ fn non_zero<const N: usize>(rng: &mut ChaCha8Rng) -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fleet::SERVICES;
     use super::*;
     use std::collections::BTreeSet;
 
     const LONGEST: Duration = Duration::from_secs(3);
 
-    fn many() -> Vec<TracePlan> {
-        (0..2_000).map(|number| trace(42, number, LONGEST)).collect()
+    fn many(business: Business) -> Vec<TracePlan> {
+        (0..2_000).map(|number| trace(business, 42, number, LONGEST)).collect()
     }
 
     #[test]
     fn one_seed_gives_the_same_traces_and_another_gives_others() {
-        let few = |seed| (0..200).map(|number| trace(seed, number, LONGEST)).collect::<Vec<_>>();
+        let few =
+            |seed| (0..200).map(|number| trace(Business::Shop, seed, number, LONGEST)).collect::<Vec<_>>();
         assert_eq!(few(1), few(1));
         let ids = |seed| few(seed).into_iter().map(|trace| trace.id).collect::<BTreeSet<_>>();
         assert_eq!(ids(1).len(), 200);
@@ -331,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_trace_is_one_tree_within_the_longest_duration() {
-        for trace in many() {
+        for trace in many(Business::Shop).into_iter().chain(many(Business::Clinic)) {
             let (root, children) = trace.spans.split_first().unwrap();
             assert!(root.span.parent_span_id.is_empty() && root.start == 0);
             let ids: BTreeSet<_> = trace.spans.iter().map(|planned| planned.span.span_id.clone()).collect();
@@ -345,14 +215,14 @@ mod tests {
 
     #[test]
     fn the_traffic_has_the_variety_that_a_store_must_keep() {
-        let traces = many();
+        let traces = many(Business::Shop);
         let spans: Vec<_> = traces.iter().flat_map(|trace| &trace.spans).collect();
         let mean = spans.len() as f64 / traces.len() as f64;
         assert!((5.5..6.7).contains(&mean), "{mean} spans a trace");
         let kinds: BTreeSet<_> = spans.iter().map(|planned| planned.span.kind).collect();
         assert_eq!(kinds, BTreeSet::from([1, 2, 3, 4, 5]));
         let services: BTreeSet<_> = spans.iter().map(|planned| planned.sdk / HOSTS).collect();
-        assert_eq!(services.len(), SERVICES.len());
+        assert_eq!(services.len(), 6);
         let has = |test: fn(&Span) -> bool| spans.iter().filter(|planned| test(&planned.span)).count();
         assert!(has(|span| span.status.as_ref().is_some_and(|status| status.code == 2)) > 20);
         assert!(has(|span| !span.events.is_empty()) > 100 && has(|span| !span.links.is_empty()) > 100);
