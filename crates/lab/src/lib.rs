@@ -6,7 +6,7 @@
 //!
 //! It is *not* a mock: nothing here knows what Crossfade decided. The measurement reads the stores alone, decodes with
 //! prost and not with Crossfade's own scanner, and takes only the schedule from the log. It is not a Collector either:
-//! it has no pipelines, no TLS, no metrics and no logs.
+//! it has no pipelines, no metrics and no logs.
 //!
 //! | module | holds |
 //! |---|---|
