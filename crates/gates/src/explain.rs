@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use crate::rule::Rule;
-use crate::{drift, parity, probe, waiver};
+use crate::{drift, history, parity, probe, waiver};
 
 /// The rules of every gate, gate by gate. A gate that is not here has no explanations.
 const GATES: &[(&str, &[&Rule])] = &[
     ("drift", drift::RULES),
+    ("history", history::RULES),
     ("parity", parity::RULES),
     ("probe", probe::RULES),
     ("waivers", waiver::RULES),

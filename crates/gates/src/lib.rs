@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`drift`] | two configurations, compared by meaning |
+//! | [`history`] | what was recorded before the cut-over: still readable, equal, and found |
 //! | [`load`] | requests offered on a schedule: whether an environment keeps up |
 //! | [`parity`] | the same traces in both environments |
 //! | [`difference`] | one trace in two environments: what differs, and what does not count as a difference |
@@ -23,6 +24,7 @@ pub mod difference;
 pub mod drift;
 pub mod explain;
 pub mod finding;
+pub mod history;
 pub mod load;
 pub mod model;
 pub mod parity;

@@ -99,6 +99,7 @@ pub struct Parity {
     unread: u64,
     unanswered: u64,
     first_unread: Option<(TraceId, String, String)>,
+    stopped: Option<Unread>,
     repeated: u64,
     clock_adjusted: u64,
     spans: u64,
@@ -121,6 +122,7 @@ impl Parity {
             unread: 0,
             unanswered: 0,
             first_unread: None,
+            stopped: None,
             repeated: 0,
             clock_adjusted: 0,
             spans: 0,
@@ -164,6 +166,11 @@ impl Parity {
             }
             self.groups.add(trace, &compared.differences);
         }
+    }
+
+    /// Reading ended before all was read, or could not begin.
+    pub fn stopped(&mut self, why: Unread) {
+        self.stopped = Some(why);
     }
 
     /// The share of all traces that differ, at most.
@@ -275,7 +282,9 @@ impl Parity {
             };
             out.push(Finding::new(&rules::TOO_FEW).at(self.candidate()).detail(detail));
         }
-        if self.unread as f64 > UNREAD_MAX * drawn as f64 {
+        if let Some(why) = &self.stopped {
+            out.push(Finding::new(&rules::UNREAD).at(self.candidate()).detail(why.why.clone()));
+        } else if self.unread as f64 > UNREAD_MAX * drawn as f64 {
             let mut place = self.candidate();
             let mut detail =
                 format!("{} of {} could not be read", grouped(self.unread), counted(drawn, "pair", "pairs"));

@@ -1,0 +1,81 @@
+//! The rules: one for each way in which history can get lost.
+
+use crate::difference::What;
+use crate::rule::{Rule, rules};
+
+rules! { "CF-HISTORY-";
+    HOLE = "001" history_hole High Data [PCI_10_5_1, HIPAA_164_316_B_2_I, NIST_AU_11, NIST_CP_9]
+        "For a time, nothing that was recorded before the cut-over can be read in the candidate."
+        "A hole in the record. Whoever has to show what happened then finds nothing, and cannot tell that from nothing having happened."
+        "Migrate that time again; look in the migration's log for blocks, partitions or days that it left out.";
+    TRACE_LOST = "002" history_trace_lost High Data [PCI_10_5_1, HIPAA_164_316_B_2_I, NIST_AU_11, NIST_CP_9]
+        "Old traces, here and there, cannot be read in the candidate."
+        "The migration lost some, or the candidate refuses some: too large, too old, malformed."
+        "Look at what the missing traces share: size, age, tenant, service. Migrate them again.";
+    SPANS_LOST = "003" history_spans_lost High Data [PCI_10_5_1, HIPAA_164_312_C_1, NIST_AU_11, NIST_CP_9]
+        "Old traces lack spans in the candidate."
+        "The trace is there and has holes: it reads as if a call had never been made."
+        "Look for a limit on the size of traces in the migration or the candidate, and for traces that lie across two blocks or days.";
+    CONTENT_LOST = "004" history_content_lost High Data [HIPAA_164_312_C_1, NIST_AU_11, NIST_SI_7, NIST_CP_9]
+        "Spans of old traces lack attributes, events or links in the candidate, or have them cut short."
+        "What was recorded is no longer all there."
+        "Look for limits on attributes in the candidate, and for what the migration's format has no field for.";
+    CONTENT_CHANGED = "005" history_content_changed High Data [HIPAA_164_312_C_1, NIST_AU_9, NIST_SI_7]
+        "Spans of old traces say something else in the candidate."
+        "A record that changes when it is moved is no record."
+        "Compare one of the spans in both; look for conversions of types, times or ids in the migration.";
+    CONTENT_ADDED = "006" history_content_added Low Data [NIST_AU_9, NIST_SI_7]
+        "Spans of old traces have something in the candidate that they do not have in the active environment."
+        "A migration that adds to the record cannot be told from one that forges it."
+        "If the migration marks what it moved, declare the mark under gates.history.ignore.";
+    NOT_FOUND = "007" history_not_found High Data [PCI_10_7, NIST_AU_11, NIST_CP_9, SOC2_A1_2]
+        "Old traces can be read in the candidate by id, and are not found by a search that finds them in the active environment."
+        "Nobody knows the id of what he looks for: what no search finds is lost to people."
+        "Check that what was searched for is indexed in the candidate (Tempo: search and dedicated columns; Jaeger: tags as fields), \
+         and rebuild the index.";
+    INDEX_LAGS = "008" history_index_lags High Data [PCI_10_7, NIST_AU_11, NIST_CP_9, SOC2_A1_2]
+        "For a time, old traces can be read in the candidate by id, and no search finds them."
+        "The index lags behind the store, or misses a part of it: that time looks empty to whoever searches."
+        "Wait until the index has caught up, and run the gate again; if it does not move, rebuild the index for that time.";
+    FEWER_FOUND = "009" history_fewer_found High Data [NIST_AU_11, NIST_CP_9, SOC2_A1_2]
+        "For an hour or more, searches in the candidate find fewer of the traces that they find in the active environment."
+        "Counts, rates and searches over that time give other results after the switch."
+        "Look for what was left out at that time, or is not indexed yet.";
+    TOO_FEW = "010" history_too_few Unknown Data [NIST_SA_11, SOC2_CC8_1]
+        "Too few old traces could be compared for a verdict."
+        "With few traces, equal ones show little."
+        "Check that the active environment has traces from before the cut-over, and how far back `reach` goes.";
+    UNREAD = "011" history_unread Unknown Behaviour [PCI_10_7, NIST_AU_5, NIST_SA_11]
+        "Old traces could not be read from one of the environments, or only in part."
+        "What could not be read is not known to be there."
+        "Check the query endpoint that the finding names, its limits on the size of a trace, and its load.";
+    NOT_KEPT = "012" history_not_kept High Data [PCI_10_5_1, HIPAA_164_316_B_2_I, NIST_AU_11, NIST_CM_2_3]
+        "Old traces that are kept in the former environment cannot be read there."
+        "The plan relies on them staying where they are."
+        "Check retention, storage and health of the environment that keeps them; do not take it down before the promised time is over.";
+    KEPT_TOO_SHORT = "013" history_kept_too_short High Data [PCI_10_5_1, HIPAA_164_316_B_2_I, NIST_AU_11, NIST_CM_2_3]
+        "Nothing from right before the cut-over is left in the environment that keeps old traces, and the promised time is not over."
+        "Its retention is shorter than what was promised, and has deleted what should have stayed."
+        "Raise the retention of that environment at once, and restore what was deleted from its backup.";
+}
+
+/// The rule of a kind of difference.
+pub(super) fn of(what: What) -> &'static Rule {
+    match what {
+        What::TraceMissing => &TRACE_LOST,
+        What::SpanMissing | What::TraceBroken => &SPANS_LOST,
+        What::AttributeMissing | What::AttributeCut | What::EventMissing | What::LinkMissing => &CONTENT_LOST,
+        What::TraceExtra | What::SpanExtra | What::AttributeAdded | What::EventExtra | What::LinkExtra => {
+            &CONTENT_ADDED
+        }
+        What::AttributeChanged
+        | What::Status
+        | What::Name
+        | What::Kind
+        | What::Parent
+        | What::Times
+        | What::Resource
+        | What::Scope
+        | What::TraceState => &CONTENT_CHANGED,
+    }
+}

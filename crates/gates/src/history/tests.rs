@@ -1,0 +1,209 @@
+use serde_json::json;
+
+use super::{Counts, History, Kept, Old, Promise, Search};
+use crate::difference::{Rules, Store};
+use crate::model::{Span, TraceId};
+use crate::parity::{Names, Read, Unread};
+use crate::probe::generate;
+use crate::report::{Report, Verdict};
+
+const HOUR: u64 = 3_600_000_000_000;
+const DAY: u64 = 24 * HOUR;
+/// 2027-01-15T08:00:00Z.
+const AT: u64 = 1_800_000_000_000_000_000;
+
+fn gate() -> History {
+    let names = Names { active: "blue".into(), candidate: "green".into() };
+    History::new(names, Rules::between(Store::Tempo, Store::Tempo))
+}
+
+fn searches(is_found: bool) -> Vec<Search> {
+    vec![Search { by: "service".into(), in_active: true, in_candidate: is_found }]
+}
+
+/// One trace an hour, as `change` leaves it in the candidate; `found` says whether its searches find it.
+fn looked(count: u32, change: impl Fn(usize, &mut Vec<Span>), found: impl Fn(usize) -> bool) -> Report {
+    let mut gate = gate();
+    for (i, trace) in generate(1, AT, count).into_iter().enumerate() {
+        let mut theirs = trace.spans.clone();
+        change(i, &mut theirs);
+        let begun = AT + i as u64 * HOUR;
+        let [active, candidate] = [trace.spans, theirs].map(Read::Spans);
+        gate.add(&Old { id: trace.id, begun, active, candidate, searches: searches(found(i)) });
+    }
+    gate.report(json!({ "seed": "7" }), false)
+}
+
+fn rules(report: &Report) -> Vec<&str> {
+    report.findings.iter().map(|f| f.rule).collect()
+}
+
+#[test]
+fn history_that_is_there_passes() {
+    let report = looked(100, |_, _| {}, |_| true);
+    assert_eq!((report.verdict(), report.findings.len()), (Verdict::Pass, 0));
+    assert_eq!(report.summary, "100 old traces are readable and equal; at most 2.95 % are not (95 %)");
+    assert_eq!(report.facts["searches"]["service"], json!({ "looked_for": 100, "found": 100 }));
+    assert_eq!(looked(58, |_, _| {}, |_| true).verdict(), Verdict::NoVerdict);
+}
+
+/// Scenario: three hours were not migrated, and two traces elsewhere.
+/// Guarantee: the hole is told as a time range with what is there around it; the others are told apart from it.
+#[test]
+fn a_hole_is_a_time_range() {
+    let gone = |i: usize| (40..=42).contains(&i) || i == 10 || i == 80;
+    let report = looked(
+        100,
+        |i, spans| {
+            if gone(i) {
+                spans.clear()
+            }
+        },
+        |_| true,
+    );
+    assert_eq!(
+        (report.verdict(), rules(&report)),
+        (Verdict::Fail, vec!["history_hole", "history_trace_lost"])
+    );
+    assert_eq!(
+        report.findings[0].detail,
+        "3 traces from 2027-01-17T00:00:00Z to 2027-01-17T02:00:00Z of 100 traces drawn cannot be read in green: a hole \
+         between 2027-01-16T23:00:00Z and 2027-01-17T03:00:00Z"
+    );
+    assert!(report.findings[1].detail.starts_with("2 of 100 traces cannot be read in green, here and there"));
+    assert_eq!(report.summary, "5 of 100 old traces are not as blue has them; at most 10.23 % (95 %)");
+}
+
+#[test]
+fn an_index_that_lags_is_told_from_what_is_not_there() {
+    let report = looked(100, |_, _| {}, |i| i < 90);
+    assert_eq!((report.verdict(), rules(&report)), (Verdict::Fail, vec!["history_index_lags"]));
+    assert_eq!(
+        report.findings[0].detail,
+        "10 traces from 2027-01-19T02:00:00Z to 2027-01-19T11:00:00Z can be read in green, and are not found by service: \
+         the index has a gap from 2027-01-19T01:00:00Z to the end"
+    );
+    let report = looked(100, |_, _| {}, |i| i % 20 != 0);
+    assert_eq!(rules(&report), ["history_not_found"]);
+    // What is not there cannot be found either: that is one finding, not two.
+    let report = looked(
+        100,
+        |i, spans| {
+            if i >= 90 {
+                spans.clear()
+            }
+        },
+        |i| i < 90,
+    );
+    assert_eq!(rules(&report), ["history_hole"]);
+    // A search that does not find it in the active says nothing.
+    let mut gate = gate();
+    for trace in generate(1, AT, 60) {
+        let [active, candidate] = [trace.spans.clone(), trace.spans].map(Read::Spans);
+        let searches = vec![Search { by: "attribute `a`".into(), in_active: false, in_candidate: false }];
+        gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches });
+    }
+    assert_eq!(gate.report(json!({}), false).verdict(), Verdict::Pass);
+}
+
+#[test]
+fn differences_are_told_by_what_is_lost() {
+    type Change = fn(usize, &mut Vec<Span>);
+    let changes: [(&str, Change); 4] = [
+        ("history_spans_lost", |_, spans| drop(spans.pop())),
+        ("history_content_lost", |_, spans| drop(spans[0].attributes.remove("probe.map"))),
+        ("history_content_changed", |_, spans| spans[0].name.push('!')),
+        ("history_content_added", |_, spans| {
+            let copy = spans[0].attributes["probe.map"].clone();
+            spans[0].attributes.insert("migrated".into(), copy);
+        }),
+    ];
+    for (rule, change) in changes {
+        let report = looked(
+            60,
+            |i, spans| {
+                if i == 7 {
+                    change(i, spans)
+                }
+            },
+            |_| true,
+        );
+        assert_eq!((report.verdict(), rules(&report)), (Verdict::Fail, vec![rule]));
+        assert!(report.findings[0].place.trace_id.is_some());
+    }
+}
+
+#[test]
+fn hours_in_which_less_is_found_are_one_range() {
+    let mut gate = gate();
+    for (i, trace) in generate(1, AT, 60).into_iter().enumerate() {
+        let [active, candidate] = [trace.spans.clone(), trace.spans].map(Read::Spans);
+        gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches: Vec::new() });
+        let both = if (10..13).contains(&i) { 2 } else { 20 };
+        gate.count(AT + i as u64 * HOUR, Counts { active: 20, candidate: both, both });
+    }
+    // Too few to say anything.
+    gate.count(AT + 100 * HOUR, Counts { active: 4, candidate: 0, both: 0 });
+    let report = gate.report(json!({}), false);
+    assert_eq!(rules(&report), ["history_fewer_found"]);
+    assert_eq!(
+        report.findings[0].detail,
+        "searches of 2027-01-15T18:00:00Z to 2027-01-15T21:00:00Z find 6 of the 60 traces that they find in blue"
+    );
+    assert_eq!(report.facts["hours_active_candidate_both"][10], json!(["2027-01-15T18", 20, 2, 2]));
+}
+
+#[test]
+fn what_could_not_be_read_never_passes() {
+    let unread = |answered| Read::Unread(Unread { why: "http://green refuses".into(), answered });
+    let run = |every: usize, answered: bool| {
+        let mut gate = gate();
+        for (i, trace) in generate(1, AT, 100).into_iter().enumerate() {
+            let [active, theirs] = [trace.spans.clone(), trace.spans].map(Read::Spans);
+            let candidate = if i % every == 0 { unread(answered) } else { theirs };
+            gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches: Vec::new() });
+        }
+        gate.report(json!({}), false)
+    };
+    assert_eq!(run(100, true).verdict(), Verdict::Pass);
+    assert_eq!(
+        (run(10, true).verdict(), rules(&run(10, true))),
+        (Verdict::NoVerdict, vec!["history_unread"])
+    );
+    let silent = run(1, false);
+    assert_eq!((silent.verdict(), silent.unreachable), (Verdict::NoVerdict, true));
+    let mut gate = gate();
+    gate.stopped(Unread { why: "gone".into(), answered: false });
+    assert!(gate.report(json!({}), true).unreachable);
+}
+
+/// Scenario: old traces stay in blue for thirty days.
+/// Guarantee: what is found there and cannot be read is told; so is a retention that has eaten what came last.
+#[test]
+fn what_is_kept_must_stay_readable_for_as_long_as_promised() {
+    let run = |after: u64, recent: u64, lost: usize| {
+        let promise = Promise { cut_over: AT, until: AT + 30 * DAY, now: AT + after * DAY };
+        let mut gate = Kept::new("blue", promise);
+        gate.recent(recent);
+        for (i, trace) in generate(1, AT, 60).into_iter().enumerate() {
+            let spans = if i < lost { Vec::new() } else { trace.spans };
+            gate.add(trace.id, AT - DAY + i as u64, &Read::Spans(spans));
+        }
+        gate.report(json!({}), false)
+    };
+    let report = run(3, 5, 0);
+    assert_eq!((report.verdict(), report.findings.len()), (Verdict::Pass, 0));
+    assert_eq!(
+        report.summary,
+        "60 of 60 old traces can be read in blue, which keeps them until 2027-02-14T08:00:00Z"
+    );
+    assert_eq!(rules(&run(3, 5, 1)), ["history_not_kept"]);
+    assert_eq!(rules(&run(3, 0, 0)), ["history_kept_too_short"]);
+    assert_eq!(rules(&run(31, 0, 0)), Vec::<&str>::new(), "the promise is over");
+    let empty = Kept::new("blue", Promise { cut_over: AT, until: AT + DAY, now: AT }).report(json!({}), true);
+    assert_eq!(empty.verdict(), Verdict::NoVerdict);
+    let mut silent = Kept::new("blue", Promise { cut_over: AT, until: AT + DAY, now: AT + 1 });
+    silent.add(TraceId([1; 16]), AT, &Read::Unread(Unread { why: "silent".into(), answered: false }));
+    let report = silent.report(json!({}), false);
+    assert!(report.unreachable && report.verdict() != Verdict::Pass);
+}
