@@ -1,4 +1,4 @@
-//! Clients of the environments: OTLP export, Jaeger query.
+//! Clients of the environments: OTLP export, and queries to Jaeger and Tempo.
 //!
 //! An environment is somebody else's program at the other end of a socket. This crate speaks its protocols, and turns
 //! every way it can answer, or not answer, into a value. It is *not* a place for policy: nothing here judges or decides, and
@@ -7,15 +7,15 @@
 //! | module | holds |
 //! |---|---|
 //! | [`otlp`] | the OTLP export client, gRPC and HTTP/protobuf: raw bytes in, one outcome out |
-//! | [`jaeger`] | reading traces back: Jaeger's query API |
+//! | [`query`] | reading traces back: one type over Jaeger and Tempo |
 //! | [`probe`] | synthetic traces, written and read back |
 //! | [`spread`] | how far the spans of an environment's traces lie apart |
 //! | [`tls`] | TLS as a client: settings, files, what is wrong with a peer |
 //! | `clock` | the one place where the wall clock is read |
 
 mod clock;
-pub mod jaeger;
 pub mod otlp;
 pub mod probe;
+pub mod query;
 pub mod spread;
 pub mod tls;

@@ -1,4 +1,4 @@
-//! The probe gate's hands: writes the expected traces through OTLP, reads them back from Jaeger.
+//! The probe gate's hands: writes the expected traces through OTLP, reads them back.
 //!
 //! What to write and how to judge what comes back is `crossfade_gates::probe`; this module only moves bytes and keeps time. It
 //! retries, within the deadline, what OTLP says may be retried: a prober is a client like any other.
@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub use self::encode::request;
 use crate::clock;
-use crate::jaeger::Jaeger;
 use crate::otlp::{Client, Message, Outcome, Silence};
+use crate::query::Query;
 
 /// What a run does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,21 +55,21 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 /// Writes `config.traces` traces and reads them back. The report's `json()` is the evidence.
 ///
 /// Takes at most twice the deadline and a little, however many traces fail; in a healthy environment a fraction of it.
-pub async fn run(otlp: &Client, jaeger: &Jaeger, config: &ProbeConfig) -> ProbeReport {
+pub async fn run(otlp: &Client, query: &Query, config: &ProbeConfig) -> ProbeReport {
     let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let at = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
     let write_until = Instant::now() + config.deadline;
     let permits = Arc::new(Semaphore::new(config.concurrency.max(1)));
     let mut running = JoinSet::new();
     for (index, trace) in generate(config.seed, at, config.traces).into_iter().enumerate() {
-        let (otlp, jaeger, deadline) = (otlp.clone(), jaeger.clone(), config.deadline);
+        let (otlp, query, deadline) = (otlp.clone(), query.clone(), config.deadline);
         let permits = permits.clone();
         running.spawn(async move {
             // Waiting for a trace to be readable holds up nobody: only exports take turns here, and queries in the client.
             let permit = permits.acquire().await;
             let written = write(&otlp, &trace, write_until).await;
             drop(permit);
-            (index, read_back(&jaeger, &trace, written, deadline).await)
+            (index, read_back(&query, &trace, written, deadline).await)
         });
     }
     let mut results = running.join_all().await;
@@ -79,7 +79,7 @@ pub async fn run(otlp: &Client, jaeger: &Jaeger, config: &ProbeConfig) -> ProbeR
 }
 
 async fn read_back(
-    jaeger: &Jaeger,
+    query: &Query,
     trace: &Trace,
     written: Result<Repeats, Finding>,
     deadline: Duration,
@@ -91,13 +91,13 @@ async fn read_back(
     };
     let written = Instant::now();
     let whole = |spans: &[_]| is_whole(&compare(trace, spans, Repeats::Possible));
-    let read = jaeger.trace_when(trace.id, written + deadline, whole).await;
+    let read = query.trace_when(trace.id, written + deadline, whole).await;
     let took = written.elapsed();
     let read = match read {
         Ok(spans) if whole(&spans) && repeats == Repeats::Unexpected => {
             sleep(LINGER).await;
             // What came back whole stays whole: an error now takes nothing back.
-            let again = timeout(SECOND_LOOK, jaeger.trace(trace.id)).await;
+            let again = timeout(SECOND_LOOK, query.trace(trace.id)).await;
             Ok(again.ok().and_then(Result::ok).flatten().unwrap_or(spans))
         }
         read => read,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossfade_gates::model::{Span, TraceId};
 use crossfade_gates::probe::{PEER_SERVICE, SERVICE};
 
-use crate::jaeger::{Find, Jaeger, QueryError};
+use crate::query::{Find, Query, QueryError};
 
 /// What to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,36 +41,37 @@ pub struct StartSpread {
     pub p99: Duration,
     /// Services that were left out because there are more than `services_max`.
     pub services_left_out: u32,
+    /// Traces that the store gave only a part of, which were not measured.
+    pub traces_partial: u32,
 }
 
 /// Samples an environment's traces, the probe's own left out. An environment without traces gives zeros.
 ///
 /// # Errors
 /// The first question that has no answer.
-pub async fn measure(jaeger: &Jaeger, config: &SpreadConfig) -> Result<StartSpread, QueryError> {
-    let mut services: Vec<String> = jaeger.services().await?;
+pub async fn measure(query: &Query, config: &SpreadConfig) -> Result<StartSpread, QueryError> {
+    let mut services: Vec<String> = query.services().await?;
     services.retain(|s| s != SERVICE && s != PEER_SERVICE);
     services.sort();
     let left_out = services.len().saturating_sub(config.services_max);
     services.truncate(config.services_max);
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut partial) = (BTreeSet::new(), BTreeSet::new());
     let mut widths = Vec::new();
     let mut spans = 0;
     for service in &services {
-        let find = Find {
-            service: service.clone(),
-            start_min: config.from,
-            start_max: config.until,
-            limit: config.traces_per_service,
-        };
-        for (id, trace) in jaeger.find(&find).await? {
+        let mut find = Find::new(service, config.from, config.until);
+        find.limit = config.traces_per_service;
+        let found = query.find(&find).await?;
+        partial.extend(found.partial);
+        for (id, trace) in found.traces {
             if seen.insert(id) {
                 spans += trace.len();
                 widths.push((width(&trace), id));
             }
         }
     }
-    Ok(sum_up(services.len(), left_out, spans, widths))
+    let spread = sum_up(services.len(), left_out, spans, widths);
+    Ok(StartSpread { traces_partial: partial.len().try_into().unwrap_or(u32::MAX), ..spread })
 }
 
 fn sum_up(
@@ -90,6 +91,7 @@ fn sum_up(
         widest_trace: widths.last().map(|(_, id)| *id),
         p99: widths.get(rank - 1).map(|(w, _)| *w).unwrap_or_default(),
         services_left_out: narrow(left_out),
+        traces_partial: 0,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use crossfade_backends::query::QueryKind;
 
 /// Moves a live distributed tracing system from a blue environment to a green one: no trace torn, no span lost, and
 /// every step on a log that anyone can check offline.
@@ -300,9 +301,12 @@ pub(crate) struct Probe {
     /// The protocol of the OTLP endpoint: grpc or http/protobuf
     #[arg(long, default_value = "grpc", value_parser = ["grpc", "http/protobuf"])]
     pub(crate) protocol: String,
-    /// The Jaeger query endpoint to read from
+    /// The query endpoint to read from
     #[arg(long, value_name = "URL")]
     pub(crate) query: String,
+    /// What answers at the query endpoint: jaeger or tempo
+    #[arg(long, default_value = "jaeger")]
+    pub(crate) kind: QueryKind,
     /// How many traces
     #[arg(long, default_value_t = 20)]
     pub(crate) traces: u32,

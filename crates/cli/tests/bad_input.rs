@@ -272,3 +272,15 @@ fn a_secret_is_declared_by_its_digest() {
         bare.stderr
     );
 }
+
+#[test]
+fn what_answers_a_probe_is_a_jaeger_or_a_tempo() {
+    let at = ["probe", "--otlp", "http://127.0.0.1:1", "--query"];
+    let folder = Folder::new();
+    refused(
+        &folder,
+        &[&at[..], &["http://127.0.0.1:1", "--kind", "zipkin"]].concat(),
+        &["use jaeger or tempo"],
+    );
+    refused(&folder, &[&at[..], &["http://127.0.0.1:1/?a=b"]].concat(), &["--query", "does not belong"]);
+}

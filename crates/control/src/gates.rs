@@ -169,7 +169,7 @@ impl Gates {
     pub(crate) async fn start_spread(&self, id: &EnvironmentId) -> Result<StartSpread, String> {
         let environment = self.site.environment(id).ok_or_else(|| format!("{id} is not in the site"))?;
         let query = environment.query.as_ref().ok_or_else(|| format!("{id} has no query endpoint"))?;
-        probe::start_spread(query).await
+        probe::start_spread(&query.client()?).await
     }
 
     /// Digests of every file of the compared configurations and of what they include, as they are now. A file that cannot be

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossfade_audit::canonical;
+use crossfade_backends::query::QueryKind as WireKind;
 use crossfade_rollout::event::{Gate, Outcome};
 use crossfade_rollout::plan::{
     Advice, Baseline, EnvironmentFacts, Environments, Outline, PLAN_VERSION, Plan,
@@ -168,8 +169,9 @@ impl Planner {
     async fn overlap(&self, plan: &Plan) -> Advice {
         let overlap = plan.outline.window.overlap();
         let spread = self.gates.start_spread(&plan.outline.from).await;
-        // Nothing to measure is no finding, and no proof either.
-        let warning = spread.as_ref().is_ok_and(|spread| spread.traces == 0);
+        // Nothing to measure is no finding, and no proof either; nor is a trace that could be read only in part.
+        let partial = spread.as_ref().map_or(0, |spread| spread.traces_partial);
+        let warning = partial > 0 || spread.as_ref().is_ok_and(|spread| spread.traces == 0);
         let (outcome, summary) = match spread {
             Ok(spread) if spread.traces == 0 => (
                 Outcome::Pass,
@@ -194,7 +196,11 @@ impl Planner {
             }
             Err(why) => (Outcome::NoVerdict, format!("{overlap:?}; not measured: {why}")),
         };
-        Advice { gate: "overlap".to_owned(), outcome, summary, details: Vec::new(), warning }
+        let rest = match partial {
+            0 => String::new(),
+            partial => format!("; {partial} more are too large to be read whole, and may be wider"),
+        };
+        Advice { gate: "overlap".to_owned(), outcome, summary: summary + &rest, details: Vec::new(), warning }
     }
 }
 
@@ -211,7 +217,7 @@ fn facts_of(environment: &Environment) -> EnvironmentFacts {
     EnvironmentFacts {
         otlp_endpoint: environment.otlp.clone(),
         otlp_protocol: protocol.to_owned(),
-        query_kind: environment.query.as_ref().map(|_| "jaeger".to_owned()),
+        query_kind: environment.query.as_ref().map(|query| WireKind::from(query.kind).name().to_owned()),
         query_endpoint: environment.query.as_ref().map(|query| query.endpoint.clone()),
     }
 }

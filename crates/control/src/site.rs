@@ -71,6 +71,8 @@ pub struct Query {
     pub endpoint: String,
     /// How TLS is spoken with it, if its URL is `https://`.
     pub tls: TlsSettings,
+    /// Headers added to each question to it.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// The gateway's part of the site.
@@ -274,8 +276,10 @@ impl Checker<'_> {
                 self.tls(&format!("{field}.otlp"), &environment.otlp.endpoint, environment.otlp.tls.as_ref());
             let query = environment.query.as_ref().map(|query| {
                 self.url(&format!("{field}.query.endpoint"), &query.endpoint);
+                self.headers(&format!("{field}.query.headers"), &query.headers);
                 let tls = self.tls(&format!("{field}.query"), &query.endpoint, query.tls.as_ref());
-                Query { kind: query.kind, endpoint: query.endpoint.clone(), tls }
+                let (endpoint, headers) = (query.endpoint.clone(), query.headers.clone());
+                Query { kind: query.kind, endpoint, headers, tls }
             });
             self.headers(&format!("{field}.otlp.headers"), &environment.otlp.headers);
             let configs = self.configs(&field, &environment.configs);

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crossfade_backends::jaeger::{Find, Jaeger, JaegerConfig, QueryEndpoint, QueryEndpointError, QueryError};
+use crossfade_backends::query::{
+    Find, Found, Query, QueryConfig, QueryEndpoint, QueryEndpointError, QueryError, QueryKind, Wanted,
+};
 use crossfade_backends::spread::{SpreadConfig, measure};
 use crossfade_gates::model::{AttributeValue, Kind, SpanId, StatusCode, TraceId};
 use tokio::time::Instant;
@@ -18,15 +20,19 @@ fn id() -> TraceId {
     ID.parse().unwrap()
 }
 
-fn client(address: &str) -> Jaeger {
-    Jaeger::new(JaegerConfig::new(QueryEndpoint::parse(address).unwrap()))
+fn config(address: &str) -> QueryConfig {
+    QueryConfig::new(QueryKind::Jaeger, QueryEndpoint::parse(address).unwrap())
+}
+
+fn client(address: &str) -> Query {
+    Query::new(config(address))
 }
 
 fn ok(body: &str) -> Reply {
     Reply::Full(200, body.as_bytes().to_vec())
 }
 
-async fn answering(reply: Reply) -> Jaeger {
+async fn answering(reply: Reply) -> Query {
     client(&serve(move |_| reply.clone()).await)
 }
 
@@ -92,10 +98,10 @@ async fn an_answer_in_several_chunks_is_one_trace() {
 #[tokio::test]
 async fn what_is_not_stored_is_nothing() {
     let not_found = Reply::Full(404, br#"{"error":{"httpCode":404,"message":"No traces found"}}"#.to_vec());
-    let find = Find { service: "s".into(), start_min: 0, start_max: 1, limit: 1 };
+    let find = Find::new("s", 0, 1);
     let jaeger = answering(not_found).await;
     assert_eq!(jaeger.trace(id()).await, Ok(None));
-    assert_eq!(jaeger.find(&find).await, Ok(Default::default()));
+    assert_eq!(jaeger.find(&find).await, Ok(Found::default()));
     assert!(matches!(jaeger.services().await, Err(QueryError::Malformed { .. })));
     for body in [r#"{"result":{"resourceSpans":[]}}"#, r#"{"result":{}}"#, "{}", ""] {
         assert_eq!(answering(ok(body)).await.trace(id()).await, Ok(None), "{body}");
@@ -114,9 +120,9 @@ async fn every_way_to_fail_has_its_error() {
     assert!(matches!(error, QueryError::Unreachable { .. }) && !error.answered() && error.may_retry());
 
     let address = serve(|_| Reply::Hang).await;
-    let mut config = JaegerConfig::new(QueryEndpoint::parse(&address).unwrap());
+    let mut config = self::config(&address);
     config.timeout = Duration::from_millis(50);
-    let error = Jaeger::new(config).trace(id()).await.unwrap_err();
+    let error = Query::new(config).trace(id()).await.unwrap_err();
     assert!(matches!(error, QueryError::TimedOut { .. }) && !error.answered());
 
     for cut in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{", b"garbage\r\n\r\n"] {
@@ -142,12 +148,12 @@ async fn every_way_to_fail_has_its_error() {
     );
 
     let address = serve(|_| Reply::Full(200, vec![b' '; 2000])).await;
-    let mut config = JaegerConfig::new(QueryEndpoint::parse(&address).unwrap());
+    let mut config = self::config(&address);
     config.response_bytes_max = 1999;
-    let error = Jaeger::new(config.clone()).trace(id()).await.unwrap_err();
+    let error = Query::new(config.clone()).trace(id()).await.unwrap_err();
     assert!(matches!(error, QueryError::TooLarge { limit: 1999, .. }), "{error}");
     config.response_bytes_max = 2000;
-    assert_eq!(Jaeger::new(config).trace(id()).await, Ok(None));
+    assert_eq!(Query::new(config).trace(id()).await, Ok(None));
 }
 
 #[tokio::test]
@@ -160,13 +166,17 @@ async fn questions_are_put_as_jaeger_reads_them() {
     })
     .await;
     let endpoint = QueryEndpoint::parse(&format!("http://{address}/jaeger/ui/")).unwrap();
-    let mut config = JaegerConfig::new(endpoint);
+    let mut config = QueryConfig::new(QueryKind::Jaeger, endpoint);
     config.headers.insert("x-scope-orgid", "t".parse().unwrap());
-    let jaeger = Jaeger::new(config);
+    let jaeger = Query::new(config);
     assert_eq!(jaeger.services().await, Ok(vec!["a".to_owned(), "b".to_owned()]));
     jaeger.trace(id()).await.unwrap();
-    let find = Find { service: "a b&c".into(), start_min: 1, start_max: 1_800_000_000_000_000_000, limit: 7 };
+    let mut find = Find::new("a b&c", 1, 1_800_000_000_000_000_000);
+    find.limit = 7;
     jaeger.find(&find).await.unwrap();
+    find.operation = Some("GET /x".to_owned());
+    jaeger.find(&find).await.unwrap();
+    jaeger.operations("é").await.unwrap();
     let seen = seen.lock().unwrap();
     let paths: Vec<&str> = seen.iter().map(|s| s.path.as_str()).collect();
     assert_eq!(
@@ -176,9 +186,82 @@ async fn questions_are_put_as_jaeger_reads_them() {
             &format!("/jaeger/ui/api/v3/traces/{ID}?rawTraces=true&raw_traces=true"),
             "/jaeger/ui/api/v3/traces?query.service_name=a%20b%26c&query.start_time_min=1970-01-01T00:00:00.000000001Z\
              &query.start_time_max=2027-01-15T08:00:00.000000000Z&query.num_traces=7&query.rawTraces=true&query.raw_traces=true",
+            "/jaeger/ui/api/v3/traces?query.service_name=a%20b%26c&query.operation_name=GET%20%2Fx\
+             &query.start_time_min=1970-01-01T00:00:00.000000001Z&query.start_time_max=2027-01-15T08:00:00.000000000Z\
+             &query.num_traces=7&query.rawTraces=true&query.raw_traces=true",
+            "/jaeger/ui/api/v3/operations?service=%C3%A9",
         ]
     );
     assert!(seen[0].head.contains("x-scope-orgid: t") && seen[0].head.contains(&format!("host: {address}")));
+}
+
+/// Version 3 of the API cannot be asked for attributes, so the older search names the traces, and version 3 gives them.
+#[tokio::test]
+async fn attributes_are_searched_for_in_the_older_way() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let record = seen.clone();
+    let address = serve(move |s| {
+        record.lock().unwrap().push(s.path.clone());
+        match s.path.as_str() {
+            p if p.starts_with("/api/traces?") => ok(&format!(
+                r#"{{"data":[{{"traceID":"{ID}","spans":[]}},{{"traceID":"1f"}}],"errors":null}}"#
+            )),
+            p if p.contains(ID) => ok(&span(r#""name":"a""#)),
+            _ => Reply::Full(404, Vec::new()),
+        }
+    })
+    .await;
+    let jaeger = client(&address);
+    let mut find = Find::new("shop", 1_999, 3_001);
+    find.operation = Some("a".to_owned());
+    find.attributes = [
+        ("big", Wanted::Double(1e300)),
+        ("d", Wanted::Double(2.0)),
+        ("i", Wanted::Int(-5)),
+        ("s", Wanted::from("\"&é")),
+        ("small", Wanted::Double(-2.5e-7)),
+        ("t", Wanted::Bool(true)),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into();
+    let found = jaeger.find(&find).await.unwrap();
+    // What is gone between the search and the reading is no find.
+    assert_eq!((found.traces.keys().copied().collect::<Vec<_>>(), found.partial.len()), (vec![id()], 0));
+    let tags = r#"{"big":"1e+300","d":"2","i":"-5","s":"\"&é","small":"-2.5e-7","t":"true"}"#;
+    let tags: String = tags
+        .bytes()
+        .map(|b| {
+            if b.is_ascii_alphanumeric() || b == b'-' || b == b'.' {
+                char::from(b).to_string()
+            } else {
+                format!("%{b:02X}")
+            }
+        })
+        .collect();
+    let expected = format!("/api/traces?service=shop&operation=a&tags={tags}&start=1&end=4&limit=100");
+    assert_eq!(seen.lock().unwrap()[0], expected);
+    for broken in [r#"{"data":null}"#, r#"{"data":[],"errors":[{"code":500,"msg":"no"}]}"#, "<html>", "{}"] {
+        let error = answering(ok(broken)).await.find(&find).await.unwrap_err();
+        assert!(matches!(error, QueryError::Malformed { .. }), "{broken}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn operations_come_once_for_each_name() {
+    let body = r#"{"operations":[{"name":"b","spanKind":"server"},{"name":"a","spanKind":""},{"name":"b","spanKind":"client"}]}"#;
+    assert_eq!(answering(ok(body)).await.operations("s").await, Ok(vec!["a".to_owned(), "b".to_owned()]));
+}
+
+/// Scenario: the address is that of a web server, or lacks its base path.
+/// Guarantee: that is told, and no trace is taken for lost.
+#[tokio::test]
+async fn a_path_that_nobody_serves_is_no_trace_that_is_not_stored() {
+    for page in ["404 page not found\n", "<html><h1>Not Found"] {
+        let error = answering(Reply::Full(404, page.into())).await.trace(id()).await.unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, QueryError::Malformed { .. }), "{text}");
+        assert!(text.contains(&format!("/api/v3/traces/{ID} answers")) && !text.contains('?'), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -222,13 +305,14 @@ fn addresses_are_refused_with_their_reason() {
         ("ftp://h:1", QueryEndpointError::UnknownScheme("ftp".into())),
         ("http://u:p@h:1", QueryEndpointError::Credentials),
         ("http://", QueryEndpointError::NotAUrl),
-        ("http://h:1/?a=b", QueryEndpointError::NotAUrl),
+        ("http://h:1/?a=b", QueryEndpointError::Question),
         ("", QueryEndpointError::NotAUrl),
     ] {
         assert_eq!(QueryEndpoint::parse(text), Err(expected), "{text}");
     }
     let plain = QueryEndpoint::parse("[::1]").unwrap();
-    assert_eq!((plain.host(), plain.port(), plain.to_string()), ("::1", 16686, "http://[::1]".to_owned()));
+    assert_eq!((plain.host(), plain.port_or(7), plain.to_string()), ("::1", 7, "http://[::1]".to_owned()));
+    assert_eq!(QueryEndpoint::parse("h:1").unwrap().port_or(7), 1);
     let secure = QueryEndpoint::parse("https://h:1/base/").unwrap();
     assert!(plain.tls().is_none() && secure.tls().is_some());
     assert_eq!(secure.to_string(), "https://h:1/base");

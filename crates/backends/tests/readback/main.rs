@@ -1,6 +1,7 @@
-//! Reading back, over real sockets: the Jaeger client, the spread of starts, the probe.
+//! Reading back, over real sockets: the clients of Jaeger and Tempo, the spread of starts, the probe.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 mod jaeger;
 mod probe;
 mod support;
+mod tempo;

@@ -4,9 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crossfade_backends::jaeger::{Jaeger, JaegerConfig, QueryEndpoint};
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
 use crossfade_backends::probe::{ProbeConfig, run};
+use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
 use crossfade_gates::probe::{Failure, ProbeReport, Verdict};
 use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -27,8 +27,12 @@ fn otlp(address: &str) -> Client {
     })
 }
 
-fn jaeger(address: &str) -> Jaeger {
-    Jaeger::new(JaegerConfig::new(QueryEndpoint::parse(address).unwrap()))
+fn jaeger(address: &str) -> Query {
+    Query::new(config(address))
+}
+
+fn config(address: &str) -> QueryConfig {
+    QueryConfig::new(QueryKind::Jaeger, QueryEndpoint::parse(address).unwrap())
 }
 
 async fn probe(change: Change, readable_after: u32, deadline: Duration) -> ProbeReport {
@@ -157,9 +161,9 @@ async fn a_run_is_bounded_however_many_traces_fail() {
     for (write, read) in [(&lost, &lost), (&silent, &lost), (&lost, &silent)] {
         let begun = Instant::now();
         let config = ProbeConfig { concurrency: 4, ..ProbeConfig::new(7, 200, Duration::from_secs(1)) };
-        let mut query = JaegerConfig::new(QueryEndpoint::parse(read).unwrap());
+        let mut query = self::config(read);
         query.timeout = Duration::from_secs(2);
-        let report = run(&otlp(write), &Jaeger::new(query), &config).await;
+        let report = run(&otlp(write), &Query::new(query), &config).await;
         assert_eq!((report.summary.failed, report.verdict == Verdict::Pass), (200, false));
         // One after the other would be 50 s; the rest is room for a busy machine.
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());

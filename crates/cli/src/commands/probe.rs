@@ -1,6 +1,7 @@
-//! `crossfade probe`: the probe gate by itself, for any OTLP endpoint with a Jaeger behind it.
+//! `crossfade probe`: the probe gate by itself, for any OTLP endpoint with a Jaeger or a Tempo behind it.
 
 use crossfade_backends::otlp::{Endpoint, Protocol};
+use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint};
 use crossfade_control::gates::probe::probe_endpoints;
 
 use super::{block_on, gate};
@@ -17,12 +18,15 @@ pub(crate) fn run(args: &Probe) -> Outcome {
     let endpoint = Endpoint::parse(&args.otlp, protocol)
         .map_err(|error| anyhow::anyhow!("--otlp: {error}"))
         .or_usage()?;
+    let query =
+        QueryEndpoint::parse(&args.query).map_err(|error| anyhow::anyhow!("--query: {error}")).or_usage()?;
+    let query = Query::new(QueryConfig::new(args.kind, query));
     let seed = crossfade_audit::keys::random_u64().or_usage()?;
     let headers = http::HeaderMap::new();
     let report = block_on(async {
-        let probing = probe_endpoints(endpoint, headers, &args.query, args.traces, deadline.0, seed);
+        let probing = probe_endpoints(endpoint, headers, &query, args.traces, deadline.0, seed);
         tokio::select! {
-            report = probing => report.map_err(|why| Failure::usage(anyhow::anyhow!(why))),
+            report = probing => Ok(report),
             _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before every trace was read back"))),
         }
     })?;

@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use crossfade_backends::jaeger::{Jaeger, JaegerConfig};
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint};
 use crossfade_backends::probe::{ProbeConfig, run as run_probe};
+use crossfade_backends::query::Query;
 use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
-use crossfade_backends::tls::TlsSettings;
 use crossfade_gates::probe::{ProbeReport, Verdict};
 use crossfade_rollout::event::Outcome;
 
 use super::{Cx, GateReport};
 use crate::clock;
-use crate::site::{Environment, Query, QueryKind};
+use crate::site::Environment;
 
 /// How far back traces are looked at for their spread.
 const SPREAD_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
@@ -82,7 +81,7 @@ async fn probe(
 ) -> Result<ProbeReport, String> {
     let query =
         candidate.query.as_ref().ok_or("the candidate has no query endpoint: set environments.*.query")?;
-    Ok(run_probe(&client(candidate)?, &jaeger(query)?, &ProbeConfig::new(seed, traces, deadline)).await)
+    Ok(run_probe(&client(candidate)?, &query.client()?, &ProbeConfig::new(seed, traces, deadline)).await)
 }
 
 /// A client of an environment's OTLP endpoint, with its headers.
@@ -93,25 +92,16 @@ pub(super) fn client(environment: &Environment) -> Result<Client, String> {
 }
 
 /// As the gate does it, for endpoints of one's own: `crossfade probe`.
-///
-/// # Errors
-/// An address that is none.
 pub async fn probe_endpoints(
     endpoint: Endpoint,
     headers: HeaderMap,
-    query: &str,
+    query: &Query,
     traces: u32,
     deadline: Duration,
     seed: u64,
-) -> Result<ProbeReport, String> {
+) -> ProbeReport {
     let client = Client::new(ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT });
-    let query = Query { kind: QueryKind::Jaeger, endpoint: query.to_owned(), tls: TlsSettings::default() };
-    Ok(run_probe(&client, &jaeger(&query)?, &ProbeConfig::new(seed, traces, deadline)).await)
-}
-
-pub(super) fn jaeger(query: &Query) -> Result<Jaeger, String> {
-    let endpoint = query.address().map_err(|error| error.to_string())?;
-    Ok(Jaeger::new(JaegerConfig::new(endpoint)))
+    run_probe(&client, query, &ProbeConfig::new(seed, traces, deadline)).await
 }
 
 /// How far the starts of recent traces' spans lie apart.
@@ -123,5 +113,5 @@ pub(super) async fn start_spread(query: &Query) -> Result<StartSpread, String> {
         traces_per_service: SPREAD_TRACES_PER_SERVICE,
         services_max: SPREAD_SERVICES_MAX,
     };
-    measure(&jaeger(query)?, &config).await.map_err(|error| error.to_string())
+    measure(query, &config).await.map_err(|error| error.to_string())
 }

@@ -26,11 +26,11 @@ pub async fn otlp(environment: &Environment) -> Result<&'static str, String> {
 /// Asks for the services that an environment knows, and returns how many there are.
 ///
 /// # Errors
-/// In words: nobody answers, or what answers is no Jaeger query service.
+/// In words: nobody answers, or what answers is not ready, or not what the site says.
 pub async fn query(query: &Query) -> Result<usize, String> {
-    let jaeger = probe::jaeger(query)?;
-    match tokio::time::timeout(PATIENCE, jaeger.services()).await {
-        Ok(services) => services.map(|services| services.len()).map_err(|error| error.to_string()),
+    let client = query.client()?;
+    match tokio::time::timeout(PATIENCE, client.reach()).await {
+        Ok(services) => services.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
@@ -76,10 +76,19 @@ mod tests {
         let lost = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
         let why = otlp(&environment(parrot(lost).await, Protocol::HttpProtobuf)).await.unwrap_err();
         assert!(why.contains("404"), "{why}");
-        let at = |endpoint| Query { kind: QueryKind::Jaeger, endpoint, tls: Default::default() };
-        let why = query(&at(parrot(website).await)).await.unwrap_err();
-        assert!(why.contains("not a Jaeger answer"), "{why}");
+        let asked = |kind, endpoint| Query {
+            kind,
+            endpoint,
+            headers: std::collections::BTreeMap::new(),
+            tls: Default::default(),
+        };
+        for (kind, words) in
+            [(QueryKind::Jaeger, "not a Jaeger answer"), (QueryKind::Tempo, "not a Tempo answer")]
+        {
+            let why = query(&asked(kind, parrot(website).await)).await.unwrap_err();
+            assert!(why.contains(words), "{why}");
+        }
         let services = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 22\r\n\r\n{\"services\":[\"a\",\"b\"]}";
-        assert_eq!(query(&at(parrot(services).await)).await, Ok(2));
+        assert_eq!(query(&asked(QueryKind::Jaeger, parrot(services).await)).await, Ok(2));
     }
 }

@@ -5,13 +5,11 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use crossfade_backends::otlp::{Endpoint, EndpointError, Protocol as WireProtocol};
+use crossfade_backends::query::{Query as QueryClient, QueryConfig, QueryEndpoint, QueryKind as WireKind};
 use crossfade_backends::tls::Tls;
 use crossfade_routing::EnvironmentId;
 
-use super::{Checker, Environment, GatewaySite, Protocol, mark_of};
-
-/// Jaeger's port for queries, if none is said.
-const QUERY_PORT: u16 = 16686;
+use super::{Checker, Environment, GatewaySite, Protocol, Query, QueryKind, mark_of};
 
 /// Where an endpoint is. Two are one if these are equal; the port is the one that is connected to, said or not.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +43,8 @@ impl Address {
     }
 
     fn query(environment: &Environment) -> Option<Address> {
-        Address::of(&environment.query.as_ref()?.endpoint, QUERY_PORT)
+        let query = environment.query.as_ref()?;
+        Address::of(&query.endpoint, WireKind::from(query.kind).default_port())
     }
 
     fn is_that_of(&self, other: &Address) -> bool {
@@ -72,16 +71,41 @@ impl Environment {
     /// # Errors
     /// A name or a value that no header can have.
     pub fn header_map(&self) -> Result<HeaderMap, String> {
-        let mut map = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let known = HeaderName::try_from(name).map_err(|error| format!("header {name}: {error}"))?;
-            let mut value =
-                HeaderValue::try_from(value).map_err(|error| format!("header {name}: {error}"))?;
-            value.set_sensitive(true);
-            map.insert(known, value);
-        }
-        Ok(map)
+        header_map(&self.headers)
     }
+}
+
+impl Query {
+    /// A client of it, with its headers.
+    ///
+    /// # Errors
+    /// An address or a header that is none.
+    pub fn client(&self) -> Result<QueryClient, String> {
+        let endpoint = self.address().map_err(|error| error.to_string())?;
+        let mut config = QueryConfig::new(self.kind.into(), endpoint);
+        config.headers = header_map(&self.headers)?;
+        Ok(QueryClient::new(config))
+    }
+}
+
+impl From<QueryKind> for WireKind {
+    fn from(kind: QueryKind) -> WireKind {
+        match kind {
+            QueryKind::Jaeger => WireKind::Jaeger,
+            QueryKind::Tempo => WireKind::Tempo,
+        }
+    }
+}
+
+fn header_map(headers: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let known = HeaderName::try_from(name).map_err(|error| format!("header {name}: {error}"))?;
+        let mut value = HeaderValue::try_from(value).map_err(|error| format!("header {name}: {error}"))?;
+        value.set_sensitive(true);
+        map.insert(known, value);
+    }
+    Ok(map)
 }
 
 impl Checker<'_> {
@@ -98,6 +122,14 @@ impl Checker<'_> {
                     _ => "write it like http://blue-collector:4317",
                 };
                 self.problem(&field, what, remedy);
+            }
+            let field = format!("environments.{name}.query.endpoint");
+            let told = self.problems.iter().any(|problem| problem.field == field);
+            if let Some(query) = environment.query.as_ref().filter(|_| !told)
+                && let Err(error) = QueryEndpoint::parse(&query.endpoint)
+            {
+                let what = format!("`{}`: {error}", query.endpoint);
+                self.problem(&field, what, "write it like http://blue-jaeger:16686");
             }
         }
     }
@@ -133,14 +165,15 @@ impl Checker<'_> {
             for (other, earlier) in all.iter().take(index) {
                 let of =
                     |what: &str| [name, other].map(|name| format!("environments.{name}.{what}.endpoint"));
-                // What receives may tell tenants apart by a header. Queries have none.
+                // Tenants may be told apart by a header.
                 if is_one(Address::otlp(environment), Address::otlp(earlier))
-                    && environment.headers == earlier.headers
+                    && lower(&environment.headers) == lower(&earlier.headers)
                 {
                     self.twin(of("otlp"), &environment.otlp, "every span would get there twice");
                 }
-                if let Some(query) = &environment.query
+                if let Some((query, other)) = environment.query.as_ref().zip(earlier.query.as_ref())
                     && is_one(Address::query(environment), Address::query(earlier))
+                    && lower(&query.headers) == lower(&other.headers)
                 {
                     self.twin(of("query"), &query.endpoint, "what one holds would be taken for the other's");
                 }
@@ -153,6 +186,11 @@ impl Checker<'_> {
         let what = format!("{url} is the same as {other} ({elsewhere}): {consequence}");
         self.problem(&field, what, "give each environment an endpoint of its own");
     }
+}
+
+/// A header's name is the same in either case.
+fn lower(headers: &BTreeMap<String, String>) -> BTreeMap<String, &str> {
+    headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str())).collect()
 }
 
 fn is_one(one: Option<Address>, other: Option<Address>) -> bool {

@@ -124,8 +124,12 @@ pub enum Compression {
 pub struct QueryFile {
     /// What answers there.
     pub kind: QueryKind,
-    /// A URL, such as `http://blue-jaeger:16686`; `https://` speaks TLS.
+    /// A URL, such as `http://blue-jaeger:16686`; `https://` speaks TLS. The port is 16686 of a Jaeger and 3200 of a Tempo, if
+    /// left out.
     pub endpoint: String,
+    /// Headers added to each question, such as `X-Scope-OrgID`, Tempo's tenant.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// How TLS is spoken, where the endpoint is `https://`.
     pub tls: Option<TlsFile>,
 }
@@ -134,8 +138,10 @@ pub struct QueryFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum QueryKind {
-    /// Jaeger's v3 query API.
+    /// Jaeger 2: its query API.
     Jaeger,
+    /// Tempo 2.7 or later: its HTTP API.
+    Tempo,
 }
 
 /// The gateway.

@@ -201,6 +201,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("a URL with an impossible port", "http://blue-collector:4317", "http://blue-collector:99999"),
     ("a URL with no port after the colon", "http://blue-collector:4317", "http://blue-collector:"),
     ("a query endpoint that is no URL", "http://blue-jaeger:16686", "blue jaeger"),
+    ("a query endpoint with a question", "http://blue-jaeger:16686", "http://blue-jaeger:16686/?org=1"),
+    (
+        "a header of the query endpoint",
+        "\"http://blue-jaeger:16686\" }",
+        "\"http://blue-jaeger:16686\", headers: { \"a b\": c } }",
+    ),
     ("an environment that is the gateway", "http://blue-collector:4317", "http://localhost:4318/v1/traces"),
     ("a path on gRPC", "http://blue-collector:4317", "http://blue-collector:4317/v1/traces"),
     ("one OTLP endpoint for both", "http://blue-collector:4317", "http://GREEN-collector/"),
@@ -241,6 +247,28 @@ fn every_mistake_is_told_with_place_field_and_remedy() {
     insta::assert_snapshot!(told);
 }
 
+/// Two tenants of one Tempo are two environments; and what a site says of a query service is what is asked.
+#[test]
+fn tenants_of_one_tempo_are_two_environments() {
+    let folder = folder();
+    let tenant = |blue: &str, green: &str| {
+        let query = |tenant: &str| {
+            format!("{{ kind: tempo, endpoint: \"http://tempo\", headers: {{ X-Scope-OrgID: {tenant} }} }}")
+        };
+        let text = MINIMAL
+            .replace("{ kind: jaeger, endpoint: \"http://blue-jaeger:16686\" }", &query(blue))
+            .replace("{ kind: jaeger, endpoint: \"http://green-jaeger:16686\" }", &query(green));
+        read(folder.path(), &text)
+    };
+    let site = tenant("old", "new").unwrap();
+    let green = site.environment(&"green".parse().unwrap()).unwrap().query.as_ref().unwrap();
+    assert_eq!((green.kind, green.headers["X-Scope-OrgID"].as_str()), (QueryKind::Tempo, "new"));
+    let client = green.client().unwrap();
+    assert_eq!((client.kind().name(), client.endpoint().to_string().as_str()), ("tempo", "http://tempo"));
+    let told = tenant("old", "old").unwrap_err().to_string();
+    assert!(told.contains("http://tempo is the same as environments.blue.query.endpoint"), "{told}");
+}
+
 /// What two environments have in common, and whether they are one by it.
 #[test]
 fn twins_are_told_from_neighbours() {
@@ -261,7 +289,7 @@ fn twins_are_told_from_neighbours() {
             true,
         ),
         ("\"http://c\", headers: { x-scope-orgid: a }", "\"http://c\", headers: { x-scope-orgid: b }", false),
-        ("\"http://c\", headers: { x-scope-orgid: a }", "\"http://c\", headers: { x-scope-orgid: a }", true),
+        ("\"http://c\", headers: { x-scope-orgid: a }", "\"http://c\", headers: { X-Scope-OrgID: a }", true),
     ];
     for (one, other, are_one) in cases {
         let read = read(folder.path(), &MINIMAL.replace(blue, one).replace(green, other));

@@ -1,6 +1,6 @@
 //! TLS in the site: as a client of the environments; not yet on listeners.
 
-use crossfade_backends::jaeger::{QueryEndpoint, QueryEndpointError};
+use crossfade_backends::query::{QueryEndpoint, QueryEndpointError};
 use crossfade_backends::tls::{MinVersion, Tls, TlsSettings};
 use crossfade_yaml::Node;
 

@@ -10,8 +10,8 @@ use tokio::net::TcpListener;
 
 use super::authority::{Authority, Clients};
 use super::server::Server;
-use crate::jaeger::{Jaeger, JaegerConfig, QueryEndpoint, QueryError};
 use crate::otlp::{Client, ClientConfig, Endpoint, Message, Outcome, Protocol, Silence};
+use crate::query::{Query, QueryConfig, QueryEndpoint, QueryError, QueryKind};
 use crate::tls::{MinVersion, Tls, TlsSettings};
 
 /// Long enough that only a defect reaches it.
@@ -35,8 +35,8 @@ async fn export(port: u16, protocol: Protocol, settings: &TlsSettings) -> Outcom
 async fn services(port: u16, settings: &TlsSettings) -> Result<Vec<String>, QueryError> {
     let endpoint = QueryEndpoint::parse(&format!("https://127.0.0.1:{port}")).unwrap();
     let endpoint = endpoint.with_tls(Tls::new(settings.clone()));
-    let config = JaegerConfig { timeout: PATIENCE, ..JaegerConfig::new(endpoint) };
-    Jaeger::new(config).services().await
+    let config = QueryConfig { timeout: PATIENCE, ..QueryConfig::new(QueryKind::Jaeger, endpoint) };
+    Query::new(config).services().await
 }
 
 /// All three ways in work.

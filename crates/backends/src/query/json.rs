@@ -1,9 +1,10 @@
-//! Jaeger's answers, which are OTLP/JSON (OTLP 1.11, "JSON Protobuf Encoding") in a wrapper, to spans.
+//! Answers to spans and names: OTLP/JSON (OTLP 1.11, "JSON Protobuf Encoding") in Jaeger's and Tempo's wrappers.
 //!
 //! 64-bit numbers come as strings or as numbers, ids in hex (either case) or, from some versions, in base64, enums as
 //! numbers or names; fields that are not known are passed over.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use base64::Engine;
@@ -21,6 +22,8 @@ pub(crate) enum JsonError {
     Json(#[from] serde_json::Error),
     #[error("an error in the middle: {0}")]
     Midway(String),
+    #[error("no `{0}` in it")]
+    Missing(&'static str),
     #[error("`{0}` is not an id")]
     Id(String),
     #[error("values are nested too deeply")]
@@ -41,7 +44,8 @@ struct Chunk<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Traces<'a> {
-    #[serde(borrow, default)]
+    // Tempo's name for it before 2.8.
+    #[serde(borrow, default, alias = "batches")]
     resource_spans: Vec<ResourceSpans<'a>>,
 }
 
@@ -176,6 +180,71 @@ struct Services {
     services: Option<Vec<String>>,
 }
 
+#[derive(Deserialize)]
+struct Operations {
+    #[serde(default)]
+    operations: Option<Vec<Named>>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    name: String,
+}
+
+/// The older search of Jaeger; of a trace, only its id is of use.
+#[derive(Deserialize)]
+struct LegacyAnswer {
+    data: Option<Vec<LegacyTrace>>,
+    errors: Option<Vec<serde_json::Value>>,
+}
+
+#[derive(Deserialize)]
+struct LegacyTrace {
+    #[serde(rename = "traceID")]
+    trace_id: String,
+}
+
+#[derive(Deserialize)]
+struct TempoAnswer<'a> {
+    #[serde(borrow)]
+    trace: Option<Traces<'a>>,
+    /// Left out for COMPLETE, which is zero.
+    status: Option<serde_json::Value>,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct TempoSearch {
+    #[serde(default)]
+    traces: Vec<LegacyTrace>,
+    /// Always there, and in nothing else.
+    #[serde(rename = "metrics")]
+    _metrics: serde::de::IgnoredAny,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TagValues {
+    #[serde(default)]
+    tag_values: Vec<TagValue>,
+    #[serde(rename = "metrics")]
+    _metrics: serde::de::IgnoredAny,
+}
+
+#[derive(Deserialize)]
+struct TagValue {
+    value: String,
+}
+
+/// Tempo's answer to a question for a trace.
+pub(crate) enum TempoTrace {
+    Complete(Vec<Span>),
+    /// In its words, why there is more than it gives.
+    Partial(String),
+}
+
 /// A 64-bit number, as a string or a number.
 #[derive(Default)]
 struct Number(u64);
@@ -192,13 +261,70 @@ pub(crate) fn services(body: &[u8]) -> Result<Vec<String>, JsonError> {
     Ok(read.services.unwrap_or_default())
 }
 
+/// The names of Jaeger's operations, which come once for each kind.
+pub(crate) fn operations(body: &[u8]) -> Result<Vec<String>, JsonError> {
+    let read: Operations = serde_json::from_slice(body)?;
+    Ok(read.operations.unwrap_or_default().into_iter().map(|operation| operation.name).collect())
+}
+
+/// The ids of an answer of Jaeger's older search.
+pub(crate) fn legacy_ids(body: &[u8]) -> Result<BTreeSet<TraceId>, JsonError> {
+    let read: LegacyAnswer = serde_json::from_slice(body)?;
+    if let Some(error) = read.errors.unwrap_or_default().first() {
+        return Err(JsonError::Midway(cut(&error.to_string())));
+    }
+    read.data.ok_or(JsonError::Missing("data"))?.iter().map(|trace| short_id(&trace.trace_id)).collect()
+}
+
+/// A trace as Tempo gives it, with its word whether that is all.
+pub(crate) fn tempo_trace(body: &[u8]) -> Result<TempoTrace, JsonError> {
+    let read: TempoAnswer<'_> = serde_json::from_slice(body)?;
+    let status = read.status.unwrap_or_default();
+    if !(status.is_null() || status == "COMPLETE" || status == 0) {
+        return Ok(TempoTrace::Partial(cut(&format!(
+            "{}: {}",
+            status.as_str().unwrap_or("?"),
+            read.message
+        ))));
+    }
+    let mut out = Vec::new();
+    for resource_spans in read.trace.ok_or(JsonError::Missing("trace"))?.resource_spans {
+        resource(resource_spans, &mut out)?;
+    }
+    Ok(TempoTrace::Complete(out))
+}
+
+/// The ids of an answer of Tempo's search.
+pub(crate) fn tempo_ids(body: &[u8]) -> Result<BTreeSet<TraceId>, JsonError> {
+    let read: TempoSearch = serde_json::from_slice(body)?;
+    read.traces.iter().map(|trace| short_id(&trace.trace_id)).collect()
+}
+
+/// The values of a tag in Tempo.
+pub(crate) fn tempo_values(body: &[u8]) -> Result<Vec<String>, JsonError> {
+    let read: TagValues = serde_json::from_slice(body)?;
+    Ok(read.tag_values.into_iter().map(|tag| tag.value).collect())
+}
+
+/// How much of a server's words is kept.
+const WORDS_MAX: usize = 300;
+
+fn cut(text: &str) -> String {
+    text.chars().take(WORDS_MAX).collect()
+}
+
+/// An id in hex, without the zeros that it begins with.
+fn short_id(text: &str) -> Result<TraceId, JsonError> {
+    trace_id(&format!("{text:0>32}"))
+}
+
 /// All spans of an answer, which may be several chunks behind each other.
 pub(crate) fn spans(body: &[u8]) -> Result<Vec<Span>, JsonError> {
     let mut out = Vec::new();
     for chunk in serde_json::Deserializer::from_slice(body).into_iter::<Chunk<'_>>() {
         let chunk = chunk?;
         if let Some(error) = chunk.error {
-            return Err(JsonError::Midway(error.to_string().chars().take(300).collect()));
+            return Err(JsonError::Midway(cut(&error.to_string())));
         }
         let wrapped = chunk.result.map(|r| r.resource_spans).unwrap_or_default();
         for resource_spans in wrapped.into_iter().chain(chunk.resource_spans) {

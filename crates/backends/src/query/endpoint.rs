@@ -24,17 +24,19 @@ pub enum QueryEndpointError {
     /// Another scheme.
     #[error("unknown scheme {0:?}: write http://host:port")]
     UnknownScheme(String),
+    /// `?tenant=bank`.
+    #[error(
+        "a question does not belong in an endpoint: write http://host:port, and what goes with each question under headers"
+    )]
+    Question,
     /// `user:password@`.
     #[error("credentials do not belong in an endpoint: set them under headers")]
     Credentials,
 }
 
-/// Jaeger's own.
-const DEFAULT_PORT: u16 = 16686;
-
 impl QueryEndpoint {
-    /// Reads `http://host:port/base`, `https://…` or `host:port`, which is plain text; the port is 16686 if it is not said.
-    /// What TLS asks for beyond the defaults: [`QueryEndpoint::with_tls`].
+    /// Reads `http://host:port/base`, `https://…` or `host:port`, which is plain text. What TLS asks for beyond the defaults:
+    /// [`QueryEndpoint::with_tls`].
     pub fn parse(text: &str) -> Result<Self, QueryEndpointError> {
         let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let uri: Uri = with_scheme.parse().map_err(|_| QueryEndpointError::NotAUrl)?;
@@ -47,8 +49,11 @@ impl QueryEndpoint {
         if authority.as_str().contains('@') {
             return Err(QueryEndpointError::Credentials);
         }
-        if authority.host().is_empty() || uri.query().is_some() {
+        if authority.host().is_empty() {
             return Err(QueryEndpointError::NotAUrl);
+        }
+        if uri.query().is_some() {
+            return Err(QueryEndpointError::Question);
         }
         Ok(Self { authority, base: uri.path().trim_end_matches('/').to_owned(), tls })
     }
@@ -78,9 +83,9 @@ impl QueryEndpoint {
         self.authority.host().trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The port to connect to.
-    pub fn port(&self) -> u16 {
-        self.authority.port_u16().unwrap_or(DEFAULT_PORT)
+    /// The port to connect to, or this one if none is said.
+    pub fn port_or(&self, default: u16) -> u16 {
+        self.authority.port_u16().unwrap_or(default)
     }
 }
 
