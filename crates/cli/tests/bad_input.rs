@@ -167,7 +167,7 @@ fn an_unreachable_endpoint_is_5() {
     assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
     let ran = folder.run(&["check"]);
     assert_eq!(ran.code, 5, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stdout.contains("http://127.0.0.1:9 cannot be reached"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("http://127.0.0.1:9/api/v3/services cannot be reached"), "{}", ran.stdout);
 }
 
 #[test]
