@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`otlp`] | the OTLP export client, gRPC and HTTP/protobuf: raw bytes in, one outcome out |
+//! | [`load`] | made-up spans, offered on a schedule |
 //! | [`query`] | reading traces back: one type over Jaeger and Tempo |
 //! | [`probe`] | synthetic traces, written and read back |
 //! | [`spread`] | how far the spans of an environment's traces lie apart |
@@ -14,6 +15,7 @@
 //! | `clock` | the one place where the wall clock is read |
 
 mod clock;
+pub mod load;
 pub mod otlp;
 pub mod probe;
 pub mod query;

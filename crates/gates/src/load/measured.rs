@@ -185,6 +185,10 @@ impl Words {
 /// What became of the sample of accepted traces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadBack {
+    /// Somebody was asked.
+    pub asked: bool,
+    /// It was stopped before every question was answered.
+    pub stopped: bool,
     /// For each phase.
     pub phases: Vec<Found>,
     /// Some of those that were not whole.

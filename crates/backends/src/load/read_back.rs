@@ -1,0 +1,74 @@
+//! Whether what was accepted can be read.
+
+use std::collections::BTreeSet;
+
+use crossfade_gates::load::{Ids, Incomplete, Picked, ReadBack, Sample};
+use crossfade_gates::model::{Span, SpanId};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::LoadConfig;
+use crate::jaeger::Jaeger;
+
+/// Asks for every sampled trace until it is whole, or until the deadline.
+pub(super) async fn read_back(
+    jaeger: &Jaeger,
+    config: &LoadConfig,
+    ids: Ids,
+    samples: &[Sample],
+    stop: &mut watch::Receiver<bool>,
+) -> ReadBack {
+    let deadline = Instant::now() + config.read_back_deadline;
+    let spans = config.schedule.spans_per_request();
+    let mut asking = JoinSet::new();
+    for (phase, sample) in samples.iter().enumerate() {
+        for picked in sample.traces() {
+            let jaeger = jaeger.clone();
+            asking.spawn(async move { (phase, picked, one(&jaeger, ids, picked, spans, deadline).await) });
+        }
+    }
+    let mut answers = Vec::new();
+    let stopped = loop {
+        tokio::select! {
+            Ok(_) = stop.wait_for(|stop| *stop) => break true,
+            answer = asking.join_next() => match answer {
+                Some(Ok(answer)) => answers.push(answer),
+                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                None => break false,
+            },
+        }
+    };
+    // In the order in which they were sent: what is kept as an example does not depend on who answered first.
+    answers.sort_by_key(|(phase, picked, _)| (*phase, *picked));
+    let mut read = ReadBack { asked: true, stopped, ..ReadBack::default() };
+    for (phase, picked, answer) in answers {
+        match answer {
+            Ok((expected, found)) => {
+                let trace_id = ids.trace(picked.request, picked.trace);
+                read.count(Incomplete { trace_id, phase, expected, found });
+            }
+            Err(why) => read.miss(phase, &why),
+        }
+    }
+    read
+}
+
+/// How many spans were sent, and how many of these can be read.
+async fn one(
+    jaeger: &Jaeger,
+    ids: Ids,
+    picked: Picked,
+    spans_per_request: u32,
+    deadline: Instant,
+) -> Result<(usize, usize), String> {
+    let sent: BTreeSet<SpanId> =
+        ids.spans_of(picked.request, picked.trace, spans_per_request).into_iter().collect();
+    let found = |spans: &[Span]| {
+        let read: BTreeSet<SpanId> = spans.iter().map(|span| span.span_id).collect();
+        read.intersection(&sent).count()
+    };
+    let trace_id = ids.trace(picked.request, picked.trace);
+    let spans = jaeger.trace_when(trace_id, deadline, |spans| found(spans) == sent.len()).await;
+    spans.map(|spans| (sent.len(), found(&spans))).map_err(|error| error.to_string())
+}
