@@ -161,6 +161,11 @@ async fn read(response: Response<Incoming>) -> (Outcome, bool) {
 
 fn conclude(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
     if (200..300).contains(&status) {
+        // A proxy's login page, or somebody's website: whoever says so has stored no span.
+        if is_type(headers, "text/html") {
+            let detail = format!("HTTP {status} with a page of HTML, which is no answer of an OTLP receiver");
+            return silence(Silence::Broken, detail);
+        }
         return accepted(if is_type(headers, "application/x-protobuf") { body } else { &[] });
     }
     let code = Code::Http(status);

@@ -1,7 +1,8 @@
-//! Reading back, over real sockets: the clients of Jaeger and Tempo, the spread of starts, the probe.
+//! Reading back, over real sockets: the clients of Jaeger and Tempo, the spread of starts, the probe, the load.
 #![allow(clippy::unwrap_used, reason = "a test stops where something is not as it should be")]
 
 mod jaeger;
+mod load;
 mod probe;
 mod support;
 mod tempo;

@@ -1,13 +1,22 @@
 //! A server that answers as a test says, and an environment made of it: OTLP/HTTP in, Jaeger's query API out.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, TracesData};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
 use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// What to do with a request.
 #[derive(Clone, Debug)]
@@ -16,6 +25,8 @@ pub(crate) enum Reply {
     Full(u16, Vec<u8>),
     /// These bytes, then the end of the connection.
     Raw(Vec<u8>),
+    /// A success without a body, once this is true.
+    Once(watch::Receiver<bool>),
     /// Nothing, for ever.
     Hang,
 }
@@ -45,10 +56,69 @@ pub(crate) async fn serve(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'stat
     address
 }
 
+/// Starts a gRPC server that asks a handler as [`serve`] does - for a message without its prefix, inflated - and returns
+/// its address. A reply that is not 200 becomes `UNAVAILABLE`.
+pub(crate) async fn serve_grpc(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let handler: Arc<Handler> = Arc::new(handler);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let handler = handler.clone();
+            let service = service_fn(move |request| grpc(request, handler.clone()));
+            let server = http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    address
+}
+
+async fn grpc(
+    request: Request<Incoming>,
+    handler: Arc<Handler>,
+) -> Result<Response<impl hyper::body::Body<Data = Bytes, Error = Infallible>>, hyper::Error> {
+    let message = request.into_body().collect().await?.to_bytes();
+    let seen = Seen {
+        path: "/v1/traces".to_owned(),
+        head: String::new(),
+        body: inflated(message[0] == 1, &message[5..]),
+    };
+    let status = match handler(&seen) {
+        Reply::Full(200, _) => "0",
+        Reply::Full(..) | Reply::Raw(_) => "14",
+        Reply::Once(mut ready) => {
+            let _ = ready.wait_for(|ready| *ready).await;
+            "0"
+        }
+        Reply::Hang => std::future::pending().await,
+    };
+    let trailers =
+        HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))]);
+    let body = Full::new(Bytes::from_static(&[0; 5])).with_trailers(std::future::ready(Some(Ok(trailers))));
+    Ok(Response::builder().header("content-type", "application/grpc").body(body).unwrap())
+}
+
+fn inflated(gzip: bool, body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    if gzip {
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(body), &mut plain).unwrap();
+    } else {
+        plain.extend_from_slice(body);
+    }
+    plain
+}
+
 async fn connection(stream: TcpStream, handler: Arc<Handler>) {
     let mut stream = BufReader::new(stream);
     while let Some(seen) = read(&mut stream).await {
-        match handler(&seen) {
+        let reply = match handler(&seen) {
+            Reply::Once(mut ready) => {
+                let _ = ready.wait_for(|ready| *ready).await;
+                Reply::Full(200, Vec::new())
+            }
+            reply => reply,
+        };
+        match reply {
             Reply::Full(status, body) => {
                 let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n", body.len());
                 if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {
@@ -59,7 +129,7 @@ async fn connection(stream: TcpStream, handler: Arc<Handler>) {
                 let _ = stream.write_all(&bytes).await;
                 return;
             }
-            Reply::Hang => std::future::pending().await,
+            Reply::Once(_) | Reply::Hang => std::future::pending().await,
         }
     }
 }
@@ -75,6 +145,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
         head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     stream.read_exact(&mut body).await.ok()?;
+    let body = inflated(head.to_lowercase().contains("content-encoding: gzip"), &body);
     let path = head.split(' ').nth(1)?.to_owned();
     Some(Seen { path, head, body })
 }
@@ -123,12 +194,15 @@ impl Environment {
     fn store(&self, body: &[u8], change: Change) {
         let request = ExportTraceServiceRequest::decode(body).unwrap();
         let mut stored = self.stored.lock().unwrap();
-        for mut resource_spans in request.resource_spans {
-            let id = resource_spans.scope_spans[0].spans[0].trace_id.clone();
-            for scope in &mut resource_spans.scope_spans {
-                scope.spans = std::mem::take(&mut scope.spans).into_iter().filter_map(change).collect();
+        for resource_spans in request.resource_spans {
+            for scope in &resource_spans.scope_spans {
+                for span in &scope.spans {
+                    let Some(changed) = change(span.clone()) else { continue };
+                    let scope = ScopeSpans { spans: vec![changed], ..scope.clone() };
+                    let alone = ResourceSpans { scope_spans: vec![scope], ..resource_spans.clone() };
+                    stored.entry(span.trace_id.clone()).or_default().push(alone);
+                }
             }
-            stored.entry(id).or_default().push(resource_spans);
         }
     }
 }

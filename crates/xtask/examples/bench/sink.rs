@@ -1,4 +1,4 @@
-//! The sink: receives over gRPC on any number of ports, counts what came to each, and answers at once. What it counted
+//! The sink: receives on any number of ports, over gRPC or HTTP, counts what came to each, and answers at once. What it counted
 //! can be asked for on a port of its own, by plain HTTP.
 
 use anyhow::{Context, Result};
@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::combinators::WithTrailers;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Largest DATA frame that it lets its peers send
     #[arg(long, default_value_t = 16_384)]
     frame: u32,
+    /// Receive over HTTP/1.1 instead of gRPC
+    #[arg(long)]
+    http: bool,
 }
 
 #[derive(Default)]
@@ -44,7 +47,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let counts: Vec<_> = args.port.iter().map(|_| Arc::new(Counts::default())).collect();
     for (port, counts) in args.port.iter().zip(&counts) {
         let listener = listen(*port).await?;
-        tokio::spawn(receive(listener, args.frame, Arc::clone(counts)));
+        tokio::spawn(receive(listener, (!args.http).then_some(args.frame), Arc::clone(counts)));
     }
     let listener = listen(args.counts).await?;
     loop {
@@ -79,13 +82,19 @@ async fn tell(mut stream: TcpStream, counts: &[Arc<Counts>]) -> std::io::Result<
     stream.shutdown().await
 }
 
-async fn receive(listener: TcpListener, frame: u32, counts: Arc<Counts>) {
+/// Over gRPC with frames of so many bytes, or over HTTP/1.1.
+async fn receive(listener: TcpListener, frame: Option<u32>, counts: Arc<Counts>) {
     while let Ok((stream, _)) = listener.accept().await {
         let counts = Arc::clone(&counts);
-        let service = service_fn(move |request| answer(request, Arc::clone(&counts)));
         tokio::spawn(async move {
             // A peer that resets its connection at the end of a run is no failure of the sink.
             let _ = stream.set_nodelay(true);
+            let Some(frame) = frame else {
+                let service = service_fn(move |request| answer_http(request, Arc::clone(&counts)));
+                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                return;
+            };
+            let service = service_fn(move |request| answer(request, Arc::clone(&counts)));
             let _ = http2::Builder::new(TokioExecutor::new())
                 .max_frame_size(frame)
                 .initial_stream_window_size(8 << 20)
@@ -101,12 +110,7 @@ type Answer = WithTrailers<Full<Bytes>, Ready<Option<Result<HeaderMap, Infallibl
 
 async fn answer(request: Request<Incoming>, counts: Arc<Counts>) -> Result<Response<Answer>, hyper::Error> {
     let message = request.into_body().collect().await?.to_bytes();
-    counts.requests.fetch_add(1, Ordering::Relaxed);
-    counts.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
-    match spans(&message) {
-        Some(spans) => counts.spans.fetch_add(spans, Ordering::Relaxed),
-        None => counts.broken.fetch_add(1, Ordering::Relaxed),
-    };
+    counts.count(message.len(), spans(&message));
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     // An empty ExportTraceServiceResponse: everything was accepted.
@@ -116,6 +120,30 @@ async fn answer(request: Request<Incoming>, counts: Arc<Counts>) -> Result<Respo
     Ok(response)
 }
 
+async fn answer_http(
+    request: Request<Incoming>,
+    counts: Arc<Counts>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let gzip = request.headers().contains_key("content-encoding");
+    let body = request.into_body().collect().await?.to_bytes();
+    counts.count(body.len(), if gzip { count_gzip(&body) } else { count(&body) });
+    // An empty ExportTraceServiceResponse is empty.
+    let mut response = Response::new(Full::default());
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/x-protobuf"));
+    Ok(response)
+}
+
+impl Counts {
+    fn count(&self, bytes: usize, spans: Option<u64>) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        match spans {
+            Some(spans) => self.spans.fetch_add(spans, Ordering::Relaxed),
+            None => self.broken.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+}
+
 /// The spans of a gRPC message, or nothing where it is none.
 fn spans(message: &[u8]) -> Option<u64> {
     let (prefix, body) = message.split_at_checked(5)?;
@@ -123,9 +151,10 @@ fn spans(message: &[u8]) -> Option<u64> {
     if body.len() != usize::try_from(length).ok()? {
         return None;
     }
-    if prefix.first() == Some(&0) {
-        return count(body);
-    }
+    if prefix.first() == Some(&0) { count(body) } else { count_gzip(body) }
+}
+
+fn count_gzip(body: &[u8]) -> Option<u64> {
     let mut plain = Vec::new();
     Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(body), &mut plain).ok()?;
     count(&plain)

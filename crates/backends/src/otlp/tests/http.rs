@@ -7,7 +7,7 @@ use crossfade_otlp::{ExportTraceServiceResponse, PartialSuccess, RpcStatus};
 
 use super::server::{Play, Server};
 use super::{PATIENCE, client, message, outcome};
-use crate::otlp::{Code, Message, Outcome, Protocol};
+use crate::otlp::{Code, Message, Outcome, Protocol, Silence};
 
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 
@@ -117,5 +117,20 @@ async fn a_request_is_what_otlp_wants() {
         assert_eq!(seen.headers["content-type"], "application/x-protobuf");
         assert_eq!(seen.headers["host"], server.address);
         assert_eq!(seen.headers["content-length"], bytes.len().to_string());
+    }
+}
+
+/// Scenario: where the receiver should be, a proxy shows its login page, and says 200.
+/// Guarantee: no span is taken for stored.
+#[tokio::test]
+async fn a_web_page_is_not_an_answer() {
+    for content_type in ["text/html", "Text/HTML; charset=utf-8"] {
+        let play = Play::http(200, &[("content-type", content_type)], b"<h1>Sign in</h1>");
+        match outcome(Protocol::HttpProtobuf, play).await {
+            Outcome::Unanswered { silence: Silence::Broken, detail } => {
+                assert!(detail.contains("HTML"), "{detail}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
