@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use crate::rule::Rule;
-use crate::{drift, history, parity, probe, waiver};
+use crate::{drift, history, load, parity, probe, waiver};
 
 /// The rules of every gate, gate by gate. A gate that is not here has no explanations.
 const GATES: &[(&str, &[&Rule])] = &[
     ("drift", drift::RULES),
     ("history", history::RULES),
+    ("load", load::RULES),
     ("parity", parity::RULES),
     ("probe", probe::RULES),
     ("waivers", waiver::RULES),

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod judging;
+
 fn phase(rate: u64, millis: u64) -> Phase {
     Phase { part: Part::Hold, rate, duration: Duration::from_millis(millis) }
 }
