@@ -28,8 +28,8 @@ use tokio::sync::watch;
 
 pub use self::pace::Progress;
 use crate::clock;
-use crate::jaeger::Jaeger;
 use crate::otlp::{ClientConfig, Coding};
+use crate::query::Query;
 
 /// What is offered, and how.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ pub struct Reins {
 /// What listens there takes no OTLP; nothing was offered.
 pub async fn run(
     otlp: ClientConfig,
-    query: Option<&Jaeger>,
+    query: Option<&Query>,
     config: &LoadConfig,
     mut reins: Reins,
 ) -> Result<Measured, LoadError> {
@@ -112,7 +112,7 @@ pub async fn run(
     let job = thread::Job { otlp, config: config.clone(), ids };
     let driven = thread::run(job, &mut reins).await?;
     let read_back = match query {
-        Some(jaeger) => read_back::read_back(jaeger, config, ids, &driven.samples, &mut reins.stop).await,
+        Some(query) => read_back::read_back(query, config, ids, &driven.samples, &mut reins.stop).await,
         None => ReadBack::default(),
     };
     Ok(Measured {

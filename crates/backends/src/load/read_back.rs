@@ -9,11 +9,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::LoadConfig;
-use crate::jaeger::Jaeger;
+use crate::query::Query;
 
 /// Asks for every sampled trace until it is whole, or until the deadline.
 pub(super) async fn read_back(
-    jaeger: &Jaeger,
+    query: &Query,
     config: &LoadConfig,
     ids: Ids,
     samples: &[Sample],
@@ -24,8 +24,8 @@ pub(super) async fn read_back(
     let mut asking = JoinSet::new();
     for (phase, sample) in samples.iter().enumerate() {
         for picked in sample.traces() {
-            let jaeger = jaeger.clone();
-            asking.spawn(async move { (phase, picked, one(&jaeger, ids, picked, spans, deadline).await) });
+            let query = query.clone();
+            asking.spawn(async move { (phase, picked, one(&query, ids, picked, spans, deadline).await) });
         }
     }
     let mut answers = Vec::new();
@@ -56,7 +56,7 @@ pub(super) async fn read_back(
 
 /// How many spans were sent, and how many of these can be read.
 async fn one(
-    jaeger: &Jaeger,
+    query: &Query,
     ids: Ids,
     picked: Picked,
     spans_per_request: u32,
@@ -69,6 +69,6 @@ async fn one(
         read.intersection(&sent).count()
     };
     let trace_id = ids.trace(picked.request, picked.trace);
-    let spans = jaeger.trace_when(trace_id, deadline, |spans| found(spans) == sent.len()).await;
+    let spans = query.trace_when(trace_id, deadline, |spans| found(spans) == sent.len()).await;
     spans.map(|spans| (sent.len(), found(&spans))).map_err(|error| error.to_string())
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crossfade_backends::jaeger::{Jaeger, JaegerConfig, QueryEndpoint};
 use crossfade_backends::load::{LoadConfig, LoadError, Progress, Reins, run};
 use crossfade_backends::otlp::{ClientConfig, Coding, Endpoint, Protocol};
+use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
 use crossfade_gates::load::{Found, Measured, PEER_SERVICE, Part, Phase, SERVICE, Schedule};
 use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -37,8 +37,8 @@ fn otlp(address: &str, protocol: Protocol) -> ClientConfig {
     }
 }
 
-fn jaeger(address: &str) -> Jaeger {
-    Jaeger::new(JaegerConfig::new(QueryEndpoint::parse(address).unwrap()))
+fn jaeger(address: &str) -> Query {
+    Query::new(QueryConfig::new(QueryKind::Jaeger, QueryEndpoint::parse(address).unwrap()))
 }
 
 /// Reins that nobody holds but the test.
