@@ -17,6 +17,7 @@
 //! | [`waiver`] | risks that are accepted for a time |
 //! | [`render`] | reports as text, JSON, JUnit, SARIF |
 //! | [`model`] | spans as gates see them |
+//! | [`inventory`] | what traces hold: services, operations, keys, call edges, outside calls |
 //! | [`explain`](mod@explain) | the text behind every id |
 
 pub mod control;
@@ -25,6 +26,7 @@ pub mod drift;
 pub mod explain;
 pub mod finding;
 pub mod history;
+pub mod inventory;
 pub mod load;
 pub mod model;
 pub mod parity;
