@@ -218,3 +218,48 @@ impl Inventory {
         Some((seen().map(|s| s.first).min()?, seen().map(|s| s.last).max()?))
     }
 }
+
+/// What a gateway received, as its tap saw it: `GET /v1/gateway/inventory`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sent {
+    /// 1.
+    pub schema_version: u32,
+    /// The gateway's name.
+    pub gateway: String,
+    /// Its start, by name: what was before is not in here.
+    pub boot: String,
+    /// When it started, in nanoseconds since 1970.
+    #[serde(with = "text")]
+    pub since: u64,
+    /// When this was read, in nanoseconds since 1970.
+    #[serde(with = "text")]
+    pub now: u64,
+    /// How well the tap sees.
+    pub tap: TapCounts,
+    /// What it saw.
+    pub inventory: Inventory,
+}
+
+/// How well a tap sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapCounts {
+    /// Whether it looks at all.
+    pub enabled: bool,
+    /// It looks at one trace in so many, chosen by their ids: as many as its share of a processor allows.
+    pub one_in: u32,
+    /// Requests that it was handed.
+    #[serde(with = "text")]
+    pub tapped: u64,
+    /// Requests that it was not handed, or gave up, because it was behind.
+    #[serde(with = "text")]
+    pub shed: u64,
+    /// Requests that it could not read.
+    #[serde(with = "text")]
+    pub unreadable: u64,
+    /// Spans that it has read.
+    #[serde(with = "text")]
+    pub spans: u64,
+    /// How long it was busy, in nanoseconds.
+    #[serde(with = "text")]
+    pub busy: u64,
+}

@@ -6,6 +6,7 @@
 //! | `GET /readyz` | 200 if requests can be served, else 503; says which environment is away, and whether a schedule is held |
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /v1/gateway` | [`GatewayStatus`](crate::GatewayStatus) |
+//! | `GET /v1/gateway/inventory` | what clients sent, in outline ([`Sent`](crossfade_gates::inventory::Sent)); bearer token |
 //! | `POST /v1/gateway/fence` | [`FenceRequest`] -> [`Fenced`](crate::Fenced); bearer token |
 
 use axum::extract::State;
@@ -27,6 +28,7 @@ pub fn admin_router(handle: &Handle) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/v1/gateway", get(status))
+        .route("/v1/gateway/inventory", get(inventory))
         .route("/v1/gateway/fence", post(fence))
         .with_state(handle.clone())
 }
@@ -96,6 +98,14 @@ async fn metrics(State(handle): State<Handle>) -> Response {
 
 async fn status(State(handle): State<Handle>) -> Response {
     Json(handle.status()).into_response()
+}
+
+/// Names of services and of whom they call: not for everybody who can reach this address.
+async fn inventory(State(handle): State<Handle>, headers: HeaderMap) -> Response {
+    match operator(&handle, &headers) {
+        Some(_) => Json(handle.sent()).into_response(),
+        None => refuse(StatusCode::UNAUTHORIZED, "the inventory needs the bearer token"),
+    }
 }
 
 async fn fence(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) -> Response {

@@ -36,6 +36,8 @@ pub struct GatewayConfig {
     pub control: ControlLink,
     /// Bearer token for `POST /v1/gateway/fence`; without one, nobody may.
     pub admin_token: Option<Token>,
+    /// How much of what comes by is looked at.
+    pub tap: TapConfig,
     /// `Copy`, but for benchmarks of what `holdback` will build on.
     pub protection: Protection,
 }
@@ -100,6 +102,17 @@ pub struct BreakerConfig {
     pub window: Duration,
 }
 
+/// How much of what comes by is looked at, for the inventory of what was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TapConfig {
+    /// The share of one processor that it may take, in parts per million; 0: nothing is looked at.
+    pub cpu_share_ppm: u32,
+    /// What may wait to be looked at, of each worker.
+    pub box_bytes: usize,
+    /// How long after a trace's first span its others are waited for.
+    pub settle: Duration,
+}
+
 /// Where directives come from.
 #[derive(Clone, Debug)]
 pub enum ControlLink {
@@ -158,6 +171,8 @@ pub enum ConfigError {
     Zero(&'static str),
     #[error("breaker.share_ppm_min is {0}: parts per million, from 1 to 1,000,000")]
     BreakerShare(u32),
+    #[error("tap.cpu_share_ppm is {0}: parts per million of one processor, at most 1,000,000")]
+    TapShare(u32),
     #[error("the control plane's address: {0}")]
     ControlUrl(String),
     #[error("the directive names environment {0}, which is not configured")]
@@ -187,6 +202,7 @@ impl GatewayConfig {
             grace: Duration::from_secs(30),
             control,
             admin_token: None,
+            tap: TapConfig::default(),
             protection: Protection::Copy,
         }
     }
@@ -215,6 +231,9 @@ impl GatewayConfig {
         ];
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(ConfigError::Zero(name));
+        }
+        if self.tap.cpu_share_ppm > 1_000_000 {
+            return Err(ConfigError::TapShare(self.tap.cpu_share_ppm));
         }
         if !(1..=1_000_000).contains(&self.breaker.share_ppm_min) {
             return Err(ConfigError::BreakerShare(self.breaker.share_ppm_min));
@@ -258,6 +277,12 @@ impl Default for DeliveryConfig {
             backoff_max: Duration::from_secs(10),
             merge_bytes_max: 0,
         }
+    }
+}
+
+impl Default for TapConfig {
+    fn default() -> TapConfig {
+        TapConfig { cpu_share_ppm: 50_000, box_bytes: 8 << 20, settle: Duration::from_secs(15) }
     }
 }
 

@@ -101,6 +101,7 @@ pub(crate) async fn dispatch(
     mut memory: Share,
 ) -> Result<Answer, Refusal> {
     let arrived = Instant::now();
+    let mut is_new = true;
     loop {
         let Plan { route, awaited } = {
             let mut scratch = worker.scratch();
@@ -108,6 +109,10 @@ pub(crate) async fn dispatch(
             scratch.tidy();
             plan?
         };
+        // What cannot be scanned was not let in, and what is planned again after a fence came once.
+        if std::mem::take(&mut is_new) {
+            worker.tap.offer(&arrival.message);
+        }
         let mut planned = awaited.into_iter();
         let heard = match (planned.next(), planned.next()) {
             (None, _) => return Ok(Answer::ACCEPTED), // no spans: nothing to do, and that is a success

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crossfade_gates::inventory::{Inventory, Sent};
 use crossfade_routing::sync::LedgerRow;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +20,7 @@ use crate::steward::keep::{Keep, KeepError};
 use crate::steward::keeper::Keeper;
 use crate::steward::link::Link;
 use crate::steward::{Command, FollowError, Inbox, Steward, chain};
+use crate::tap::{self, Tap, TapThread};
 use crate::vitals::Vitals;
 use crate::worker::{self, Commons, Start, Worker};
 
@@ -49,6 +51,7 @@ pub struct Gateway {
     phase: watch::Sender<Phase>,
     workers: Vec<oneshot::Receiver<bool>>,
     steward: oneshot::Receiver<()>,
+    _tap: TapThread,
     grace: Duration,
 }
 
@@ -74,8 +77,10 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
     let (phase, phases) = watch::channel(Phase::Serving);
     let (tripped, trips) = mpsc::unbounded_channel();
     let vitals = Arc::new(Vitals::new(config.environments.len(), config.breaker, tripped));
-    let commons = Commons::new(&config.limits, config.environments.len(), vitals);
-    let workers: Vec<_> = (0..config.workers.get()).map(|_| Worker::new(&config, &commons)).collect();
+    let tap = Tap::new(&config.tap, config.workers.get());
+    let commons = Commons::new(&config.limits, config.environments.len(), vitals, Arc::clone(&tap));
+    let workers: Vec<_> =
+        (0..config.workers.get()).map(|number| Worker::new(&config, &commons, number)).collect();
     let overview = Overview::new(&config, (grpc, http), (workers.clone(), commons), phases.clone());
     let overview = Arc::new(overview);
     let (commands, inbox) = mpsc::unbounded_channel();
@@ -97,6 +102,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         ends.push(on_thread(&format!("gateway-{number}"), || worker::run(start))?);
     }
 
+    let tap = tap::start(&tap, &config.tap, config.limits.request_bytes).map_err(StartError::Thread)?;
     let keeper = Keeper::start(keep).map_err(StartError::Thread)?;
     let mut steward = Steward::new((keeper, kept), config.control, overview, orders);
     let (awake, woken) = oneshot::channel();
@@ -114,7 +120,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
             }
         }
     })?;
-    let gateway = Gateway { handle, phase, workers: ends, steward, grace: config.grace };
+    let gateway = Gateway { handle, phase, workers: ends, steward, _tap: tap, grace: config.grace };
     let refused = |error: FollowError| StartError::Schedule(chain(&error));
     match woken.await {
         Ok(result) => result.map(|()| gateway).map_err(refused),
@@ -224,6 +230,16 @@ impl Handle {
         let actor = actor.to_owned();
         self.commands.send(Command::Fence { actor, request, answer }).map_err(|_| FenceError::Closed)?;
         fenced.await.map_err(|_| FenceError::Closed)?
+    }
+
+    /// What clients sent, as the tap saw it.
+    pub fn sent(&self) -> Sent {
+        self.overview.sent()
+    }
+
+    /// Looks at the inventory of what clients sent without copying it. The tap waits meanwhile; requests do not.
+    pub fn read_inventory<T>(&self, look: impl FnOnce(&Inventory) -> T) -> T {
+        self.overview.commons.tap.read(look)
     }
 
     /// Prometheus text exposition.

@@ -30,6 +30,7 @@
 //! worker 0..N   current_thread runtime: its own listeners (SO_REUSEPORT), connections, queues, books
 //! steward       current_thread runtime: the follower, the line to control, looks at environments
 //! keeper        writes the state folder, and may hang with its disk
+//! tap           reads some of what came by, for its share of a processor, at low priority
 //! ```
 //!
 //! The steward gives orders to the workers, and waits for each to be carried out: a schedule is acknowledged, and a fence
@@ -53,6 +54,7 @@
 //! | [`breaker`], [`vitals`] | how the environments are, and when that is enough for a fence |
 //! | [`steward`] | following control, fences, the state folder |
 //! | [`overview`], [`metrics`] | everything that can be said, for status, reports and Prometheus |
+//! | [`tap`] | what clients sent, in outline, read beside the way of a request |
 //! | [`invariant`] | what happens when something is broken that cannot be |
 //! | [`clock`] | the one place where the wall clock is read |
 
@@ -82,13 +84,14 @@ mod receive;
 mod route;
 mod status;
 mod steward;
+mod tap;
 mod vitals;
 mod worker;
 
 pub use admin::{Readiness, admin_router};
 pub use config::{
     BreakerConfig, ConfigError, ControlLink, DeliveryConfig, EnvironmentConfig, GatewayConfig, Limits,
-    RemoteControl, Token,
+    RemoteControl, TapConfig, Token,
 };
 pub use gateway::{Gateway, Handle, StartError, start};
 pub use status::{

@@ -40,6 +40,7 @@ pub(crate) fn render(overview: &Overview) -> String {
     latencies(&mut page, overview, &pages);
     environments(&mut page, overview);
     requests(&mut page, overview, &pages);
+    tap(&mut page, overview);
     schedule(&mut page, overview);
     page.text
 }
@@ -140,6 +141,25 @@ fn requests(page: &mut Page, overview: &Overview, pages: &Pages) {
     let total: u64 = pages.clock.counts.iter().sum();
     page.sample(&format!("{CLOCK}_bucket"), &[("le", "+Inf")], total);
     page.sample(&format!("{CLOCK}_count"), &[], total);
+}
+
+fn tap(page: &mut Page, overview: &Overview) {
+    let counts = overview.commons.tap.counts();
+    page.family(
+        "crossfade_tap_requests_total",
+        "Requests by what the inventory's tap made of them.",
+        "counter",
+    );
+    for (fate, count) in [("tapped", counts.tapped), ("shed", counts.shed), ("unreadable", counts.unreadable)]
+    {
+        page.sample("crossfade_tap_requests_total", &[("fate", fate)], count);
+    }
+    page.family("crossfade_tap_spans_total", "Spans that it has looked at.", "counter");
+    page.sample("crossfade_tap_spans_total", &[], counts.spans);
+    page.family("crossfade_tap_busy_seconds_total", "How long it was busy.", "counter");
+    page.sample("crossfade_tap_busy_seconds_total", &[], seconds(counts.busy.into()));
+    page.family("crossfade_tap_one_trace_in", "It looks at one trace in so many.", "gauge");
+    page.sample("crossfade_tap_one_trace_in", &[], counts.one_in);
 }
 
 fn schedule(page: &mut Page, overview: &Overview) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossfade_backends::otlp::{Client, ClientConfig};
+use crossfade_gates::inventory::Sent;
 use crossfade_routing::sync::{ArmCounts, EnvironmentHealth, Fence, LedgerRow, Report};
 use crossfade_routing::{Ack, BootId, Directive, EnvironmentId, GatewayId, Protection, UnixNanos};
 use tokio::sync::{Notify, watch};
@@ -24,6 +25,7 @@ use crate::worker::{Commons, Worker};
 pub(crate) struct Overview {
     gateway: GatewayId,
     boot: BootId,
+    since: UnixNanos,
     protection: Protection,
     environments: Vec<EnvironmentId>,
     /// For looking whether they can be reached; no request is ever sent on these.
@@ -56,7 +58,8 @@ impl Overview {
         (workers, commons): (Vec<Arc<Worker>>, Commons),
         phase: watch::Receiver<Phase>,
     ) -> Overview {
-        let boot = format!("{:x}-{:x}", clock::now().0, std::process::id());
+        let since = clock::now();
+        let boot = format!("{:x}-{:x}", since.0, std::process::id());
         let probe = |environment: &crate::EnvironmentConfig| {
             Client::new(ClientConfig {
                 endpoint: environment.endpoint.clone(),
@@ -67,6 +70,7 @@ impl Overview {
         Overview {
             gateway: config.id.clone(),
             boot: BootId::new(&boot).expect("hex digits and a dash name a boot"),
+            since,
             protection: config.protection,
             environments: config.environments.keys().cloned().collect(),
             probes: config.environments.values().map(probe).collect(),
@@ -217,6 +221,18 @@ impl Overview {
             clock: pages.clock,
             wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
             drained,
+        }
+    }
+
+    pub(crate) fn sent(&self) -> Sent {
+        Sent {
+            schema_version: 1,
+            gateway: self.gateway.to_string(),
+            boot: self.boot.to_string(),
+            since: self.since.0,
+            now: clock::now().0,
+            tap: self.commons.tap.counts(),
+            inventory: self.commons.tap.read(Clone::clone),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::pool::Pool;
 use crate::receive::body::Bounds;
 use crate::route::{Route, RouteCell};
 use crate::status::Phase;
+use crate::tap::{Tap, TapBox};
 use crate::vitals::Vitals;
 
 /// A request takes one of the slots only when its body is in. So many may be on their way to each: a body that does not
@@ -38,6 +39,7 @@ const RECEIVING_MIN: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Commons {
     pub(crate) vitals: Arc<Vitals>,
+    pub(crate) tap: Arc<Tap>,
     pub(crate) memory: Arc<Budget>,
     pub(crate) in_flight: Arc<Budget>,
     /// Requests whose bodies are still coming in.
@@ -49,9 +51,10 @@ pub(crate) struct Commons {
 }
 
 impl Commons {
-    pub(crate) fn new(limits: &Limits, environments: usize, vitals: Arc<Vitals>) -> Commons {
+    pub(crate) fn new(limits: &Limits, environments: usize, vitals: Arc<Vitals>, tap: Arc<Tap>) -> Commons {
         Commons {
             vitals,
+            tap,
             memory: Budget::new(limits.memory_bytes),
             in_flight: Budget::new(limits.requests_in_flight),
             receiving: Budget::new(limits.requests_in_flight.saturating_mul(RECEIVING_FOR_EACH_SLOT)),
@@ -67,6 +70,7 @@ pub(crate) struct Worker {
     pub(crate) route: RouteCell,
     pub(crate) books: Arc<Books>,
     pub(crate) vitals: Arc<Vitals>,
+    pub(crate) tap: Arc<TapBox>,
     pub(crate) in_flight: Arc<Budget>,
     receiving: Arc<Budget>,
     pub(crate) connections: Arc<Semaphore>,
@@ -91,8 +95,9 @@ pub(crate) struct Order {
 }
 
 impl Worker {
-    pub(crate) fn new(config: &GatewayConfig, commons: &Commons) -> Arc<Worker> {
-        let Commons { vitals, memory, in_flight, receiving, queues, connections, refusals } = commons.clone();
+    pub(crate) fn new(config: &GatewayConfig, commons: &Commons, number: usize) -> Arc<Worker> {
+        let Commons { vitals, tap, memory, in_flight, receiving, queues, connections, refusals } =
+            commons.clone();
         let mut queues = queues.into_iter();
         let lane = |(place, environment): (Place, &crate::EnvironmentConfig)| {
             let client = Client::new(ClientConfig {
@@ -108,6 +113,7 @@ impl Worker {
             route: RouteCell::default(),
             books: Arc::default(),
             vitals,
+            tap: tap.of_worker(number),
             in_flight,
             receiving,
             connections,

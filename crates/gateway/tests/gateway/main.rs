@@ -14,6 +14,7 @@ mod fence;
 mod receive;
 mod split;
 mod support;
+mod tap;
 
 /// Long enough that only a defect reaches it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
