@@ -52,7 +52,8 @@ pub struct Peer {
     pub name: Option<String>,
 }
 
-type Values<'f, 'v> = &'f dyn Fn(&str) -> Option<Cow<'v, str>>;
+/// An attribute's value as text, by its key.
+pub(crate) type Values<'f, 'v> = &'f dyn Fn(&str) -> Option<Cow<'v, str>>;
 
 const SERVICE: [&str; 2] = ["service.peer.name", "peer.service"];
 const HTTP_URL: [&str; 2] = ["url.full", "http.url"];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::limits::NAME_BYTES;
-use super::peer::{Peer, mock_mark};
+use super::peer::{Peer, Values, mock_mark};
 use crate::model::{AttributeValue, Kind, Span, SpanId, StatusCode, TraceId};
 
 /// Most names that are told apart at one time; kept low enough for a few megabytes.
@@ -127,8 +127,8 @@ impl Sight {
     /// From wherever it comes: its attributes and its resource's are given as keys and a way to look up a value, as text.
     pub fn new<'a, 'v>(
         outline: Outline<'_>,
-        attributes: (impl Iterator<Item = &'a str>, &dyn Fn(&str) -> Option<Cow<'v, str>>),
-        resource: (impl Iterator<Item = &'a str>, &dyn Fn(&str) -> Option<Cow<'v, str>>),
+        attributes: (impl Iterator<Item = &'a str>, Values<'_, 'v>),
+        resource: (impl Iterator<Item = &'a str>, Values<'_, 'v>),
         names: &mut Names,
     ) -> Self {
         let mut mark = None;
