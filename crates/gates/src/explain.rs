@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use crate::rule::Rule;
-use crate::{drift, history, load, parity, probe, waiver};
+use crate::{coverage, drift, history, load, parity, probe, waiver};
 
 /// The rules of every gate, gate by gate. A gate that is not here has no explanations.
 const GATES: &[(&str, &[&Rule])] = &[
+    ("coverage", coverage::RULES),
     ("drift", drift::RULES),
     ("history", history::RULES),
     ("load", load::RULES),

@@ -6,6 +6,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`coverage`] | what is recorded in one environment and not in the other, or sent and recorded nowhere |
 //! | [`drift`] | two configurations, compared by meaning |
 //! | [`history`] | what was recorded before the cut-over: still readable, equal, and found |
 //! | [`load`] | requests offered on a schedule: whether an environment keeps up |
@@ -22,6 +23,7 @@
 
 pub mod control;
 pub mod difference;
+pub mod coverage;
 pub mod drift;
 pub mod explain;
 pub mod finding;

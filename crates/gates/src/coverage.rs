@@ -1,0 +1,230 @@
+//! The coverage gate: what the active environment records, the candidate records too; and what is sent is recorded.
+//!
+//! Compared are inventories ([`crate::inventory`]): of both environments over the same time, of the active one before that, and of
+//! what clients sent, where the gateway's tap has seen it. So three blind spots can be told apart:
+//!
+//! ```text
+//! sent   recorded by                     it is
+//! yes    blue, not green                 green that is blind
+//! yes    neither, or no more             both environments that are blind
+//! no     neither, although it once was   the application that fell silent
+//! ```
+//!
+//! # The rule
+//!
+//! Something rare may be missing by chance, so absence counts only where chance would be a poor excuse. Let something be in `x` of
+//! `n_b` traces of blue's sample and in `y` of `n_g` of green's. If both record the same, the `x + y` traces with it are any
+//! of the `n_b + n_g`, and the chance that green's sample has at most `y` of them is a tail of the hypergeometric distribution
+//! (Fisher's exact test); for a service as a whole, of which green should have a share `s` of what blue has, it is
+//! `(1 + s)^-x`. A finding needs that chance to be at most `alpha / m`, with `m` the number of things compared: so a report of two
+//! environments that record the same holds a finding with a probability of at most `alpha` (1 %), whatever they
+//! record and however rare (Bonferroni). The unit is the trace. What is too rare for this is listed, and fails nothing; if no service
+//! is frequent enough, there is no verdict.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `rules` | every finding that it can make |
+//! | [`chance`] | the probabilities |
+//! | `compare` | one inventory against another |
+//! | `silence` | what stopped, and what is sent and recorded nowhere |
+//! | `words` | names, rates and what people would have misread |
+//! | `facts` | what the report holds beside findings |
+
+pub mod chance;
+mod compare;
+mod facts;
+mod rules;
+mod silence;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::BTreeSet;
+
+use crate::inventory::{Inventory, Sent};
+use crate::{Finding, Place, Report};
+
+pub use self::rules::RULES;
+
+/// The gate's name.
+pub const GATE: &str = "coverage";
+
+/// What is compared.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// The active environment, over the window.
+    pub blue: Side,
+    /// The candidate, over the window.
+    pub green: Side,
+    /// What the active environment recorded before the window.
+    pub before: Option<(Window, Inventory)>,
+    /// What clients sent, by the taps of all gateways; or why that is not known.
+    pub sent: Result<Vec<Sent>, String>,
+    /// The window.
+    pub window: Window,
+    /// The share of the active environment's traces that the candidate should have, from 0 to 1.
+    pub share: f64,
+}
+
+/// A time, in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// From here.
+    pub from: u64,
+    /// To before here.
+    pub until: u64,
+}
+
+impl Window {
+    /// Its length in seconds.
+    pub fn secs(self) -> f64 {
+        self.until.saturating_sub(self.from) as f64 / 1e9
+    }
+}
+
+/// One environment.
+#[derive(Clone, Debug)]
+pub struct Side {
+    /// Its name.
+    pub name: String,
+    /// The address that was asked.
+    pub url: String,
+    /// What it records.
+    pub recorded: Result<Recorded, Trouble>,
+}
+
+/// What an environment records.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// The inventory, each service from a sample of its own traces.
+    pub inventory: Inventory,
+    /// Questions about single services that had no answer.
+    pub troubles: Vec<Trouble>,
+    /// Traces that could be read only in part, and were left out.
+    pub partial: u32,
+    /// Services that were not asked for, because there are too many.
+    pub services_left_out: u32,
+}
+
+/// A question without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In words, with the URL.
+    pub what: String,
+    /// Whether somebody answered at all.
+    pub answered: bool,
+}
+
+/// What is tolerated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// The probability of a finding where there is nothing to find.
+    pub alpha: f64,
+    /// Services that are not looked at; `*` stands for anything.
+    pub ignore: Vec<String>,
+    /// So many traces of a service must have been sent before it counts that none is recorded.
+    pub sent_min: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { alpha: 0.01, ignore: Vec::new(), sent_min: 20 }
+    }
+}
+
+impl Limits {
+    /// Whether a service is looked at: not what Crossfade itself makes up, nor what is to be ignored.
+    pub(crate) fn looks_at(&self, service: &str) -> bool {
+        !service.starts_with("crossfade-") && !self.ignore.iter().any(|pattern| matches(pattern, service))
+    }
+}
+
+/// Whether `pattern` fits, with `*` for anything.
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}
+
+/// Judges.
+pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
+    let mut findings = Vec::new();
+    let mut unreachable = false;
+    for side in [&inputs.blue, &inputs.green] {
+        let (troubles, left_out) = match &side.recorded {
+            Ok(recorded) => (recorded.troubles.as_slice(), recorded.services_left_out),
+            Err(trouble) => (std::slice::from_ref(trouble), 0),
+        };
+        if let Some(first) = troubles.first() {
+            unreachable |= troubles.iter().any(|trouble| !trouble.answered);
+            let more = words::more(troubles.len());
+            findings.push(
+                Finding::new(&rules::UNREADABLE)
+                    .at(Place::environment(&side.name).url(&side.url))
+                    .detail(format!("{}{more}", first.what)),
+            );
+        }
+        if left_out > 0 {
+            let detail = format!("{} has {left_out} services more than were looked at", side.name);
+            findings.push(Finding::new(&rules::TOO_MANY).at(Place::environment(&side.name)).detail(detail));
+        }
+    }
+    if let Err(why) = &inputs.sent {
+        findings.push(Finding::new(&rules::SENT_UNKNOWN).detail(why.clone()));
+    }
+    let mut facts = facts::Facts::new(inputs, limits);
+    if let (Ok(blue), Ok(green)) = (&inputs.blue.recorded, &inputs.green.recorded) {
+        let mut look =
+            Look { inputs, limits, findings: Vec::new(), facts: &mut facts, told: BTreeSet::new() };
+        look.all(&blue.inventory, &green.inventory);
+        findings.append(&mut look.findings);
+    }
+    let summary = facts.summary(inputs, &findings);
+    let report = Report::new(GATE, summary, findings, facts.into_json());
+    if unreachable { report.unreachable() } else { report }
+}
+
+/// The comparison, while it goes on.
+struct Look<'a> {
+    inputs: &'a Inputs,
+    limits: &'a Limits,
+    findings: Vec<Finding>,
+    facts: &'a mut facts::Facts,
+    /// Services and edges (`a -> b`) of which something was said already.
+    told: BTreeSet<String>,
+}
+
+impl Look<'_> {
+    fn all(&mut self, blue: &Inventory, green: &Inventory) {
+        let enough = self.environments(blue, green);
+        self.silence(blue, green);
+        self.breaks(blue);
+        if !enough {
+            let detail = if self.inputs.share <= 0.0 {
+                format!("{} receives no traffic yet, so there is nothing to compare", self.inputs.green.name)
+            } else {
+                self.facts.too_little(self.inputs, blue, green)
+            };
+            let place = Place::environment(&self.inputs.green.name);
+            self.findings.push(Finding::new(&rules::TOO_LITTLE).at(place).detail(detail));
+        }
+    }
+
+    fn find(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+}
