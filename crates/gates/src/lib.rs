@@ -22,8 +22,8 @@
 //! | [`explain`](mod@explain) | the text behind every id |
 
 pub mod control;
-pub mod difference;
 pub mod coverage;
+pub mod difference;
 pub mod drift;
 pub mod explain;
 pub mod finding;

@@ -392,7 +392,6 @@ fn false_alarms_are_no_more_than_the_rule_says() {
         alarms += u32::from(report.verdict() == Verdict::Fail);
     }
     assert!(alarms <= 10, "{alarms} of 1,000");
-    eprintln!("FIGURE {alarms}");
 }
 
 // Guarantee: something frequent that one of two such environments loses is found, by its rule, every time.
