@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossfade_gates::model::{Span, TraceId};
-use crossfade_gates::probe::{PEER_SERVICE, SERVICE};
+use crossfade_gates::probe::is_own;
 
 use crate::query::{Find, Query, QueryError};
 
@@ -51,7 +51,7 @@ pub struct StartSpread {
 /// The first question that has no answer.
 pub async fn measure(query: &Query, config: &SpreadConfig) -> Result<StartSpread, QueryError> {
     let mut services: Vec<String> = query.services().await?;
-    services.retain(|s| s != SERVICE && s != PEER_SERVICE);
+    services.retain(|s| !is_own(s));
     services.sort();
     let left_out = services.len().saturating_sub(config.services_max);
     services.truncate(config.services_max);

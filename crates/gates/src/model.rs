@@ -81,12 +81,16 @@ pub struct Span {
     pub parent: Option<SpanId>,
     /// W3C trace state.
     pub trace_state: String,
+    /// W3C trace flags in the low byte (1: sampled), and OTLP's own above; 0 where a store does not keep them.
+    pub flags: u32,
     /// The resource's attributes, `service.name` among them.
     pub resource: Attributes,
     /// The instrumentation scope's name.
     pub scope: String,
     /// The instrumentation scope's version.
     pub scope_version: String,
+    /// The instrumentation scope's attributes.
+    pub scope_attributes: Attributes,
     /// The operation.
     pub name: String,
     /// The kind.
@@ -119,12 +123,23 @@ pub struct Event {
 }
 
 /// A reference to another span.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Link {
     /// Its trace.
     pub trace_id: TraceId,
     /// Its span.
     pub span_id: SpanId,
+    /// Its W3C trace state.
+    pub trace_state: String,
+    /// Attributes.
+    pub attributes: Attributes,
+}
+
+impl Link {
+    /// A link without anything about it.
+    pub fn to(trace_id: TraceId, span_id: SpanId) -> Self {
+        Self { trace_id, span_id, trace_state: String::new(), attributes: Attributes::new() }
+    }
 }
 
 impl Kind {
@@ -288,4 +303,31 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// RFC 4648, with padding; `None` for what is no such text.
+pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
+    if text.is_empty() || !text.len().is_multiple_of(4) {
+        return None;
+    }
+    let bare = text.trim_end_matches('=');
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut word, mut bits) = (0_u32, 0);
+    for byte in bare.bytes() {
+        let digit = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        word = word << 6 | u32::from(digit);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push((word >> bits & 0xff) as u8);
+        }
+    }
+    Some(out)
 }

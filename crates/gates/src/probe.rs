@@ -10,10 +10,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`generate`](mod@generate) | seed and time to expected traces |
+//! | [`canary`] | sensitive values in every field, and whether they come back |
 //! | [`compare`](mod@compare) | expected against read, span by span |
 //! | `rules` | what each failure means |
 //! | [`report`] | findings, counts, the verdict, and how they are shown |
 
+pub mod canary;
 pub mod compare;
 pub mod generate;
 pub mod report;
@@ -23,6 +25,11 @@ mod tests;
 
 pub use crate::report::Verdict;
 pub use compare::{Repeats, compare};
-pub use generate::{PEER_SERVICE, SERVICE, Trace, generate};
+pub use generate::{Delivery, PEER_SERVICE, SERVICE, Trace, generate};
 pub use report::{Failure, Finding, ProbeReport, Summary, TraceResult};
 pub use rules::RULES;
+
+/// Whether spans of this service are Crossfade's own: what looks at live traces passes them over.
+pub fn is_own(service: &str) -> bool {
+    service.starts_with("crossfade-")
+}

@@ -15,11 +15,16 @@ use prost::Message;
 /// The encoded `ExportTraceServiceRequest` that writes a trace: one `ResourceSpans` for each run of spans of one service.
 pub fn request(trace: &Trace) -> Vec<u8> {
     let mut resource_spans: Vec<ResourceSpans> = Vec::new();
-    for group in trace.spans.chunk_by(|a, b| a.resource == b.resource && a.scope == b.scope) {
+    for group in trace.spans.chunk_by(|a, b| {
+        a.resource == b.resource
+            && (&a.scope, &a.scope_version, &a.scope_attributes)
+                == (&b.scope, &b.scope_version, &b.scope_attributes)
+    }) {
         let Some(first) = group.first() else { continue };
         let scope = InstrumentationScope {
             name: first.scope.clone(),
             version: first.scope_version.clone(),
+            attributes: attributes(&first.scope_attributes),
             ..Default::default()
         };
         let scope_spans =
@@ -43,6 +48,8 @@ fn span(span: &Span) -> Proto {
     let link = |l: &crossfade_gates::model::Link| Link {
         trace_id: l.trace_id.0.to_vec(),
         span_id: l.span_id.0.to_vec(),
+        trace_state: l.trace_state.clone(),
+        attributes: attributes(&l.attributes),
         ..Default::default()
     };
     Proto {
@@ -50,6 +57,7 @@ fn span(span: &Span) -> Proto {
         span_id: span.span_id.0.to_vec(),
         parent_span_id: span.parent.map(|p| p.0.to_vec()).unwrap_or_default(),
         trace_state: span.trace_state.clone(),
+        flags: span.flags,
         name: span.name.clone(),
         kind: span.kind.number(),
         start_time_unix_nano: span.start,

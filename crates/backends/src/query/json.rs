@@ -66,17 +66,19 @@ struct Resource<'a> {
 
 #[derive(Deserialize)]
 struct ScopeSpans<'a> {
-    #[serde(default)]
-    scope: Scope,
+    #[serde(borrow, default)]
+    scope: Scope<'a>,
     #[serde(borrow, default)]
     spans: Vec<SpanJson<'a>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Scope {
+struct Scope<'a> {
     name: String,
     version: String,
+    #[serde(borrow)]
+    attributes: Vec<KeyValue<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +92,8 @@ struct SpanJson<'a> {
     parent_span_id: Cow<'a, str>,
     #[serde(default)]
     trace_state: String,
+    #[serde(default)]
+    flags: u32,
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -126,6 +130,10 @@ struct LinkJson<'a> {
     trace_id: Cow<'a, str>,
     #[serde(borrow)]
     span_id: Cow<'a, str>,
+    #[serde(default)]
+    trace_state: String,
+    #[serde(borrow, default)]
+    attributes: Vec<KeyValue<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -337,27 +345,42 @@ pub(crate) fn spans(body: &[u8]) -> Result<Vec<Span>, JsonError> {
 fn resource(from: ResourceSpans<'_>, out: &mut Vec<Span>) -> Result<(), JsonError> {
     let resource = attributes(from.resource.attributes)?;
     for scope_spans in from.scope_spans {
+        let scope =
+            (scope_spans.scope.name, scope_spans.scope.version, attributes(scope_spans.scope.attributes)?);
         for span in scope_spans.spans {
-            out.push(convert(span, &resource, &scope_spans.scope)?);
+            out.push(convert(span, &resource, &scope)?);
         }
     }
     Ok(())
 }
 
-fn convert(from: SpanJson<'_>, resource: &Attributes, scope: &Scope) -> Result<Span, JsonError> {
+fn convert(
+    from: SpanJson<'_>,
+    resource: &Attributes,
+    (scope, version, of_scope): &(String, String, Attributes),
+) -> Result<Span, JsonError> {
     let event = |e: EventJson<'_>| {
         Ok(Event { time: e.time_unix_nano.0, name: e.name, attributes: attributes(e.attributes)? })
     };
-    let link = |l: LinkJson<'_>| Ok(Link { trace_id: trace_id(&l.trace_id)?, span_id: span_id(&l.span_id)? });
+    let link = |l: LinkJson<'_>| {
+        Ok(Link {
+            trace_id: trace_id(&l.trace_id)?,
+            span_id: span_id(&l.span_id)?,
+            trace_state: l.trace_state,
+            attributes: attributes(l.attributes)?,
+        })
+    };
     let parent = if is_no_id(&from.parent_span_id) { None } else { Some(span_id(&from.parent_span_id)?) };
     Ok(Span {
         trace_id: trace_id(&from.trace_id)?,
         span_id: span_id(&from.span_id)?,
         parent,
         trace_state: from.trace_state,
+        flags: from.flags,
         resource: resource.clone(),
-        scope: scope.name.clone(),
-        scope_version: scope.version.clone(),
+        scope: scope.clone(),
+        scope_version: version.clone(),
+        scope_attributes: of_scope.clone(),
         name: from.name,
         kind: Kind::from_number(from.kind.0),
         start: from.start_time_unix_nano.0,

@@ -28,6 +28,7 @@ const MICRO: u64 = 1_000;
 enum Place {
     Span,
     Event,
+    Scope,
     Resource,
 }
 
@@ -52,9 +53,11 @@ pub(super) fn compare(
         span_id: _,
         parent,
         trace_state,
+        flags,
         resource,
         scope,
         scope_version,
+        scope_attributes,
         name,
         kind,
         start,
@@ -86,7 +89,12 @@ pub(super) fn compare(
     out.text(What::Scope, "name", scope, &theirs.scope);
     out.text(What::Scope, "version", scope_version, &theirs.scope_version);
     out.text(What::TraceState, "", trace_state, &theirs.trace_state);
+    // A store that keeps no flags has 0 there.
+    if *flags != 0 && theirs.flags != 0 && *flags != theirs.flags {
+        out.put(What::TraceState, "flags", format!("{flags:#x}"), format!("{:#x}", theirs.flags));
+    }
     out.attributes(Place::Resource, "", resource, &theirs.resource, theirs);
+    out.attributes(Place::Scope, "", scope_attributes, &theirs.scope_attributes, theirs);
     out.attributes(Place::Span, "", attributes, &theirs.attributes, theirs);
     out.events(events, &theirs.events, theirs, is_adjusted);
     out.links(links, &theirs.links, theirs);
@@ -156,7 +164,11 @@ impl Out<'_> {
     }
 
     fn attribute(&mut self, place: Place, of: &str, key: &str, what: What, [mine, theirs]: [String; 2]) {
-        let what = if place == Place::Resource { What::Resource } else { what };
+        let what = match place {
+            Place::Resource => What::Resource,
+            Place::Scope => What::Scope,
+            Place::Span | Place::Event => what,
+        };
         self.put(what, &format!("{of}{key}"), mine, theirs);
     }
 
@@ -179,6 +191,8 @@ impl Out<'_> {
         match place {
             Place::Resource => key == "service.name" && is_nameless(mine) && is_nameless(theirs),
             Place::Event => !has_both && key == "event",
+            // Jaeger keeps them among the span's, as `otel.scope.attributes.…`.
+            Place::Scope => !has_both,
             Place::Span if key == "error" => {
                 let is_error = self.span.status == StatusCode::Error && other.status == StatusCode::Error;
                 !has_both && is_error

@@ -11,7 +11,7 @@ fn trace(seed: u64) -> Vec<Span> {
     let mut spans = generate(seed, AT, 1).remove(0).spans;
     // What a store may hold beside what the probe writes.
     spans[0].attributes.insert("odd".into(), AttributeValue::Double(f64::NAN));
-    spans[2].links.push(Link { trace_id: TraceId([8; 16]), span_id: SpanId([8; 8]) });
+    spans[2].links.push(Link::to(TraceId([8; 16]), SpanId([8; 8])));
     let time = spans[1].start;
     spans[1].events.push(Event { time, name: "exception".into(), attributes: Default::default() });
     spans
@@ -56,7 +56,7 @@ const HARMLESS: [(&str, Change); 8] = [
     ("the parent among the links", |spans| {
         for span in spans {
             let (trace_id, parent) = (span.trace_id, span.parent);
-            span.links.extend(parent.map(|span_id| Link { trace_id, span_id }));
+            span.links.extend(parent.map(|span_id| Link::to(trace_id, span_id)));
         }
     }),
     ("what Jaeger adds", |spans| {
@@ -107,7 +107,7 @@ const PLANTED: [(What, ChangeAt); 20] = [
     }),
     (What::LinkMissing, |spans, _| spans[2].links.clear()),
     (What::LinkExtra, |spans, at| {
-        spans[at].links.push(Link { trace_id: TraceId([7; 16]), span_id: SpanId([7; 8]) });
+        spans[at].links.push(Link::to(TraceId([7; 16]), SpanId([7; 8])));
     }),
     (What::Status, |spans, at| spans[at].status_message.push('!')),
     (What::Name, |spans, at| spans[at].name.push('!')),

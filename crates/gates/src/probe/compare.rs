@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::generate::Trace;
 use super::report::{Failure, Finding};
-use crate::model::{AttributeValue, Attributes, Event, Span, SpanId, base64};
+use crate::model::{AttributeValue, Attributes, Event, Link, Span, SpanId, base64};
 
 /// Whether the writer may have written a span twice (it sent a request again after no answer came).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,17 +105,25 @@ fn differences(expected: &Span, read: &Span, findings: &mut Vec<Finding>) {
             put(field.to_owned(), wanted, found);
         }
     }
+    // The sampled flag; a store that keeps no flags has 0 there.
+    if read.flags != 0 && expected.flags & 1 != read.flags & 1 {
+        put("flags".to_owned(), format!("{:#x}", expected.flags), format!("{:#x}", read.flags));
+    }
     attributes("resource", &expected.resource, &read.resource, &mut put);
     attributes("attributes", &expected.attributes, &read.attributes, &mut put);
     events(&expected.events, &read.events, &mut put);
 }
 
 fn links(span: &Span) -> String {
-    let mut all: Vec<String> = span.links.iter().map(|l| format!("{}-{}", l.trace_id, l.span_id)).collect();
+    let about = |link: &Link| {
+        let attributes: serde_json::Value =
+            link.attributes.iter().map(|(key, value)| (key.clone(), value.to_json())).collect();
+        format!("{}-{} {} {attributes}", link.trace_id, link.span_id, link.trace_state)
+    };
     // A store that knows references only lists the parent among them.
-    all.retain(|l| {
-        span.parent.is_none_or(|p| *l != format!("{}-{p}", span.trace_id)) || span.links.len() == 1
-    });
+    let is_parent = |link: &Link| span.parent == Some(link.span_id) && span.trace_id == link.trace_id;
+    let links = span.links.iter().filter(|link| !is_parent(link) || span.links.len() == 1);
+    let mut all: Vec<String> = links.map(about).collect();
     all.sort();
     all.dedup();
     all.join(", ")

@@ -12,6 +12,12 @@ const SCOPE: &str = "crossfade.probe";
 /// Times are whole microseconds: what the coarsest of the usual stores keeps.
 const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000_000;
+/// How deep, how wide, and over how many services the traces with such a shape are.
+const DEEP: u32 = 32;
+const WIDE: u32 = 64;
+const SERVICES: u32 = 12;
+/// A value as long as the SDKs' usual limits allow and a little more.
+const LARGE_CHARS: usize = 16_384;
 /// No trace is longer.
 const LONGEST: u64 = 1_500 * MILLI;
 
@@ -22,6 +28,46 @@ pub struct Trace {
     pub id: TraceId,
     /// Its spans, the root first.
     pub spans: Vec<Span>,
+    /// How it is written.
+    pub delivery: Delivery,
+}
+
+/// How the spans of a trace come to an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Delivery {
+    /// In one request.
+    Whole,
+    /// In a request for each service, each from a client of its own: as services on several hosts do.
+    ByService,
+    /// The root in a request of its own, when all the others have been acknowledged: as with a long operation.
+    RootLast,
+}
+
+impl Trace {
+    /// The requests that it is written by, in order; none is empty.
+    pub fn requests(&self) -> Vec<Vec<&Span>> {
+        match self.delivery {
+            Delivery::Whole => vec![self.spans.iter().collect()],
+            Delivery::ByService => {
+                let mut services: Vec<(&str, Vec<&Span>)> = Vec::new();
+                for span in &self.spans {
+                    match services.iter_mut().find(|(service, _)| *service == span.service()) {
+                        Some((_, spans)) => spans.push(span),
+                        None => services.push((span.service(), vec![span])),
+                    }
+                }
+                services.into_iter().map(|(_, spans)| spans).collect()
+            }
+            Delivery::RootLast => {
+                let (root, others) = self.spans.split_at(1.min(self.spans.len()));
+                [others, root]
+                    .into_iter()
+                    .filter(|part| !part.is_empty())
+                    .map(|part| part.iter().collect())
+                    .collect()
+            }
+        }
+    }
 }
 
 /// The `count` traces that `seed` and `at` stand for. All of their spans have ended by `at` (nanoseconds since 1970), and
@@ -37,7 +83,39 @@ fn one(seed: u64, at: u64, index: u32) -> Trace {
     let start = end.saturating_sub(LONGEST - dice.below(1_000_000) * MICRO);
     let mut maker = Maker { dice, id, start, end, spans: Vec::new() };
     maker.trace(index);
-    Trace { id, spans: maker.spans }
+    let delivery = match index % 8 {
+        5 => Delivery::ByService,
+        6 => Delivery::RootLast,
+        _ => Delivery::Whole,
+    };
+    Trace { id, spans: maker.spans, delivery }
+}
+
+/// A trace of so many spans with nothing in them, one below the other.
+pub(super) fn plain(seed: u64, at: u64, index: u32, spans: usize) -> Trace {
+    // Another stream than that of the traces above.
+    let mut trace = one(!seed, at, index.wrapping_mul(8));
+    let Some(first) = trace.spans.first().cloned() else { return trace };
+    let empty = |span: Span, parent: Option<SpanId>| Span {
+        parent,
+        attributes: Attributes::new(),
+        events: Vec::new(),
+        links: Vec::new(),
+        trace_state: String::new(),
+        status: StatusCode::Unset,
+        status_message: String::new(),
+        ..span
+    };
+    let mut dice = Dice::new(seed, index);
+    let mut parent = None;
+    trace.spans = (0..spans)
+        .map(|_| {
+            let span = Span { span_id: SpanId(dice.id()), ..empty(first.clone(), parent) };
+            parent = Some(span.span_id);
+            span
+        })
+        .collect();
+    trace
 }
 
 struct Maker {
@@ -63,13 +141,47 @@ impl Maker {
         }
         let send = self.span(Some(root), SERVICE, Kind::Producer, "probe.orders publish");
         let taken = self.span(Some(send), PEER_SERVICE, Kind::Consumer, "probe.orders process");
-        let link = Link { trace_id: self.id, span_id: send };
+        let link = Link {
+            trace_state: "crossfade=probe".to_owned(),
+            attributes: [("probe.link".to_owned(), AttributeValue::Int(1))].into(),
+            ..Link::to(self.id, send)
+        };
+        self.shape(index, root);
         if let Some(span) = self.spans.iter_mut().find(|s| s.span_id == taken) {
             span.links.push(link);
         }
         if let Some(span) = self.spans.first_mut() {
             span.attributes.insert("probe.index".to_owned(), AttributeValue::Int(index.into()));
             (span.start, span.end) = (self.start, self.end);
+        }
+    }
+
+    /// What some traces have and others do not.
+    fn shape(&mut self, index: u32, root: SpanId) {
+        match index % 8 {
+            1 => drop(
+                (0..DEEP)
+                    .fold(root, |parent, _| self.span(Some(parent), SERVICE, Kind::Internal, "probe.deeper")),
+            ),
+            2 => (0..WIDE).for_each(|_| drop(self.span(Some(root), SERVICE, Kind::Internal, "probe.beside"))),
+            3 => drop((0..SERVICES).fold(root, |parent, number| {
+                let service = format!("{PEER_SERVICE}-{number}");
+                self.span(Some(parent), &service, Kind::Server, "GET /probe/hop")
+            })),
+            4 => {
+                let at = self.span(Some(root), SERVICE, Kind::Internal, "probe.extremes");
+                let extremes = [
+                    ("probe.empty", AttributeValue::String(String::new())),
+                    ("probe.large", AttributeValue::String("0123456789abcdef".repeat(LARGE_CHARS / 16))),
+                    ("probe.int.most", AttributeValue::Int(i64::MAX)),
+                    ("probe.emoji", AttributeValue::String("👩‍⚕️ e\u{301} \u{202e}rtl".to_owned())),
+                    ("probe.empty.list", AttributeValue::Array(Vec::new())),
+                ];
+                if let Some(span) = self.spans.iter_mut().find(|span| span.span_id == at) {
+                    span.attributes.extend(extremes.map(|(key, value)| (key.to_owned(), value)));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -90,9 +202,12 @@ impl Maker {
             span_id,
             parent,
             trace_state: trace_state.to_owned(),
+            // Sampled; and it is known whether the parent is remote.
+            flags: if kind == Kind::Server && parent.is_some() { 0x301 } else { 0x101 },
             resource: resource(service),
             scope: SCOPE.to_owned(),
             scope_version: "1".to_owned(),
+            scope_attributes: Attributes::new(),
             name: name.to_owned(),
             kind,
             start,

@@ -135,6 +135,8 @@ pub struct Summary {
     pub missing_kinds: BTreeMap<&'static str, u32>,
     /// Incorrect fields, and how many spans have each.
     pub incorrect_fields: BTreeMap<String, u32>,
+    /// Freshness: how many of the whole traces could be read within so many milliseconds of the answer to their export, cumulative.
+    pub readable_within_ms: Vec<(u32, u32)>,
     /// How long until half of the whole traces could be read, in milliseconds.
     pub read_back_p50_ms: Option<u32>,
     /// How long until 99 % of the whole traces could be read, in milliseconds.
@@ -277,11 +279,20 @@ impl Summary {
             failures,
             missing_kinds,
             incorrect_fields,
+            readable_within_ms: FRESHNESS_MS.iter().map(|bound| (*bound, within(&times, *bound))).collect(),
             read_back_p50_ms: quantile(&times, 50),
             read_back_p99_ms: quantile(&times, 99),
             read_back_max_ms: quantile(&times, 100),
         }
     }
+}
+
+/// Bounds of the freshness histogram, in milliseconds.
+const FRESHNESS_MS: [u32; 12] = [25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000];
+
+fn within(sorted: &[Duration], bound_ms: u32) -> u32 {
+    let bound = Duration::from_millis(bound_ms.into());
+    narrow(sorted.partition_point(|time| *time <= bound))
 }
 
 /// Nearest rank, in milliseconds rounded up.

@@ -25,4 +25,31 @@ rules! { "CF-PROBE-";
         "A probe trace could not be written, or the environment could not be asked for it."
         "Without an answer nothing is known about the environment, and what is not known does not pass."
         "Check address, port, protocol and network; the detail has the error.";
+    NOT_SEARCHABLE = "006" not_searchable Medium Data [HIPAA_164_312_B, NIST_AU_12, NIST_SA_11]
+        "A probe trace can be read by its id, and is not found by search before the deadline."
+        "People search by service, operation and attribute; what the index does not have, nobody finds."
+        "Look at the store's index: whether it lags, and whether the attribute is one that it indexes.";
+    SLOW = "007" slow_to_read Medium Capacity [SOC2_A1_1, NIST_SI_4, NIST_SA_11]
+        "Probe traces become readable later than allowed."
+        "During an incident, what cannot be read yet does not help."
+        "Look at batching and queues before the store, and at how often the store flushes.";
+    LEAK = "010" sensitive_data_leaked Critical Security
+        [PCI_3_5_1, PCI_6_5_5, HIPAA_164_312_A_1, GDPR_25, GDPR_5_1_C, GDPR_32_1_A, NIST_SC_28]
+        "Made-up sensitive data came back from an environment that has to mask it."
+        "What the probe could read in the clear, everybody's cards, patients and tokens can be read as: by whoever may query, from \
+         every backup, for as long as traces are kept."
+        "Let the processor that masks look at the named field, in every pipeline, before every exporter.";
+    SHARED_STORE = "011" shared_store Critical Security [PCI_6_5_3, NIST_AC_4, NIST_SA_11]
+        "A trace that was written to one environment alone can be read in the other."
+        "The two share a store: green's losses are then hidden by what blue wrote, blue's data is doubled, and a rollback cannot \
+         tell whose spans are whose."
+        "Give each environment a store of its own; compare their exporters' endpoints, indices and tenants.";
+    SEPARATION_UNKNOWN = "012" separation_unknown Unknown Security [PCI_6_5_3, NIST_SA_11]
+        "Whether the two environments share a store could not be found out."
+        "What is not known does not pass."
+        "See to it that both query endpoints answer.";
+    MASKING_UNKNOWN = "013" masking_unknown Unknown Security [PCI_6_5_5, GDPR_25, NIST_SA_11]
+        "The canaries that show whether sensitive data is masked were not found at all."
+        "A canary that is gone shows nothing: the environment may mask, or have lost it."
+        "See to it that the canary traces can be read; the other findings say why they cannot.";
 }

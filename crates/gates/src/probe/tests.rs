@@ -46,13 +46,41 @@ fn traces_are_rich() {
         assert!(spans.iter().any(|s| s.status == status));
     }
     let services: BTreeSet<&str> = spans.iter().map(|s| s.service()).collect();
-    assert_eq!(services, [SERVICE, PEER_SERVICE].into());
+    assert!(services.len() > 10 && services.iter().all(|service| is_own(service)), "{services:?}");
     assert!(spans.iter().any(|s| s.events.len() > 1) && spans.iter().any(|s| !s.links.is_empty()));
     let types: BTreeSet<_> =
         spans[0].attributes.values().map(std::mem::discriminant).map(|d| format!("{d:?}")).collect();
     assert_eq!(types.len(), 7);
     assert!(spans.iter().any(|s| s.attributes.contains_key("probe.long")));
     assert!(spans.iter().all(|s| s.resource.contains_key("crossfade.probe")));
+}
+
+/// Scenario: real traces are deep, wide, spread over many services, and arrive in pieces. Guarantee: so do some of these.
+#[test]
+fn shapes_and_deliveries_differ() {
+    let traces = generate(7, AT, 8);
+    let depth = |trace: &Trace| {
+        let parent = |id: SpanId| trace.spans.iter().find(|s| s.span_id == id).and_then(|s| s.parent);
+        let of = |span: &Span| std::iter::successors(span.parent, |id| parent(*id)).count();
+        trace.spans.iter().map(of).max().unwrap()
+    };
+    let width = |trace: &Trace| {
+        let below = |id| trace.spans.iter().filter(|s| s.parent == Some(id)).count();
+        trace.spans.iter().map(|s| below(s.span_id)).max().unwrap()
+    };
+    let services = |trace: &Trace| trace.spans.iter().map(Span::service).collect::<BTreeSet<_>>().len();
+    assert!(depth(&traces[1]) > 30 && width(&traces[2]) > 60 && services(&traces[3]) > 12);
+    assert!(traces[4].spans.iter().any(|s| s.attributes.contains_key("probe.empty")));
+    for trace in &traces {
+        let requests = trace.requests();
+        let sent: usize = requests.iter().map(Vec::len).sum();
+        assert_eq!(sent, trace.spans.len());
+        assert!(requests.iter().all(|request| !request.is_empty()));
+    }
+    assert_eq!(traces[5].requests().len(), 2, "a request for each service");
+    let late = traces[6].requests();
+    assert_eq!((late.len(), late[1].len(), late[1][0].parent), (2, 1, None), "the root comes last");
+    assert_eq!(traces[0].requests().len(), 1);
 }
 
 proptest! {
@@ -97,7 +125,7 @@ proptest! {
             8 => drop(s.attributes.pop_last()),
             9 => drop(s.resource.remove("service.name")),
             10 => s.events.push(model::Event { time: 1, name: String::new(), attributes: Default::default() }),
-            11 => s.links.push(model::Link { trace_id: trace.id, span_id: SpanId([7; 8]) }),
+            11 => s.links.push(model::Link::to(trace.id, SpanId([7; 8]))),
             12 => s.status_message.push('x'),
             _ => drop(s.attributes.insert("probe.int".to_owned(), AttributeValue::Double(0.5))),
         }
