@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use crossfade_backends::jaeger::{Jaeger, JaegerConfig, QueryEndpoint};
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Message, Outcome, Protocol};
+use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
 use crossfade_backends::tls::{Tls, TlsSettings};
 use crossfade_lab::environment::{Authority, Clients, Environment, Faults, Identity, Setup};
 use crossfade_lab::traffic::{Business, TrafficConfig, past};
@@ -81,11 +81,11 @@ async fn certificates_and_tokens_are_asked_for() {
         let ask = |token: Option<&'static str>| {
             let url = format!("https://{}", environment.query_addr());
             let endpoint = QueryEndpoint::parse(&url).unwrap().with_tls(tls(folder.path(), None));
-            let mut config = JaegerConfig::new(endpoint);
+            let mut config = QueryConfig::new(QueryKind::Jaeger, endpoint);
             if let Some(token) = token {
                 config.headers.insert("authorization", HeaderValue::from_static(token));
             }
-            async move { Jaeger::new(config).services().await }
+            async move { Query::new(config).services().await }
         };
         assert!(ask(Some("Bearer sesame")).await.unwrap().contains(&"portal".to_owned()));
         assert!(ask(Some("Bearer guess")).await.is_err() && ask(None).await.is_err());
