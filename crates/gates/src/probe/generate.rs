@@ -159,15 +159,24 @@ impl Maker {
     /// What some traces have and others do not.
     fn shape(&mut self, index: u32, root: SpanId) {
         match index % 8 {
-            1 => drop(
-                (0..DEEP)
-                    .fold(root, |parent, _| self.span(Some(parent), SERVICE, Kind::Internal, "probe.deeper")),
-            ),
-            2 => (0..WIDE).for_each(|_| drop(self.span(Some(root), SERVICE, Kind::Internal, "probe.beside"))),
-            3 => drop((0..SERVICES).fold(root, |parent, number| {
-                let service = format!("{PEER_SERVICE}-{number}");
-                self.span(Some(parent), &service, Kind::Server, "GET /probe/hop")
-            })),
+            1 => {
+                let mut parent = root;
+                for _ in 0..DEEP {
+                    parent = self.span(Some(parent), SERVICE, Kind::Internal, "probe.deeper");
+                }
+            }
+            2 => {
+                for _ in 0..WIDE {
+                    self.span(Some(root), SERVICE, Kind::Internal, "probe.beside");
+                }
+            }
+            3 => {
+                let mut parent = root;
+                for number in 0..SERVICES {
+                    let service = format!("{PEER_SERVICE}-{number}");
+                    parent = self.span(Some(parent), &service, Kind::Server, "GET /probe/hop");
+                }
+            }
             4 => {
                 let at = self.span(Some(root), SERVICE, Kind::Internal, "probe.extremes");
                 let extremes = [
