@@ -9,12 +9,14 @@
 //! | [`otlp`] | the OTLP export client, gRPC and HTTP/protobuf: raw bytes in, one outcome out |
 //! | [`load`] | made-up spans, offered on a schedule |
 //! | [`query`] | reading traces back: one type over Jaeger and Tempo |
+//! | [`document`] | one document by its URL |
 //! | [`probe`] | synthetic traces, written and read back |
 //! | [`spread`] | how far the spans of an environment's traces lie apart |
 //! | [`tls`] | TLS as a client: settings, files, what is wrong with a peer |
 //! | `clock` | the one place where the wall clock is read |
 
 mod clock;
+pub mod document;
 pub mod load;
 pub mod otlp;
 pub mod probe;

@@ -15,7 +15,7 @@
 
 mod endpoint;
 mod error;
-mod http;
+pub(crate) mod http;
 mod jaeger;
 mod json;
 mod tempo;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crossfade_backends::query::QueryKind;
+use crossfade_gates::drift::Version;
 
 /// Moves a live distributed tracing system from a blue environment to a green one: no trace torn, no span lost, and
 /// every step on a log that anyone can check offline.
@@ -256,15 +257,27 @@ pub(crate) struct Reasoned {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  crossfade drift --blue base.yaml,blue.yaml --green base.yaml,green.yaml\n  crossfade drift --blue a.yaml --green b.yaml --spec rollout.yaml -o sarif"
+    after_help = "Examples:\n  crossfade drift --blue base.yaml,blue.yaml --green base.yaml,green.yaml\n  crossfade drift --blue a.yaml --green b.yaml --spec rollout.yaml -o sarif\n  crossfade drift --blue a.yaml --blue-env a.env --green http://127.0.0.1:4320/effective"
 )]
 pub(crate) struct Drift {
-    /// Blue's configuration: one file, or several that are merged left to right
+    /// Blue's configuration: one file or URL, or several that are merged left to right
     #[arg(long, value_delimiter = ',', required = true, value_name = "FILES")]
-    pub(crate) blue: Vec<PathBuf>,
+    pub(crate) blue: Vec<String>,
     /// Green's configuration, likewise
     #[arg(long, value_delimiter = ',', required = true, value_name = "FILES")]
-    pub(crate) green: Vec<PathBuf>,
+    pub(crate) green: Vec<String>,
+    /// What `${env:X}` stands for on blue: a file of NAME=value lines. Otherwise references are compared as written
+    #[arg(long, value_name = "FILE")]
+    pub(crate) blue_env: Option<PathBuf>,
+    /// What `${env:X}` stands for on green
+    #[arg(long, value_name = "FILE")]
+    pub(crate) green_env: Option<PathBuf>,
+    /// What runs on blue, such as 0.150.0: its defaults hold where nothing is written. The newest, if left out
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) blue_version: Option<Version>,
+    /// What runs on green
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) green_version: Option<Version>,
     /// A rollout spec that declares differences
     #[arg(long, value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,

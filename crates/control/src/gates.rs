@@ -5,6 +5,7 @@ pub mod drift;
 mod gauge;
 pub mod probe;
 pub mod reach;
+mod sources;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,6 @@ use crossfade_rollout::spec::{self, Moment};
 use crossfade_rollout::units::Snapshots;
 use crossfade_routing::{EnvironmentId, UnixNanos};
 
-use self::configs::Listed;
 pub(crate) use self::configs::Unread;
 pub use self::gauge::{Gauge, Reading};
 use crate::clock;
@@ -142,7 +142,7 @@ impl Gates {
     /// Runs one gate.
     pub(crate) async fn run(&self, gate: Gate, cx: &Cx<'_>) -> GateReport {
         match gate {
-            Gate::Drift => drift::run(cx),
+            Gate::Drift => drift::run(cx).await,
             Gate::Probe => probe::run(cx).await,
             Gate::Posture
             | Gate::Load
@@ -182,23 +182,15 @@ impl Gates {
         let mut listed = Vec::new();
         for id in [&outline.from, &outline.to] {
             let Some(environment) = self.site.environment(id) else { continue };
-            let sets = environment.configs.iter();
-            listed.extend(
-                sets.map(|(name, paths)| Listed { name: format!("{id}/{name}"), paths: paths.clone() }),
-            );
+            let sets = environment.configs.keys();
+            listed.extend(sets.map(|name| (format!("{id}/{name}"), environment.listed(name))));
         }
-        let (wanted, private) = (wanted.cloned(), private(&self.site));
+        let (wanted, private, key) = (wanted.cloned(), drift::private(&self.site), self.redact_key.clone());
         let read =
-            tokio::task::spawn_blocking(move || configs::digests(&listed, wanted.as_ref(), &private)).await;
+            tokio::task::spawn_blocking(move || configs::digests(&listed, wanted.as_ref(), &private, &key))
+                .await;
         read.unwrap_or_else(|error| Err(Unread::broken(&error.to_string())))
     }
-}
-
-/// The site's own files, which no configuration has to do with.
-fn private(site: &Site) -> Vec<PathBuf> {
-    [&site.data, &site.key_file, &site.log_dir, &site.token_file, &site.gateway.token_file]
-        .map(PathBuf::clone)
-        .into()
 }
 
 /// From the checkpoint that followed the gate's start, so that nobody could choose it; a dry run takes the plan's time.

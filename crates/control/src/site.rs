@@ -13,9 +13,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crossfade_backends::tls::TlsSettings;
+use crossfade_gates::drift::Version;
 use crossfade_routing::{EnvironmentId, GatewayId};
 use crossfade_yaml::{self as yaml, Mark, Node};
 
+use crate::gates::drift::{Listed, Source};
 pub use file::{Compression, Protocol, QueryKind, SiteFile};
 
 /// A checked site configuration.
@@ -57,7 +59,11 @@ pub struct Environment {
     /// Where its traces are read back.
     pub query: Option<Query>,
     /// Its configurations by name: the files that are merged left to right.
-    pub configs: BTreeMap<String, Vec<PathBuf>>,
+    pub configs: BTreeMap<String, Vec<Source>>,
+    /// What `${env:X}` stands for in them.
+    pub env_file: Option<PathBuf>,
+    /// What runs with each of them.
+    pub versions: BTreeMap<String, Version>,
     /// Further addresses of its own.
     pub endpoints: Vec<String>,
 }
@@ -140,6 +146,14 @@ pub enum SiteError {
     /// The values do not fit together.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
+}
+
+impl Environment {
+    /// The files of one of its configurations.
+    pub fn listed(&self, name: &str) -> Listed {
+        let sources = self.configs.get(name).cloned().unwrap_or_default();
+        Listed { sources, env_file: self.env_file.clone() }
+    }
 }
 
 impl Site {
@@ -283,6 +297,8 @@ impl Checker<'_> {
             });
             self.headers(&format!("{field}.otlp.headers"), &environment.otlp.headers);
             let configs = self.configs(&field, &environment.configs);
+            let env_file = self.env_file(&field, environment.env_file.as_deref());
+            let versions = self.versions(&field, environment);
             found.insert(
                 id,
                 Environment {
@@ -293,6 +309,8 @@ impl Checker<'_> {
                     headers: environment.otlp.headers.clone(),
                     query,
                     configs,
+                    env_file,
+                    versions,
                     endpoints: environment.endpoints.clone(),
                 },
             );
@@ -304,15 +322,17 @@ impl Checker<'_> {
         &mut self,
         field: &str,
         configs: &BTreeMap<String, Vec<String>>,
-    ) -> BTreeMap<String, Vec<PathBuf>> {
+    ) -> BTreeMap<String, Vec<Source>> {
         let mut found = BTreeMap::new();
         for (name, files) in configs {
             let place = format!("{field}.configs.{name}");
             if files.is_empty() {
                 self.problem(&place, "no file is named", "list the files that make up this configuration");
             }
-            let files: Vec<PathBuf> = files.iter().map(|file| self.path(file)).collect();
-            for (index, file) in files.iter().enumerate() {
+            let files: Vec<Source> =
+                files.iter().map(|file| Source::read_name(file, |file| self.path(file))).collect();
+            for (index, source) in files.iter().enumerate() {
+                let Source::File(file) = source else { continue };
                 if !file.is_file() {
                     let what = format!("{} does not exist or is not a file", file.display());
                     self.problem(
@@ -323,6 +343,33 @@ impl Checker<'_> {
                 }
             }
             found.insert(name.clone(), files);
+        }
+        found
+    }
+
+    fn env_file(&mut self, field: &str, file: Option<&str>) -> Option<PathBuf> {
+        let path = self.path(file?);
+        if !path.is_file() {
+            let what = format!("{} does not exist or is not a file", path.display());
+            let remedy = "check the path; it is taken from this file's folder";
+            self.problem(&format!("{field}.env_file"), what, remedy);
+        }
+        Some(path)
+    }
+
+    fn versions(&mut self, field: &str, environment: &file::EnvironmentFile) -> BTreeMap<String, Version> {
+        let mut found = BTreeMap::new();
+        for (name, text) in &environment.versions {
+            let place = format!("{field}.versions.{name}");
+            if !environment.configs.contains_key(name) {
+                let known = environment.configs.keys().cloned().collect::<Vec<_>>().join(", ");
+                let what = format!("no configuration is named `{name}`");
+                self.problem(&place, what, &format!("use a name of `configs`: {known}"));
+            }
+            match text.parse::<Version>() {
+                Ok(version) => _ = found.insert(name.clone(), version),
+                Err(error) => self.problem(&place, error.to_string(), "write the release that runs"),
+            }
         }
         found
     }

@@ -7,11 +7,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `load` | several files, ConfigMaps: to one tree |
-//! | `model`, `ids` | what the Collector makes of a tree |
-//! | `collector`, `pipelines`, `renames`, `tree` | the comparison |
-//! | `values`, `address`, `defaults`, `references` | when two values are the same |
-//! | `classify`, `rules` | which rule a difference falls under |
+//! | `load`, `environment` | several files, ConfigMaps: to one tree; what `${env:X}` stands for |
+//! | `model`, `ids`, `forms` | what the Collector makes of a tree, in older forms as well |
+//! | `collector`, `pipelines`, `ways`, `renames`, `tree` | the comparison |
+//! | `tempo` | what Tempo's words mean |
+//! | `values`, `address`, `defaults`, `version`, `references` | when two values are the same |
+//! | `classify`, `kinds`, `rules` | which rule a difference falls under |
 //! | `secret` | values as text, secrets as keyed digests |
 //! | `out`, `report`, `render` | findings, declarations, and how they are shown |
 
@@ -19,7 +20,10 @@ mod address;
 mod classify;
 mod collector;
 mod defaults;
+mod environment;
+mod forms;
 mod ids;
+mod kinds;
 mod load;
 mod model;
 mod out;
@@ -31,18 +35,23 @@ pub mod render;
 mod report;
 mod rules;
 mod secret;
+mod tempo;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod values;
+mod version;
+mod ways;
 
 use crossfade_yaml::{Mark, Node};
 
 pub use self::address::OwnEndpoints;
-pub use self::load::{KeepReferences, LoadError, load};
+pub use self::environment::{Environment, EnvironmentError};
+pub use self::load::{KeepReferences, LoadError, Loaded, load, load_each};
 pub use self::report::{Declared, DriftReport, Equivalent, Finding, UnusedDeclaration, Why};
 pub use self::rules::RULES;
-pub use self::secret::{KeyedDigest, shows_secret};
+pub use self::secret::{KeyedDigest, names_secret, shows_secret};
+pub use self::version::{Version, VersionError, Versions};
 pub use crate::rule::{Class, Rule};
 
 use self::out::{Out, Place};
@@ -57,6 +66,8 @@ pub struct Pair<'a> {
     pub blue: Option<&'a Node>,
     /// Green's, from [`load`].
     pub green: Option<&'a Node>,
+    /// What runs with them: whose defaults hold.
+    pub versions: Versions,
 }
 
 /// A declared difference.
@@ -96,7 +107,9 @@ pub fn compare<'a>(
     for pair in pairs {
         out.as_written += [pair.blue, pair.green].into_iter().flatten().map(references::count).sum::<usize>();
         match (pair.blue, pair.green) {
-            (Some(blue), Some(green)) => collector::compare(pair.name, blue, green, context, &mut out),
+            (Some(blue), Some(green)) => {
+                collector::compare(pair.name, (blue, green), pair.versions, context, &mut out);
+            }
             (None, None) => {}
             (blue, green) => missing(pair.name, blue, green, &mut out),
         }

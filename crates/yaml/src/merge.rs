@@ -27,15 +27,9 @@ fn lay(base: Node, overlay: Node) -> Node {
                 let under = std::mem::replace(slot, Node::null(key.mark.clone()));
                 below.insert(key, lay(under, node));
             }
-            Node { value: Value::Map(below), mark: overlay.mark, raw: None, block: false, expanded: false }
+            Node::new(Value::Map(below), overlay.mark)
         }
-        (_, value) => Node {
-            value,
-            mark: overlay.mark,
-            raw: overlay.raw,
-            block: overlay.block,
-            expanded: overlay.expanded,
-        },
+        (_, value) => Node { value, ..overlay },
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Node {
     pub(crate) block: bool,
     /// The value came out of an expansion: read as a string it is its text, whatever YAML makes of that.
     pub(crate) expanded: bool,
+    /// What it was expanded from is a secret by its name.
+    pub(crate) secret: bool,
 }
 
 /// What a node is, by YAML 1.2's core schema.
@@ -105,7 +107,7 @@ pub struct Map {
 impl Node {
     /// A node that holds `value` at `mark`.
     pub fn new(value: Value, mark: Mark) -> Self {
-        Self { value, mark, raw: None, block: false, expanded: false }
+        Self { value, mark, raw: None, block: false, expanded: false, secret: false }
     }
 
     /// An absent value at `mark`.
@@ -163,6 +165,11 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
+    /// Whether a reference in it was replaced that [`Resolve::is_secret`](crate::Resolve::is_secret) calls a secret's.
+    pub fn is_secret(&self) -> bool {
+        self.secret
+    }
+
     /// The text of a scalar as it was written (`0x1F` stays `0x1F`); `None` for lists and maps. Null is the empty text.
     pub fn scalar_text(&self) -> Option<String> {
         if let (Some(raw), false) = (&self.raw, matches!(self.value, Value::List(_) | Value::Map(_))) {
@@ -207,6 +214,16 @@ impl Node {
                     value.move_marks(moved);
                 }
             }
+            _ => {}
+        }
+    }
+
+    /// Marks the node and all below it as secret.
+    pub(crate) fn keep_secret(&mut self) {
+        self.secret = true;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(Node::keep_secret),
+            Value::Map(map) => map.iter_mut().for_each(|(_, value)| value.keep_secret()),
             _ => {}
         }
     }

@@ -154,12 +154,15 @@ fn reached(check: String, url: &str, result: Result<String, String>) -> Looked {
 /// The configurations that drift compares: readable, and merged as a Collector would.
 fn configurations(site: &Site) -> Vec<Looked> {
     let sets = site.environments.iter().flat_map(|(id, environment)| {
-        environment.configs.iter().map(move |(name, files)| (format!("{id} {name}"), files))
+        environment.configs.keys().map(move |name| (format!("{id} {name}"), environment.listed(name)))
     });
-    sets.map(|(check, files)| match drift::readable(files) {
+    sets.map(|(check, listed)| match drift::readable(&listed) {
         Ok(()) => {
-            let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            let names: Vec<String> = listed.sources.iter().map(ToString::to_string).collect();
             Looked::good(check, names.join(" + "))
+        }
+        Err(error) if error.is_unreachable() => {
+            Looked::bad(check, Failure::unreachable(error).text(), Exit::Unreachable)
         }
         Err(error) => Looked::bad(check, Failure::usage(error).text(), Exit::Usage),
     })

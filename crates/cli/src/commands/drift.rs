@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crossfade_control::gates::drift::{Files, declarations, report};
+use crossfade_control::gates::drift::{Files, Listed, Source, declarations, report};
 use crossfade_control::site::Site;
-use crossfade_gates::drift::{Context, OwnEndpoints, render};
+use crossfade_gates::drift::{Context, OwnEndpoints, Versions, render};
 
 use super::gate;
 use super::read_text;
@@ -25,8 +25,17 @@ pub(crate) fn run(args: &Drift) -> Outcome {
         blue: OwnEndpoints::new(&args.blue_endpoints),
         green: OwnEndpoints::new(&args.green_endpoints),
     };
-    let files = Files { name: args.name.clone(), blue: args.blue.clone(), green: args.green.clone() };
-    let report = report(&[files], &allow, &context, &redact_key(args.config.as_deref())?, &[]).or_usage()?;
+    let files = Files {
+        name: args.name.clone(),
+        blue: listed(&args.blue, args.blue_env.as_deref()),
+        green: listed(&args.green, args.green_env.as_deref()),
+        versions: Versions { blue: args.blue_version, green: args.green_version },
+    };
+    let report = report(&[files], &allow, &context, &redact_key(args.config.as_deref())?, &[]);
+    let report = report.map_err(|error| match error.is_unreachable() {
+        true => Failure::unreachable(error),
+        false => Failure::usage(error),
+    })?;
     if args.suggest {
         if args.config.is_none() && render::suggest(&report).contains("<redacted ") {
             eprintln!(
@@ -42,6 +51,11 @@ pub(crate) fn run(args: &Drift) -> Outcome {
         return Ok(gate::exit(&report.report()));
     }
     Ok(gate::print(&report.report(), args.output))
+}
+
+fn listed(sources: &[String], env_file: Option<&Path>) -> Listed {
+    let sources = sources.iter().map(|text| Source::read_name(text, |path| path.into())).collect();
+    Listed { sources, env_file: env_file.map(Path::to_owned) }
 }
 
 /// The site's key of redacted digests, so that a report may be held against its plans; without a site, one for this report.

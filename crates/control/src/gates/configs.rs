@@ -3,26 +3,28 @@
 //! `${file:P}` is replaced, since what it names is part of the configuration; it is relative to the folder of the first file.
 //! What is the site's own - keys, tokens, log - is none of a configuration's business, and stays as written: whoever may change
 //! a configuration must not learn it from a report.
-//! `${env:X}` and all else stays as it is written: the environment of whoever reads here is not that of the Collector, and a
-//! verdict must not depend on it.
+//! `${env:X}` is what the side's environment file says. Without one, and where it says nothing, it stays as it is written: the
+//! environment of whoever reads here is not that of the Collector, and a verdict must not depend on it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crossfade_gates::drift::{LoadError, load};
+use crossfade_gates::drift::{self, LoadError, Loaded, load_each, names_secret};
 use crossfade_rollout::Digest;
 use crossfade_rollout::units::Snapshots;
-use crossfade_yaml::{Node, Resolution, Resolve};
+use crossfade_yaml::{Mark, Resolution, Resolve};
 
-use super::drift::DriftError;
-use crate::files;
+use super::drift::{DriftError, keyed_digest};
+use super::sources::{self, Source};
 
-/// The files of one configuration of one environment.
-pub(super) struct Listed {
-    /// `blue/collector`.
-    pub(super) name: String,
-    pub(super) paths: Vec<PathBuf>,
+/// One side's configuration, as it is listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Merged from left to right; none if the side has no configuration of that name.
+    pub sources: Vec<Source>,
+    /// What `${env:X}` stands for.
+    pub env_file: Option<PathBuf>,
 }
 
 /// A file that cannot be read now. That says nothing of what is in it.
@@ -40,46 +42,64 @@ impl Unread {
     }
 }
 
-/// The configuration that files make together; none if there are no files. Nothing below `private` is included.
-pub(super) fn read(paths: &[PathBuf], private: &[PathBuf]) -> Result<Option<Node>, DriftError> {
-    let Some(first) = paths.first() else { return Ok(None) };
+/// The configurations that files make together: one, unless a single file holds several; none if there are no files.
+/// Nothing below `private` is included.
+pub(super) fn read(listed: &Listed, private: &[PathBuf]) -> Result<Vec<Loaded>, DriftError> {
+    let Some(first) = listed.sources.first() else { return Ok(Vec::new()) };
     let mut texts = Vec::new();
-    for path in paths {
-        texts.push((path.display().to_string(), files::read(path)?));
+    for source in &listed.sources {
+        texts.push((source.to_string(), source.text()?));
     }
-    Ok(Some(merged(&texts, &Inclusions::beside(first, private))?))
+    let environment = listed.env_file.as_deref().map(|path| environment(path, private)).transpose()?;
+    Ok(merged(&texts, &Inclusions::beside(first, environment, private))?)
 }
 
-fn merged(texts: &[(String, String)], inclusions: &Inclusions<'_>) -> Result<Node, LoadError> {
+fn environment(path: &Path, private: &[PathBuf]) -> Result<drift::Environment, DriftError> {
+    if is_private(path, private) {
+        return Err(DriftError::Private { path: path.to_owned() });
+    }
+    let name = path.display().to_string();
+    Ok(drift::Environment::parse(&sources::text(sources::bytes(path)?, &name)?, &name)?)
+}
+
+fn merged(texts: &[(String, String)], inclusions: &Inclusions<'_>) -> Result<Vec<Loaded>, LoadError> {
     let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    load(&texts, inclusions)
+    load_each(&texts, inclusions)
 }
 
-/// Digests of all files, listed or included, as they are now. One that cannot be read is absent, unless it is among
-/// `wanted`: then nothing is known.
+/// Digests of all files, listed or included, as they are now, by the names of their configurations (`blue/collector`). One
+/// that cannot be read is absent, unless it is among `wanted`: then nothing is known. Environment files may hold nothing but
+/// a password: their digests are keyed.
 pub(super) fn digests(
-    listed: &[Listed],
+    listed: &[(String, Listed)],
     wanted: Option<&Snapshots>,
     private: &[PathBuf],
+    redact_key: &[u8],
 ) -> Result<Snapshots, Unread> {
     let mut digests = Snapshots::new();
-    for set in listed {
+    for (set, listed) in listed {
         let mut found = BTreeMap::new();
         let mut texts = Vec::new();
-        for (index, path) in set.paths.iter().enumerate() {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            let bytes = std::fs::read(path);
+        for (index, source) in listed.sources.iter().enumerate() {
+            let bytes = source.bytes();
             if let Ok(Ok(text)) = bytes.as_ref().map(|bytes| String::from_utf8(bytes.clone())) {
-                texts.push((path.display().to_string(), text));
+                texts.push((source.to_string(), text));
             }
-            found.insert(format!("{}[{index}] {file}", set.name), digest(&bytes));
+            let bytes = bytes.map_err(|error| cause(&error));
+            found.insert(format!("{set}[{index}] {}", source.short()), bytes.map(|bytes| digest(&bytes)));
         }
-        if let Some(first) = set.paths.first() {
-            let inclusions = Inclusions::beside(first, private);
+        if let Some(path) = &listed.env_file {
+            let name = format!("{set} env {}", path.file_name().unwrap_or_default().to_string_lossy());
+            let keyed = |bytes: Vec<u8>| Digest::from_bytes(keyed_digest(redact_key, &bytes));
+            found.insert(name, sources::bytes(path).map(keyed).map_err(|error| cause(&error)));
+        }
+        if let Some(first) = listed.sources.first() {
+            let environment = listed.env_file.as_deref().and_then(|path| environment(path, private).ok());
+            let inclusions = Inclusions::beside(first, environment, private);
             // What is no configuration is for the drift gate to say; its bytes are digested all the same.
             let _ = merged(&texts, &inclusions);
             let included = inclusions.read.into_inner().into_iter();
-            found.extend(included.map(|(path, digest)| (format!("{} ${{file:{path}}}", set.name), digest)));
+            found.extend(included.map(|(path, digest)| (format!("{set} ${{file:{path}}}"), digest)));
         }
         for (name, digest) in found {
             match digest {
@@ -96,54 +116,86 @@ pub(super) fn digests(
 
 type Read = Result<Digest, String>;
 
-fn digest(bytes: &std::io::Result<Vec<u8>>) -> Read {
-    let digest = |bytes: &Vec<u8>| Digest::from_bytes(crossfade_tlog::sha256(bytes));
-    bytes.as_ref().map(digest).map_err(ToString::to_string)
+fn digest(bytes: &[u8]) -> Digest {
+    Digest::from_bytes(crossfade_tlog::sha256(bytes))
 }
 
-/// Answers `${file:P}`, and notes what was read.
+fn cause(error: &sources::SourceError) -> String {
+    match error {
+        sources::SourceError::Read { source, .. } => source.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Answers `${file:P}` and `${env:X}`, and notes what was read.
 struct Inclusions<'a> {
     base: PathBuf,
+    environment: Option<drift::Environment>,
     private: &'a [PathBuf],
     read: RefCell<BTreeMap<String, Read>>,
 }
 
 impl Inclusions<'_> {
-    fn beside<'a>(first: &Path, private: &'a [PathBuf]) -> Inclusions<'a> {
-        let base = first.parent().unwrap_or(Path::new("")).to_owned();
-        Inclusions { base, private, read: RefCell::default() }
+    fn beside<'a>(
+        first: &Source,
+        environment: Option<drift::Environment>,
+        private: &'a [PathBuf],
+    ) -> Inclusions<'a> {
+        Inclusions { base: first.folder(), environment, private, read: RefCell::default() }
     }
 
-    /// Whether a file is the site's own, by whatever name it goes.
-    fn is_private(&self, path: &Path) -> bool {
-        let Ok(path) = path.canonicalize() else { return false };
-        self.private.iter().filter_map(|own| own.canonicalize().ok()).any(|own| path.starts_with(own))
+    fn file(&self, name: &str) -> Resolution {
+        let path = self.base.join(name);
+        if is_private(&path, self.private) {
+            return Resolution::Keep;
+        }
+        // Only files: what is a device or a pipe may never end, or change by being read.
+        let bytes = match path.metadata() {
+            Ok(about) if !about.is_file() => Err("this is no file".to_owned()),
+            _ => sources::bytes(&path).map_err(|error| cause(&error)),
+        };
+        let read = bytes.as_ref().map(|bytes| digest(bytes)).map_err(Clone::clone);
+        self.read.borrow_mut().insert(name.to_owned(), read);
+        let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let mark = Mark::new(path.display().to_string(), 1, 1);
+        text.map_or(Resolution::Keep, |text| Resolution::Found { text, mark, whole: true })
     }
+}
+
+/// Whether a file is the site's own, by whatever name it goes.
+fn is_private(path: &Path, private: &[PathBuf]) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    private.iter().filter_map(|own| own.canonicalize().ok()).any(|own| path.starts_with(own))
 }
 
 impl Resolve for Inclusions<'_> {
     fn resolve(&self, scheme: &str, name: &str) -> Resolution {
-        if scheme != "file" {
-            return Resolution::Keep;
+        match (scheme, &self.environment) {
+            ("file", _) => self.file(name),
+            ("env", Some(environment)) => match environment.get(name) {
+                Some((text, mark)) => {
+                    Resolution::Found { text: text.to_owned(), mark: mark.clone(), whole: false }
+                }
+                None => Resolution::Absent,
+            },
+            _ => Resolution::Keep,
         }
-        let path = self.base.join(name);
-        if self.is_private(&path) {
-            return Resolution::Keep;
-        }
-        let bytes = std::fs::read(path);
-        self.read.borrow_mut().insert(name.to_owned(), digest(&bytes));
-        let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        text.map_or(Resolution::Keep, Resolution::Text)
     }
 
     fn keeps(&self) -> bool {
         true
+    }
+
+    fn is_secret(&self, _scheme: &str, name: &str) -> bool {
+        names_secret(name)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use crossfade_yaml::Node;
 
     use super::*;
 
@@ -170,9 +222,18 @@ mod tests {
             fs::create_dir(self.path(name)).unwrap();
         }
 
+        fn listed(&self, names: &[&str]) -> Listed {
+            let sources = names.iter().map(|name| Source::File(self.path(name))).collect();
+            Listed { sources, env_file: None }
+        }
+
         fn digests(&self, wanted: Option<&Snapshots>) -> Result<Snapshots, Unread> {
-            let paths = vec![self.path("base.yaml"), self.path("over.yaml")];
-            digests(&[Listed { name: "blue/collector".to_owned(), paths }], wanted, &[])
+            let listed = ("blue/collector".to_owned(), self.listed(&["base.yaml", "over.yaml"]));
+            digests(&[listed], wanted, &[], b"key")
+        }
+
+        fn read(&self, listed: &Listed, private: &[PathBuf]) -> Node {
+            read(listed, private).unwrap().remove(0).node
         }
     }
 
@@ -233,7 +294,7 @@ mod tests {
         let written = "\"${env:PATH} ${PATH} ${env:PATH:-x} $${PATH} ${file:missing}\"";
         let folder =
             Folder::new(&[("base.yaml", &format!("a: {written}\nb: ${{file:b}}\n")), ("b", "${PATH}")]);
-        let node = read(&[folder.path("base.yaml")], &[]).unwrap().unwrap();
+        let node = folder.read(&folder.listed(&["base.yaml"]), &[]);
         assert_eq!(node.get("a").and_then(Node::as_str), Some(written.trim_matches('"')));
         assert_eq!(node.get("b").and_then(Node::as_str), Some("${PATH}"));
     }
@@ -250,12 +311,61 @@ mod tests {
         for name in ["data/keys/log.key", "./data/../data/keys/log.key", "link"] {
             let written = format!("${{file:{name}}}");
             folder.write("base.yaml", &format!("a: \"{written}\"\n"));
-            let paths = [folder.path("base.yaml")];
-            let read = |private| read(&paths, private).unwrap().unwrap();
+            let listed = folder.listed(&["base.yaml"]);
+            let read = |private| folder.read(&listed, private);
             assert_eq!(read(&private).get("a").and_then(Node::as_str), Some(written.as_str()));
             assert_eq!(read(&[]).get("a").and_then(Node::as_str), Some("hunter2"));
-            let listed = [Listed { name: "blue/collector".to_owned(), paths: paths.to_vec() }];
-            assert_eq!(digests(&listed, None, &private).unwrap().len(), 1);
+            let listed = [("blue/collector".to_owned(), listed)];
+            assert_eq!(digests(&listed, None, &private, b"key").unwrap().len(), 1);
         }
+    }
+
+    fn with_environment(text: &str) -> (Folder, Listed) {
+        let folder = Folder::new(&[
+            ("base.yaml", "a: ${env:HOST}:1\nb: ${env:PATH}\nc: ${env:PATH:-x}\nd: ${file:d}\n"),
+            ("d", "token: ${env:TOKEN}\nurl: http://${TOKEN}@h\n"),
+            ("blue.env", text),
+        ]);
+        let listed = Listed { env_file: Some(folder.path("blue.env")), ..folder.listed(&["base.yaml"]) };
+        (folder, listed)
+    }
+
+    /// Scenario: an environment file is given. Guarantee: its values are put in place, those of secret names marked; what it
+    /// does not name has its default or stays, whatever this process has of that name.
+    #[test]
+    fn variables_of_the_environment_file() {
+        let (folder, listed) = with_environment("HOST=blue\nTOKEN=hunter2\n");
+        let node = folder.read(&listed, &[]);
+        let text = |path: &[&str]| node.at(path).and_then(Node::as_str).unwrap_or_default();
+        assert_eq!(
+            [text(&["a"]), text(&["b"]), text(&["c"]), text(&["d", "token"]), text(&["d", "url"])],
+            ["blue:1", "${env:PATH}", "x", "hunter2", "http://hunter2@h"]
+        );
+        let secret = |path: &[&str]| node.at(path).unwrap().is_secret();
+        assert!(secret(&["d", "token"]) && secret(&["d", "url"]) && !secret(&["a"]) && !secret(&["d"]));
+        let place = node.at(&["d", "token"]).unwrap().mark.to_string();
+        assert!(place.ends_with("blue.env:2:7"), "{place}");
+    }
+
+    /// Scenario: the environment file changes after the plan; it holds one short password.
+    /// Guarantee: its digest changes too, and is not that of its bytes, which could be guessed.
+    #[test]
+    fn the_environment_file_is_digested_with_a_key() {
+        let (folder, listed) = with_environment("TOKEN=1234\n");
+        let digests =
+            |key: &[u8]| digests(&[("blue/collector".to_owned(), listed.clone())], None, &[], key).unwrap();
+        let name = "blue/collector env blue.env";
+        let planned = digests(b"key");
+        assert_ne!(planned[name], Digest::from_bytes(crossfade_tlog::sha256(b"TOKEN=1234\n")));
+        assert_ne!(planned[name], digests(b"another")[name]);
+        folder.write("blue.env", "TOKEN=1235\n");
+        assert_ne!(planned[name], digests(b"key")[name]);
+    }
+
+    #[test]
+    fn an_environment_file_of_the_sites_own_is_refused() {
+        let (folder, listed) = with_environment("A=hunter2\n");
+        let error = read(&listed, &[folder.path("blue.env")]).unwrap_err().to_string();
+        assert!(error.contains("blue.env") && !error.contains("hunter2"), "{error}");
     }
 }

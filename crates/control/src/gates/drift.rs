@@ -3,35 +3,59 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crossfade_gates::drift::{Allow, Context, DriftReport, LoadError, OwnEndpoints, Pair, compare, render};
+use crossfade_gates::drift::{
+    Allow, Context, DriftReport, EnvironmentError, LoadError, Loaded, OwnEndpoints, Pair, Version, Versions,
+    compare, render,
+};
+use crossfade_gates::report::Verdict;
 use crossfade_rollout::event::Outcome;
 use crossfade_rollout::spec;
 use crossfade_rollout::units::Literal;
 use crossfade_yaml::{self as yaml, Node};
 
+pub use super::configs::Listed;
+pub use super::sources::{Source, SourceError};
 use super::{Cx, GateReport, configs};
-use crate::site::{Environment, SiteError};
+use crate::site::{Environment, Site};
 
 /// The files of one configuration name, on both sides.
 #[derive(Debug, Clone)]
 pub struct Files {
     /// The name that paths begin with.
     pub name: String,
-    /// Blue's, merged left to right; none if it has no configuration of that name.
-    pub blue: Vec<PathBuf>,
+    /// Blue's.
+    pub blue: Listed,
     /// Green's.
-    pub green: Vec<PathBuf>,
+    pub green: Listed,
+    /// What runs with them.
+    pub versions: Versions,
 }
 
 /// Why two sets of files cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum DriftError {
-    /// A file.
+    /// A file or URL.
     #[error(transparent)]
-    File(#[from] SiteError),
+    Source(#[from] SourceError),
+    /// An environment file.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// An environment file that is the site's own.
+    #[error("{path}: this is the site's own, and no environment's; name another env_file")]
+    Private {
+        /// The file.
+        path: PathBuf,
+    },
     /// Its content.
     #[error(transparent)]
     Load(#[from] LoadError),
+}
+
+impl DriftError {
+    /// Whether nobody was there who has the configuration: that says nothing of it.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Source(error) if error.is_unreachable())
+    }
 }
 
 /// Compares configurations as their files are now. `redact_key` keys the digests that stand for secrets; no configuration may
@@ -48,30 +72,65 @@ pub fn report(
 ) -> Result<DriftReport, DriftError> {
     let mut loaded = Vec::new();
     for set in sets {
-        loaded.push((
-            set.name.as_str(),
-            configs::read(&set.blue, private)?,
-            configs::read(&set.green, private)?,
-        ));
+        let (blue, green) = (configs::read(&set.blue, private)?, configs::read(&set.green, private)?);
+        loaded.extend(paired(set, blue, green));
     }
     let pairs: Vec<Pair<'_>> = loaded
         .iter()
-        .map(|(name, blue, green)| Pair { name, blue: blue.as_ref(), green: green.as_ref() })
+        .map(|(name, versions, blue, green)| Pair {
+            name,
+            blue: blue.as_ref(),
+            green: green.as_ref(),
+            versions: *versions,
+        })
         .collect();
     let digest = |value: &[u8]| keyed_digest(redact_key, value);
     Ok(compare(&pairs, allow, context, &digest))
+}
+
+type Loading = (String, Versions, Option<Node>, Option<Node>);
+
+/// Each configuration of blue with green's of the same name; one that is left on either side with the other, whatever they are
+/// called. Several on a side are told apart by their names: `collector/agent`.
+fn paired(set: &Files, blue: Vec<Loaded>, mut green: Vec<Loaded>) -> Vec<Loading> {
+    let single = blue.len() <= 1 && green.len() <= 1;
+    let name = |loaded: &Loaded| match single || loaded.name.is_empty() {
+        true => set.name.clone(),
+        false => format!("{}/{}", set.name, loaded.name),
+    };
+    let (mut pairs, mut left): (Vec<Loading>, Vec<Loaded>) = (Vec::new(), Vec::new());
+    for loaded in blue {
+        match green.iter().position(|other| other.name == loaded.name) {
+            Some(at) => {
+                pairs.push((name(&loaded), set.versions, Some(loaded.node), Some(green.remove(at).node)))
+            }
+            None => left.push(loaded),
+        }
+    }
+    match (left.pop(), green.pop()) {
+        (Some(b), Some(g)) if left.is_empty() && green.is_empty() => {
+            pairs.push((name(&g), set.versions, Some(b.node), Some(g.node)));
+        }
+        (b, g) => {
+            let blue = left.into_iter().chain(b).map(|b| (name(&b), set.versions, Some(b.node), None));
+            pairs.extend(blue);
+            let green = green.into_iter().chain(g).map(|g| (name(&g), set.versions, None, Some(g.node)));
+            pairs.extend(green);
+        }
+    }
+    pairs
 }
 
 /// Whether the files of one side can be read and merged.
 ///
 /// # Errors
 /// As [`report`].
-pub fn readable(files: &[PathBuf]) -> Result<(), DriftError> {
-    configs::read(files, &[]).map(drop)
+pub fn readable(listed: &Listed) -> Result<(), DriftError> {
+    configs::read(listed, &[]).map(drop)
 }
 
 /// HMAC-SHA-256 (RFC 2104) for keys of up to one block.
-fn keyed_digest(key: &[u8], value: &[u8]) -> [u8; 32] {
+pub(super) fn keyed_digest(key: &[u8], value: &[u8]) -> [u8; 32] {
     const BLOCK: usize = 64;
     let long = crossfade_tlog::sha256(key);
     let key = if key.len() > BLOCK { &long[..] } else { key };
@@ -103,7 +162,7 @@ pub(crate) fn literal(value: &Option<Literal>) -> Option<Node> {
 }
 
 /// Runs the gate on a site's environments.
-pub(super) fn run(cx: &Cx<'_>) -> GateReport {
+pub(super) async fn run(cx: &Cx<'_>) -> GateReport {
     let (blue, green) = match (cx.active(), cx.candidate()) {
         (Ok(blue), Ok(green)) => (blue, green),
         (Err(why), _) | (_, Err(why)) => return GateReport::no_verdict(&why),
@@ -115,30 +174,47 @@ pub(super) fn run(cx: &Cx<'_>) -> GateReport {
         );
     }
     let context = Context { blue: own_endpoints(blue), green: own_endpoints(green) };
-    match report(&sets, &declarations(cx.settings), &context, cx.redact_key, &super::private(cx.site)) {
+    let (allow, key, private) = (declarations(cx.settings), cx.redact_key.to_vec(), private(cx.site));
+    // Files are read, and URLs waited for.
+    let read = move || match report(&sets, &allow, &context, &key, &private) {
         Ok(report) => judged(&report),
         Err(error) => GateReport::no_verdict(&error.to_string()),
-    }
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    read.unwrap_or_else(|error| GateReport::no_verdict(&format!("the comparison broke off: {error}")))
+}
+
+/// The site's own files, which no configuration has to do with.
+pub(super) fn private(site: &Site) -> Vec<PathBuf> {
+    [&site.data, &site.key_file, &site.log_dir, &site.token_file, &site.gateway.token_file]
+        .map(PathBuf::clone)
+        .into()
 }
 
 fn judged(report: &DriftReport) -> GateReport {
-    let (all, declared) = (report.findings.len(), report.declared());
-    let noun = if all == 1 { "difference" } else { "differences" };
-    let details = if report.passed() {
-        Vec::new()
-    } else {
-        render::text(report, render::Detail::Excerpt).lines().map(str::to_owned).collect()
+    let shared = report.report();
+    let outcome = match shared.verdict() {
+        Verdict::Pass => Outcome::Pass,
+        Verdict::Fail => Outcome::Fail,
+        Verdict::NoVerdict => Outcome::NoVerdict,
+    };
+    let details = match outcome {
+        Outcome::Pass => Vec::new(),
+        _ => render::text(report, render::Detail::Excerpt).lines().map(str::to_owned).collect(),
     };
     GateReport {
-        outcome: if report.passed() { Outcome::Pass } else { Outcome::Fail },
-        summary: format!(
-            "{all} {noun}, {declared} declared, {} not{}{}",
-            report.undeclared(),
-            first(report),
-            as_written(report)
-        ),
+        outcome,
+        summary: format!("{}{}{}{}", shared.summary, first(report), as_written(report), unknown(report)),
         details,
-        evidence: Some(render::json(report).into_bytes()),
+        evidence: Some(shared.evidence()),
+    }
+}
+
+fn unknown(report: &DriftReport) -> String {
+    match report.unknown_components.len() {
+        0 => String::new(),
+        1 => "; 1 component that no rule knows".to_owned(),
+        count => format!("; {count} components that no rule knows"),
     }
 }
 
@@ -166,12 +242,16 @@ fn as_written(report: &DriftReport) -> String {
 
 fn sets(blue: &Environment, green: &Environment) -> Vec<Files> {
     let names: BTreeSet<&String> = blue.configs.keys().chain(green.configs.keys()).collect();
-    let files =
-        |environment: &Environment, name: &String| environment.configs.get(name).cloned().unwrap_or_default();
-    names
-        .into_iter()
-        .map(|name| Files { name: name.clone(), blue: files(blue, name), green: files(green, name) })
-        .collect()
+    let version = |environment: &Environment, name: &String| -> Option<Version> {
+        environment.versions.get(name).copied()
+    };
+    let files = |name: &String| Files {
+        name: name.clone(),
+        blue: blue.listed(name),
+        green: green.listed(name),
+        versions: Versions { blue: version(blue, name), green: version(green, name) },
+    };
+    names.into_iter().map(files).collect()
 }
 
 fn own_endpoints(environment: &Environment) -> OwnEndpoints {

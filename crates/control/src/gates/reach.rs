@@ -49,6 +49,8 @@ mod tests {
             headers: std::collections::BTreeMap::new(),
             query: None,
             configs: std::collections::BTreeMap::new(),
+            env_file: None,
+            versions: std::collections::BTreeMap::new(),
             endpoints: Vec::new(),
         }
     }

@@ -34,9 +34,14 @@ pub struct EnvironmentFile {
     pub otlp: OtlpFile,
     /// Where traces are read back.
     pub query: Option<QueryFile>,
-    /// Configurations by name, such as `collector`: the files, merged left to right. The same name in two environments is compared.
+    /// Configurations by name, such as `collector`: the files, merged left to right, or the URL of an effective configuration. The same name in two environments is compared.
     #[serde(default)]
     pub configs: BTreeMap<String, Vec<String>>,
+    /// A file of `NAME=value` lines: what `${env:NAME}` stands for in this environment's configurations. Without one, references are compared as they are written.
+    pub env_file: Option<String>,
+    /// What runs, by the names of `configs`, such as `collector: 0.150.0`: its defaults hold where nothing is written. The newest, if left out.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
     /// Further addresses of its own, such as its storage: pointing at them is no difference.
     #[serde(default)]
     pub endpoints: Vec<String>,

@@ -64,7 +64,10 @@ fn the_minimal_site_has_the_documented_defaults() {
     assert_eq!(site.gateway.state_dir, path("crossfade-data/gateway"));
     let green = site.environment(&"green".parse().unwrap()).unwrap();
     assert_eq!((green.protocol, green.compression), (Protocol::Grpc, Compression::Preserve));
-    assert_eq!(green.configs["collector"], [path("base.yaml"), path("green/collector.yaml")]);
+    assert_eq!(
+        green.configs["collector"],
+        ["base.yaml", "green/collector.yaml"].map(|file| Source::File(path(file)))
+    );
     assert_eq!(green.query.as_ref().unwrap().endpoint, "http://green-jaeger:16686");
 }
 

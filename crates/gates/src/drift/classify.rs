@@ -6,6 +6,7 @@ use super::ids::Section;
 use super::path::Path;
 use super::rules;
 use super::secret::{holds_headers, is_hidden};
+use super::tempo;
 use crate::rule::Rule;
 
 /// Whose field it is.
@@ -16,6 +17,7 @@ pub(crate) enum Subject<'a> {
         kind: &'a str,
     },
     Service,
+    Tempo,
     /// A configuration that is not a Collector's, or a key outside of its sections.
     Other,
 }
@@ -218,6 +220,7 @@ impl Subject<'_> {
         let keys = path.keys();
         let last = path.last_key();
         let address = match self {
+            Self::Tempo => return tempo::role(path),
             // Other programs have other words.
             Self::Other => ["endpoint", "address", "_url", "brokers"].iter().any(|w| last.contains(w)),
             _ => ADDRESS_KEYS.contains(&last),
@@ -238,7 +241,7 @@ impl Subject<'_> {
                 Some(Role::Listener)
             }
             Self::Service if keys.first() == Some(&"telemetry") => Some(Role::Destination),
-            Self::Service => None,
+            Self::Service | Self::Tempo => None,
             Self::Other => {
                 let listens =
                     keys.iter().any(|k| k.contains("listen") || matches!(*k, "receivers" | "server"));
@@ -251,6 +254,9 @@ impl Subject<'_> {
     pub(crate) fn rule(self, path: &Path) -> &'static Rule {
         let keys = path.keys();
         let has = |word: &str| keys.contains(&word);
+        if let Some(rule) = matches!(self, Self::Tempo).then(|| tempo::rule(path)).flatten() {
+            return rule;
+        }
         if let Some(rule) = general(path, &keys) {
             return rule;
         }
@@ -258,7 +264,7 @@ impl Subject<'_> {
             Self::Component { section, kind } => component(section, kind, path, &keys),
             Self::Service if has("telemetry") => telemetry(&keys),
             Self::Service => &rules::SETTING,
-            Self::Other => match self.address_role(path) {
+            Self::Tempo | Self::Other => match self.address_role(path) {
                 Some(Role::Listener) => &rules::LISTENER_EXPOSED,
                 Some(Role::Destination) => &rules::DESTINATION_CHANGED,
                 None => sized(&keys),

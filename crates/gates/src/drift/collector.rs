@@ -4,7 +4,9 @@ use crossfade_yaml::{Map, Mark, Node};
 
 use super::Context;
 use super::classify::{Subject, protects};
+use super::forms;
 use super::ids::{Id, Section};
+use super::kinds;
 use super::model::Model;
 use super::out::{Out, Place};
 use super::path::Path;
@@ -12,10 +14,20 @@ use super::pipelines::Pipelines;
 use super::renames::Renames;
 use super::report::Why;
 use super::rules;
+use super::tempo;
 use super::tree::{Side, Tree};
+use super::version::Versions;
+use super::ways;
 
 /// Compares two configurations of one name.
-pub(crate) fn compare(name: &str, blue: &Node, green: &Node, context: &Context, out: &mut Out<'_>) {
+pub(crate) fn compare(
+    name: &str,
+    (blue, green): (&Node, &Node),
+    versions: Versions,
+    context: &Context,
+    out: &mut Out<'_>,
+) {
+    let (blue, green) = (&*forms::current(blue, versions.blue), &*forms::current(green, versions.green));
     let place = Place {
         document: name.to_owned(),
         prefix: String::new(),
@@ -24,17 +36,20 @@ pub(crate) fn compare(name: &str, blue: &Node, green: &Node, context: &Context, 
         blue_mark: blue.mark.clone(),
         green_mark: green.mark.clone(),
     };
-    let mut document = Document { place, context, out };
+    let mut document = Document { place, context, versions, out };
     if Model::is_collector(blue) && Model::is_collector(green) {
         document.collector(&Model::read(blue), &Model::read(green));
+    } else if tempo::is_tempo(blue) && tempo::is_tempo(green) {
+        document.rest(Subject::Tempo, blue, green, &[]);
     } else {
-        document.rest(blue, green, &[]);
+        document.rest(Subject::Other, blue, green, &[]);
     }
 }
 
 struct Document<'d, 'a> {
     place: Place,
     context: &'d Context,
+    versions: Versions,
     out: &'d mut Out<'a>,
 }
 
@@ -43,6 +58,7 @@ impl Document<'_, '_> {
         let renames = Renames::find(blue, green);
         let place = self.below("service");
         Pipelines { blue, green, renames: &renames, place: &place, out: self.out }.compare();
+        ways::compare(blue, green, &renames, &place, self.out);
         for section in Section::ALL {
             self.section(section, blue, green, &renames);
         }
@@ -52,7 +68,7 @@ impl Document<'_, '_> {
         self.undefined(blue, green, &renames);
         self.service(blue.root, green.root);
         let known: Vec<&str> = Section::ALL.iter().map(|s| s.key()).chain(["service"]).collect();
-        self.rest(blue.root, green.root, &known);
+        self.rest(Subject::Other, blue.root, green.root, &known);
         for key in Section::ALL.iter().map(|section| section.key()).chain(["service"]) {
             self.malformed(key, blue.root, green.root);
         }
@@ -69,6 +85,11 @@ impl Document<'_, '_> {
     /// Every component that either side defines.
     fn section(&mut self, section: Section, blue: &Model<'_>, green: &Model<'_>, renames: &Renames) {
         let (used_blue, used_green) = (blue.used(section), green.used(section));
+        for (model, used) in [(blue, &used_blue), (green, &used_green)] {
+            let odd = used.iter().filter(|id| !kinds::is_known(section, &id.kind));
+            let odd = odd.filter_map(|id| model.component(section, id));
+            self.out.unknown.extend(odd.map(|component| format!("{}.{}", section.key(), component.written)));
+        }
         for id in blue.ids(section) {
             let green_id = renames.green(section, id);
             let used = (used_blue.contains(id), used_green.contains(&green_id));
@@ -110,10 +131,14 @@ impl Document<'_, '_> {
             subject: Subject::Component { section, kind: &green_id.kind },
             place: &place,
             context: self.context,
+            versions: self.versions,
+            remark: None,
             instead: (!used).then_some(&rules::UNUSED_CHANGED),
             out: self.out,
         };
-        tree.compare(&Path::default(), settings(b.settings, b.mark), settings(g.settings, g.mark));
+        let (b, g) = (settings(b.settings, b.mark), settings(g.settings, g.mark));
+        tree.compare(&Path::default(), b, g);
+        tree.changed_defaults(b, g);
     }
 
     /// Defined on one side, and not used there.
@@ -222,21 +247,35 @@ impl Document<'_, '_> {
                 subject: Subject::Service,
                 place: &place,
                 context: self.context,
+                versions: self.versions,
+                remark: None,
                 instead: None,
                 out: self.out,
             };
             tree.compare(&Path::of(&[key]), b.below(key), g.below(key));
         }
+        let mut tree = Tree {
+            subject: Subject::Service,
+            place: &place,
+            context: self.context,
+            versions: self.versions,
+            remark: None,
+            instead: None,
+            out: self.out,
+        };
+        tree.changed_defaults(b, g);
     }
 
     /// Everything but `known`, with no idea what it means beyond its words.
-    fn rest(&mut self, blue: &Node, green: &Node, known: &[&str]) {
+    fn rest(&mut self, subject: Subject<'_>, blue: &Node, green: &Node, known: &[&str]) {
         let place = self.below("");
         let (b, g) = (Side::new(Some(blue), &blue.mark), Side::new(Some(green), &green.mark));
         let mut tree = Tree {
-            subject: Subject::Other,
+            subject,
             place: &place,
             context: self.context,
+            versions: self.versions,
+            remark: None,
             instead: None,
             out: self.out,
         };
@@ -258,6 +297,8 @@ impl Document<'_, '_> {
                 subject: Subject::Other,
                 place: &place,
                 context: self.context,
+                versions: self.versions,
+                remark: None,
                 instead: None,
                 out: self.out,
             };

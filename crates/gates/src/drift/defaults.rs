@@ -8,6 +8,7 @@ use crossfade_yaml::{Node, parse};
 use super::classify::listens;
 use super::ids::Section;
 use super::path::Path;
+use super::version::{FORMER, FORMER_READERS, Former, Version};
 
 /// Kind (without underscores; `*` for any), path, value as YAML.
 type Row = (&'static str, &'static str, &'static str);
@@ -45,6 +46,8 @@ const PROCESSORS: &[Row] = &[
     ("memorylimiter", "spike_limit_percentage", "0"),
     ("memorylimiter", "min_gc_interval_when_soft_limited", "10s"),
     ("memorylimiter", "min_gc_interval_when_hard_limited", "0s"),
+    ("memorylimiter", "max_gc_interval_when_soft_limited", "30s"),
+    ("memorylimiter", "max_gc_interval_when_hard_limited", "30s"),
     ("probabilisticsampler", "hash_seed", "0"),
     ("probabilisticsampler", "attribute_source", "traceID"),
     ("probabilisticsampler", "fail_closed", "true"),
@@ -87,6 +90,8 @@ const QUEUE_AND_RETRY: &[(&str, &str)] = &[
     ("sending_queue.sizer", "requests"),
     ("sending_queue.block_on_overflow", "false"),
     ("sending_queue.wait_for_result", "false"),
+    ("sending_queue.batch.flush_timeout", "200ms"),
+    ("sending_queue.batch.min_size", "8192"),
     ("retry_on_failure.enabled", "true"),
     ("retry_on_failure.initial_interval", "5s"),
     ("retry_on_failure.randomization_factor", "0.5"),
@@ -120,6 +125,14 @@ const SERVICE: &[(&str, &str)] = &[
     ("telemetry.logs.level", "info"),
     ("telemetry.logs.encoding", "console"),
     ("telemetry.logs.development", "false"),
+    ("telemetry.logs.disable_caller", "false"),
+    ("telemetry.logs.disable_stacktrace", "false"),
+    ("telemetry.logs.output_paths", "[stderr]"),
+    ("telemetry.logs.error_output_paths", "[stderr]"),
+    ("telemetry.logs.sampling.enabled", "true"),
+    ("telemetry.logs.sampling.tick", "10s"),
+    ("telemetry.logs.sampling.initial", "10"),
+    ("telemetry.logs.sampling.thereafter", "100"),
     ("telemetry.metrics.level", "normal"),
     ("telemetry.metrics.readers", "[{pull: {exporter: {prometheus: {host: localhost, port: 8888}}}}]"),
     ("telemetry.traces.level", "basic"),
@@ -133,12 +146,23 @@ const CLIENT_TLS: [(&str, &str); 3] =
 const OPTIONAL_BLOCKS: [&str; 4] = ["sending_queue", "retry_on_failure", "tls", "keepalive"];
 
 /// The value that a component has at `path` where nothing is written.
-pub(crate) fn component(section: Section, kind: &str, path: &Path) -> Option<Node> {
+pub(crate) fn component(section: Section, kind: &str, path: &Path, version: Option<Version>) -> Option<Node> {
     let keys = path.keys();
     if keys.len() != path.segments().len() {
         return None;
     }
     let dotted = keys.join(".");
+    if let Some(version) = version {
+        let row = |row: &&Former| {
+            row.section == section
+                && row.kind == kind
+                && row.path == dotted
+                && version.is_collector_before(row.until)
+        };
+        if let Some(former) = FORMER.iter().find(row) {
+            return former.value.map(value);
+        }
+    }
     let table = match section {
         Section::Receivers => RECEIVERS,
         Section::Processors => PROCESSORS,
@@ -161,8 +185,14 @@ pub(crate) fn component(section: Section, kind: &str, path: &Path) -> Option<Nod
 }
 
 /// The value that `service` has at `path` where nothing is written.
-pub(crate) fn service(path: &Path) -> Option<Node> {
+pub(crate) fn service(path: &Path, version: Option<Version>) -> Option<Node> {
     let dotted = path.to_string();
+    let (until, readers) = FORMER_READERS;
+    if dotted == "telemetry.metrics.readers"
+        && version.is_some_and(|version| version.is_collector_before(until))
+    {
+        return Some(value(readers));
+    }
     SERVICE.iter().find(|(p, _)| *p == dotted).map(|(_, v)| value(v))
 }
 
@@ -211,14 +241,15 @@ mod tests {
 
     #[test]
     fn defaults_are_found_by_path() {
-        let at =
-            |path: &[&str]| component(Section::Exporters, "otlp", &Path::of(path)).map(|n| n.scalar_text());
+        let at = |path: &[&str]| {
+            component(Section::Exporters, "otlp", &Path::of(path), None).map(|n| n.scalar_text())
+        };
         assert_eq!(at(&["timeout"]), Some(Some("5s".to_owned())));
         assert_eq!(at(&["sending_queue", "queue_size"]), Some(Some("1000".to_owned())));
         assert_eq!(at(&["tls", "insecure"]), Some(Some("false".to_owned())));
         assert_eq!(at(&["endpoint"]), None);
         let server =
-            component(Section::Receivers, "otlp", &Path::of(&["protocols", "grpc", "tls", "insecure"]));
+            component(Section::Receivers, "otlp", &Path::of(&["protocols", "grpc", "tls", "insecure"]), None);
         assert_eq!(server, None);
     }
 }

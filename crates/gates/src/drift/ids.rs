@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// Exporters that go by two names; the others differ by underscores only (`spanmetrics`, `span_metrics`).
-const EXPORTER_ALIASES: [(&str, &str); 1] = [("otlpgrpc", "otlp")];
+/// Exporters that go by two names; the others differ by underscores only (`spanmetrics`, `span_metrics`). What was the logging
+/// exporter is the debug exporter, with the defaults that `forms` writes out.
+const EXPORTER_ALIASES: [(&str, &str); 2] = [("otlpgrpc", "otlp"), ("logging", "debug")];
 
 /// A section of a Collector configuration that defines components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,8 +1,12 @@
 //! Configuration files as they lie about: several to be merged, or wrapped in Kubernetes objects.
 
 use crossfade_yaml::{
-    ExpandError, Mark, Node, Resolution, Resolve, YamlError, expand, merge, parse_all, parse_embedded,
+    ExpandError, Key, Map, Mark, Node, Resolution, Resolve, Value, YamlError, expand, merge, parse_all,
+    parse_embedded,
 };
+
+use super::model::Model;
+use super::tempo;
 
 /// A set of files that is not one configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,22 +18,26 @@ pub enum LoadError {
     #[error(transparent)]
     Expand(#[from] ExpandError),
     /// A Kubernetes file holds no configuration.
-    #[error("{mark}: no configuration is found in this Kubernetes object; expected YAML text under `data`")]
+    #[error(
+        "{mark}: no configuration is found in these Kubernetes objects; expected a ConfigMap with YAML text under `data`, or an OpenTelemetryCollector"
+    )]
     NoConfiguration {
         /// The object.
         mark: Mark,
     },
     /// A file holds several configurations.
-    #[error("{mark}: a second configuration begins here; keep one in a file")]
+    #[error("{mark}: a second configuration begins here; keep one in a file where several files are merged")]
     SeveralConfigurations {
         /// The second.
         mark: Mark,
     },
     /// The configuration is no map.
-    #[error("{mark}: a configuration must be a map of sections")]
+    #[error("{mark}: a configuration must be a map of sections, and this is {kind}")]
     NotAMap {
         /// The value.
         mark: Mark,
+        /// What it is.
+        kind: &'static str,
     },
 }
 
@@ -47,43 +55,83 @@ impl Resolve for KeepReferences {
     }
 }
 
+/// One configuration of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// Empty if the files hold only this one; else what tells it from the others: the ConfigMap's name, with the key where
+    /// that has several.
+    pub name: String,
+    /// The configuration.
+    pub node: Node,
+}
+
 /// Reads files (name and text) and merges them from left to right, as the Collector merges its `--config` files.
 ///
 /// A Kubernetes ConfigMap, or an OpenTelemetryCollector resource, is unwrapped; marks point into the wrapped text.
 pub fn load(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Node, LoadError> {
-    let mut merged: Option<Node> = None;
-    for (name, text) in files {
-        let mut node = one_file(name, text)?;
-        expand(&mut node, resolver)?;
-        merged = Some(match merged {
-            Some(base) => merge(base, node),
-            None => node,
-        });
+    let mut all = load_each(files, resolver)?.into_iter();
+    let first = all.next().map_or_else(|| Node::null(Mark::nowhere()), |first| first.node);
+    match all.next() {
+        None => Ok(first),
+        Some(second) => Err(LoadError::SeveralConfigurations { mark: second.node.mark }),
     }
-    Ok(merged.unwrap_or_else(|| Node::null(Mark::nowhere())))
 }
 
-fn one_file(name: &str, text: &str) -> Result<Node, LoadError> {
-    let documents = parse_all(text, name)?;
-    let wrapped = documents.iter().any(is_kubernetes);
-    let mut found: Option<Node> = None;
-    for document in documents.into_iter().filter(|d| !d.is_null()) {
-        let inner = if wrapped { unwrap(&document)? } else { vec![document] };
-        for node in inner {
-            if node.as_map().is_none() {
-                return Err(LoadError::NotAMap { mark: node.mark });
+/// As [`load`]; a single file may hold several configurations, such as the manifests that Helm renders.
+pub fn load_each(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Vec<Loaded>, LoadError> {
+    let mut merged: Vec<Loaded> = Vec::new();
+    for (name, text) in files {
+        let mut found = one_file(name, text)?;
+        for loaded in &mut found {
+            expand(&mut loaded.node, resolver)?;
+        }
+        let second = if merged.is_empty() { None } else { merged.get(1).or(found.get(1)) };
+        if let Some(second) = second {
+            return Err(LoadError::SeveralConfigurations { mark: second.node.mark.clone() });
+        }
+        merged = match (merged.pop(), found.pop()) {
+            (Some(base), Some(over)) => {
+                vec![Loaded { name: String::new(), node: merge(base.node, over.node) }]
             }
-            if found.is_some() {
-                return Err(LoadError::SeveralConfigurations { mark: node.mark });
-            }
-            found = Some(node);
+            (None, Some(last)) => found.into_iter().chain([last]).collect(),
+            (base, None) => base.into_iter().collect(),
+        };
+    }
+    if let [only] = merged.as_mut_slice() {
+        only.name.clear();
+    }
+    for loaded in &merged {
+        let node = &loaded.node;
+        if node.as_map().is_none() && !node.is_null() {
+            return Err(LoadError::NotAMap { mark: node.mark.clone(), kind: node.kind() });
         }
     }
-    match found {
-        Some(node) => Ok(node),
-        None if wrapped => Err(LoadError::NoConfiguration { mark: Mark::new(name, 1, 1) }),
-        None => Ok(Node::null(Mark::new(name, 1, 1))),
+    Ok(merged)
+}
+
+fn one_file(name: &str, text: &str) -> Result<Vec<Loaded>, LoadError> {
+    let documents = parse_all(text, name)?;
+    let mut documents: Vec<Node> = documents.into_iter().filter(|d| !d.is_null()).collect();
+    if documents.iter().any(is_kubernetes) {
+        let mut found = Vec::new();
+        for document in &documents {
+            unwrap(document, &mut found)?;
+        }
+        return match found.is_empty() {
+            true => Err(LoadError::NoConfiguration { mark: Mark::new(name, 1, 1) }),
+            false => Ok(found),
+        };
     }
+    if let Some(second) = documents.get(1) {
+        return Err(LoadError::SeveralConfigurations { mark: second.mark.clone() });
+    }
+    let node = documents.pop().unwrap_or_else(|| Node::null(Mark::new(name, 1, 1)));
+    // A map may yet come out of a reference: `${file:rest.yaml}`.
+    if node.as_map().is_none() && !node.is_null() && !node.as_str().is_some_and(|text| text.starts_with("${"))
+    {
+        return Err(LoadError::NotAMap { mark: node.mark.clone(), kind: node.kind() });
+    }
+    Ok(vec![Loaded { name: String::new(), node }])
 }
 
 fn is_kubernetes(document: &Node) -> bool {
@@ -91,23 +139,70 @@ fn is_kubernetes(document: &Node) -> bool {
 }
 
 /// The configurations in a Kubernetes object; none in objects of other kinds.
-fn unwrap(document: &Node) -> Result<Vec<Node>, LoadError> {
+fn unwrap(document: &Node, found: &mut Vec<Loaded>) -> Result<(), LoadError> {
     match document.get("kind").and_then(Node::as_str) {
-        Some("ConfigMap") => {
-            let data = document.get("data").and_then(Node::as_map);
-            let texts = data.into_iter().flat_map(|m| m.iter().map(|(_, v)| v)).filter_map(parse_embedded);
-            let all: Vec<Node> = texts.collect::<Result<_, _>>()?;
-            let maps: Vec<Node> = all.into_iter().filter(|n| n.as_map().is_some()).collect();
-            let collectors: Vec<Node> = maps.iter().filter(|n| n.get("service").is_some()).cloned().collect();
-            Ok(if collectors.is_empty() { maps } else { collectors })
+        Some("List" | "ConfigMapList") => {
+            let items = document.get("items").and_then(Node::as_list).unwrap_or_default();
+            items.iter().try_for_each(|item| unwrap(item, found))
         }
-        Some("OpenTelemetryCollector") => match document.at(&["spec", "config"]) {
-            Some(text) if text.as_str().is_some() => {
-                Ok(parse_embedded(text).transpose()?.into_iter().collect())
-            }
-            Some(node) => Ok(vec![node.clone()]),
-            None => Ok(Vec::new()),
-        },
-        _ => Ok(Vec::new()),
+        Some("ConfigMap") => config_map(document, "data", found),
+        // What a chart keeps as a Secret is plain text there until it is applied.
+        Some("Secret") => config_map(document, "stringData", found),
+        Some("OpenTelemetryCollector") => {
+            let node = match document.at(&["spec", "config"]) {
+                Some(text) if text.as_str().is_some() => parse_embedded(text).transpose()?,
+                other => other.cloned(),
+            };
+            found.extend(node.map(|node| Loaded { name: name_of(document), node }));
+            Ok(())
+        }
+        _ => Ok(()),
     }
+}
+
+fn name_of(document: &Node) -> String {
+    document.at(&["metadata", "name"]).and_then(Node::as_str).unwrap_or_default().to_owned()
+}
+
+/// The keys of a ConfigMap. Those that are configurations are told from what lies beside one (per-tenant overrides, scripts):
+/// that belongs to the configuration, and is compared under `data`.
+fn config_map(document: &Node, section: &str, found: &mut Vec<Loaded>) -> Result<(), LoadError> {
+    let (mut main, mut maps, mut beside) = (Vec::new(), Vec::new(), Map::new());
+    let data = document.get(section).and_then(Node::as_map);
+    for (key, value) in data.into_iter().flat_map(Map::iter) {
+        let parsed = match parse_embedded(value) {
+            Some(Ok(node)) => Some(node),
+            Some(Err(error)) if is_yaml(&key.name) => return Err(error.into()),
+            Some(Err(_)) | None => None,
+        };
+        match parsed.filter(|node| node.as_map().is_some()) {
+            Some(node) if Model::is_collector(&node) || tempo::is_tempo(&node) => main.push((key, node)),
+            Some(node) => maps.push((key, node)),
+            None => _ = beside.insert(key.clone(), value.clone()),
+        }
+    }
+    if main.is_empty() {
+        std::mem::swap(&mut main, &mut maps);
+    }
+    for (key, node) in maps {
+        beside.insert(key.clone(), node);
+    }
+    let several = main.len() > 1;
+    let name = name_of(document);
+    for (at, (key, mut node)) in main.into_iter().enumerate() {
+        if let (0, false, Value::Map(map)) = (at, beside.is_empty(), &mut node.value) {
+            let rest = Node::new(Value::Map(std::mem::take(&mut beside)), document.mark.clone());
+            if map.get("data").is_none() {
+                map.insert(Key { name: "data".to_owned(), mark: document.mark.clone() }, rest);
+            }
+        }
+        let name = if several { format!("{name}/{}", key.name) } else { name.clone() };
+        found.push(Loaded { name, node });
+    }
+    Ok(())
+}
+
+/// Whether a key promises YAML: by its ending, or by having none (`relay`).
+fn is_yaml(key: &str) -> bool {
+    key.rsplit_once('.').is_none_or(|(_, ending)| matches!(ending, "yaml" | "yml" | "json"))
 }

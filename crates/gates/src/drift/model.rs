@@ -221,7 +221,8 @@ impl<'n> References<'n> {
         let entry = holder.as_map().and_then(|m| m.entry(key));
         let node = entry.map(|(_, node)| node).filter(|n| !n.is_null());
         let items = node.and_then(Node::as_list).unwrap_or_default();
-        let written: Vec<&str> = items.iter().filter_map(Node::as_str).collect();
+        let written: Vec<&str> =
+            items.iter().filter(|item| !item.is_secret()).filter_map(Node::as_str).collect();
         let ids = written.iter().map(|w| names.id(section, w)).collect();
         Self { node, mark: entry.map_or(fallback, |(key, _)| &key.mark), ids, written }
     }

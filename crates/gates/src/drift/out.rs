@@ -1,5 +1,7 @@
 //! Where findings are put down: shown without secrets, and held against the declarations.
 
+use std::collections::BTreeSet;
+
 use crossfade_yaml::{Mark, Node, Value};
 
 use super::path::Path;
@@ -7,7 +9,7 @@ use super::report::{Declared, Equivalent, Finding, UnusedDeclaration, Why};
 use super::secret::{KeyedDigest, Redactor};
 use super::values::{Same, same};
 use super::{Allow, DriftReport};
-use crate::rule::Rule;
+use crate::rule::{Rule, Severity};
 
 /// The place of a comparison: one path, spelled as each side spells it, and both marks.
 #[derive(Clone, Debug)]
@@ -61,6 +63,8 @@ pub(crate) struct Out<'a> {
     equivalent: Vec<Equivalent>,
     /// Values that hold references.
     pub(crate) as_written: usize,
+    /// Components in use whose kind no rule knows: `receivers.custom`.
+    pub(crate) unknown: BTreeSet<String>,
 }
 
 impl<'a> Out<'a> {
@@ -73,6 +77,7 @@ impl<'a> Out<'a> {
             findings: Vec::new(),
             equivalent: Vec::new(),
             as_written: 0,
+            unknown: BTreeSet::new(),
         }
     }
 
@@ -87,7 +92,10 @@ impl<'a> Out<'a> {
     ) {
         let shown = |n: Option<&Node>| n.map(|n| self.redactor.show(&place.path, n));
         let (blue_text, green_text) = (shown(blue), shown(green));
-        let declared = self.declaration(place, (blue, &blue_text), (green, &green_text));
+        // Where nothing is known there is nothing to declare.
+        let known = rule.severity != Severity::Unknown;
+        let declared =
+            known.then(|| self.declaration(place, (blue, &blue_text), (green, &green_text))).flatten();
         let mark = if place.green_mark.is_nowhere() { &place.blue_mark } else { &place.green_mark };
         self.findings.push(Finding {
             path: place.name(),
@@ -184,6 +192,7 @@ impl<'a> Out<'a> {
             equivalent: self.equivalent,
             unused_declarations,
             as_written: self.as_written,
+            unknown_components: self.unknown.into_iter().collect(),
         }
     }
 }

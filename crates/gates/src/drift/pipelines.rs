@@ -257,7 +257,8 @@ impl Pipelines<'_, '_, '_> {
     }
 }
 
-fn processor_rule(kind: &str, settings: Option<&Node>, removed: bool) -> &'static Rule {
+/// The rule for a processor that only one side runs.
+pub(crate) fn processor_rule(kind: &str, settings: Option<&Node>, removed: bool) -> &'static Rule {
     match kind {
         "memorylimiter" => &rules::MEMORY_LIMITER,
         "filter" => &rules::FILTER,

@@ -4,7 +4,7 @@ mod text;
 
 use super::references;
 use super::report::{DriftReport, Finding};
-pub use text::{Detail, as_written, text};
+pub use text::{Detail, as_written, text, unknown};
 
 /// The report as JSON, indented, in the form that all gates share.
 pub fn json(report: &DriftReport) -> String {
@@ -20,7 +20,7 @@ pub fn sarif(report: &DriftReport, tool_version: &str) -> String {
 /// empty if there is none. The reasons are left for a person to write.
 pub fn suggest(report: &DriftReport) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for finding in report.findings.iter().filter(|f| f.declared.is_none()) {
+    for finding in report.findings.iter().filter(|f| f.can_be_declared()) {
         let line = entry(finding);
         if !lines.contains(&line) {
             lines.push(line);

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use crate::explain;
 use crate::finding::{self, Accepted, Place};
 use crate::report::Report;
-use crate::rule::{Class, Rule};
+use crate::rule::{Class, Rule, Severity};
 
 /// The result of [`compare`](super::compare). Holds no secret: what may be one is shown as a keyed digest.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +22,8 @@ pub struct DriftReport {
     /// Values of either side that hold references, such as `${env:X}`. They are compared as they are written: what they stand
     /// for is not known here.
     pub as_written: usize,
+    /// Components in use whose kind no rule knows, such as `receivers.custom`: compared by the words of their settings alone.
+    pub unknown_components: Vec<String>,
 }
 
 /// One difference.
@@ -139,6 +141,7 @@ impl DriftReport {
             "equivalent": self.equivalent,
             "unused_declarations": self.unused_declarations,
             "as_written": self.as_written,
+            "unknown_components": self.unknown_components,
         });
         let (all, declared) = (self.findings.len(), self.declared());
         let noun = if all == 1 { "difference" } else { "differences" };
@@ -158,6 +161,12 @@ impl DriftReport {
 }
 
 impl Finding {
+    /// Whether a declaration would let it pass, and there is none yet.
+    pub(crate) fn can_be_declared(&self) -> bool {
+        self.declared.is_none()
+            && explain::rule(self.id).is_none_or(|rule| rule.severity != Severity::Unknown)
+    }
+
     /// As green should be, and is; blue's place only where green has none.
     fn shared(&self) -> finding::Finding {
         let rule = explain::rule(self.id).expect("every difference is found by a rule");

@@ -114,6 +114,14 @@ rules! { "CF-DRIFT-";
         "Something that protects is defined, but nothing uses it."
         "It reads as if data were protected, and it is not."
         "Put it into its pipeline or under service.extensions, or remove the definition.";
+    VALUE_UNKNOWN = "027" value_unknown Unknown Security [PCI_6_5_2, NIST_CM_6, NIST_CM_4_2]
+        "A value is hidden by whoever reported the configuration."
+        "`[REDACTED]` stands for any value: whether both environments have the same one cannot be told from it."
+        "Compare the configuration files, or a report that shows the value; a report of drift never does.";
+    TENANCY = "028" tenant_separation High Security [PCI_7_2_1, HIPAA_164_312_A_1, SOC2_CC6_1, NIST_AC_3]
+        "Whether and how tenants are kept apart differs."
+        "Without tenants anyone who may ask sees all traces; with another header or list, tenants are mixed or locked out."
+        "Set the same tenancy on green.";
     PIPELINE = "030" pipeline_differs High Data [HIPAA_164_312_B, SOC2_CC8_1, NIST_CM_6]
         "Only one of the two environments has this pipeline."
         "A signal or a stream of it is then not processed at all on the other side."
@@ -138,6 +146,10 @@ rules! { "CF-DRIFT-";
         "How long or how much is kept differs."
         "Traces may be gone before anyone needs them, or kept longer than allowed."
         "Set the same retention on green.";
+    STORAGE = "036" storage_changed High Data [HIPAA_164_312_C_1, GDPR_32_1_B, SOC2_A1_2, NIST_CP_9]
+        "How or where traces are stored differs."
+        "A store in memory forgets at a restart; another folder or kind of store does not hold what was written before."
+        "Set the same storage on green, or declare the difference.";
     SETTING = "040" setting_changed Medium Behaviour [SOC2_CC8_1, NIST_CM_6]
         "A setting differs."
         "No rule knows this setting better: read the component's documentation."

@@ -79,7 +79,14 @@ impl Redactor<'_> {
     }
 
     fn value(&self, path: &Path, node: &Node, nested: bool) -> String {
+        if is_withheld(node) {
+            return quote(WITHHELD, nested);
+        }
         let hidden = is_hidden(path);
+        // What a secret variable is part of is hidden whole, whatever it looks like now.
+        if let (true, Some(text)) = (node.is_secret(), node.scalar_text()) {
+            return self.redacted(&text);
+        }
         match &node.value {
             Value::List(items) => {
                 let items: Vec<_> = items
@@ -238,7 +245,9 @@ pub(crate) fn item(index: usize, node: &Node) -> Segment {
 
 /// What names an item of a list of maps.
 pub(crate) fn name_of(node: &Node) -> Option<&str> {
-    ["name", "key", "job_name"].iter().find_map(|k| node.get(k)?.as_str())
+    let named = ["name", "key", "job_name"].iter().find_map(|k| node.get(k));
+    // Names are part of paths, which are shown.
+    named.filter(|name| !name.is_secret()).and_then(Node::as_str).filter(|name| !looks_secret(name))
 }
 
 /// Whether values at `path` are hidden for their place.
@@ -266,6 +275,18 @@ pub(crate) fn is_hidden(path: &Path) -> bool {
     below_headers
 }
 
+/// Whether a value is what stands for any secret in a reported configuration: `[REDACTED]`, which YAML may take for a list.
+pub(crate) fn is_withheld(node: &Node) -> bool {
+    match &node.value {
+        Value::String(text) => text == WITHHELD,
+        Value::List(items) => matches!(items.as_slice(), [only] if only.as_str() == Some("REDACTED")),
+        _ => false,
+    }
+}
+
+/// What the Collector prints in place of a secret.
+const WITHHELD: &str = "[REDACTED]";
+
 /// Whether a key holds headers with their values: `headers`, `custom_headers`.
 pub(crate) fn holds_headers(key: &str) -> bool {
     key.ends_with("headers") && !NAMES_OF_HEADERS.contains(&key)
@@ -279,6 +300,18 @@ pub(crate) fn is_secret_key(key: &str) -> bool {
     let keyed = plain.ends_with("key") && !NAMING_KEYS.contains(&lower.as_str());
     SECRET_KEYS.contains(&lower.as_str())
         || ((worded || keyed) && !HARMLESS_ENDINGS.iter().any(|e| plain.ends_with(e)))
+}
+
+/// Whether a variable or a file of this name holds a secret: `DB_PASSWORD`, `/run/secrets/otlp`.
+pub fn names_secret(name: &str) -> bool {
+    name.split(['/', '\\', ' ']).any(|part| {
+        let part = part.split_once('.').map_or(part, |(stem, _)| stem);
+        let lower = part.to_lowercase();
+        let worded = ["secret", "auth", "private"]
+            .iter()
+            .any(|w| lower.split(['_', '-']).any(|p| p == *w || p == format!("{w}s")));
+        worded || is_secret_key(part)
+    })
 }
 
 /// Whether a text is a secret by its form.

@@ -28,7 +28,12 @@ pub(crate) fn tree(text: &str, name: &str) -> Node {
 }
 
 pub(crate) fn drift(blue: &Node, green: &Node, allow: &[Allow], context: &Context) -> DriftReport {
-    compare(&[Pair { name: "collector", blue: Some(blue), green: Some(green) }], allow, context, &digest)
+    compare(
+        &[Pair { name: "collector", blue: Some(blue), green: Some(green), versions: Versions::default() }],
+        allow,
+        context,
+        &digest,
+    )
 }
 
 /// Compares two texts and expects exactly these findings, as `ID path blue -> green`.

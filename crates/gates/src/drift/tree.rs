@@ -13,8 +13,10 @@ use super::out::{Out, Place};
 use super::path::{Path, Segment};
 use super::report::Why;
 use super::rules;
-use super::secret::{holds_headers, name_of};
+use super::secret::{holds_headers, is_withheld, name_of};
+use super::tempo;
 use super::values::{Same, is_set, same};
+use super::version::{FORMER, Version, Versions};
 use crate::rule::Rule;
 
 /// One side's value at a place.
@@ -36,6 +38,10 @@ impl<'n> Side<'n> {
     /// The value under a key.
     pub(crate) fn below(self, key: &str) -> Self {
         match self.node.and_then(Node::as_map).and_then(|m| m.entry(key)) {
+            // What comes out of another file stands there.
+            Some((key, node)) if node.mark.source != key.mark.source && !node.mark.is_nowhere() => {
+                Self { node: Some(node), mark: &node.mark, ..self }
+            }
             Some((key, node)) => Self { node: Some(node), mark: &key.mark, ..self },
             None => Self { node: None, ..self },
         }
@@ -60,25 +66,96 @@ pub(crate) struct Tree<'t, 'a> {
     pub(crate) subject: Subject<'t>,
     pub(crate) place: &'t Place,
     pub(crate) context: &'t Context,
+    pub(crate) versions: Versions,
     /// Every difference falls under this rule instead of its own: what nobody uses.
     pub(crate) instead: Option<&'static Rule>,
+    /// What every finding of the moment has to say, too.
+    pub(crate) remark: Option<String>,
     pub(crate) out: &'t mut Out<'a>,
 }
 
 impl Tree<'_, '_> {
     pub(crate) fn compare(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
-        let default = self.default(path);
-        let assume = |side: Side<'_>| side.value().is_none();
-        match &default {
-            Some(default) if assume(blue) != assume(green) => {
-                let blue =
-                    if assume(blue) { Side { node: Some(default), assumed: true, ..blue } } else { blue };
-                let green =
-                    if assume(green) { Side { node: Some(default), assumed: true, ..green } } else { green };
-                self.present(path, blue, green);
+        if [blue, green].into_iter().filter_map(|side| side.node).any(is_withheld) {
+            return self.differ_by(&rules::VALUE_UNKNOWN, path, blue, green, None);
+        }
+        let nothing = |side: Side<'_>| side.value().is_none();
+        match (nothing(blue), nothing(green)) {
+            (false, false) => self.present(path, blue, green),
+            (true, true) => self.neither(path, blue, green),
+            (true, false) => match self.default(path, self.versions.blue) {
+                Some(default) => {
+                    self.present(path, Side { node: Some(&default), assumed: true, ..blue }, green);
+                }
+                None => self.present(path, blue, green),
+            },
+            (false, true) => match self.default(path, self.versions.green) {
+                Some(default) => {
+                    self.present(path, blue, Side { node: Some(&default), assumed: true, ..green });
+                }
+                None => self.present(path, blue, green),
+            },
+        }
+    }
+
+    /// Neither side writes it: both have their default, which may have changed between their versions.
+    fn neither(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let Versions { blue: old, green: new } = self.versions;
+        let was = self.default(path, old);
+        if old == new {
+            return if was.is_none() {
+                self.present(path, blue, green)
+            };
+        }
+        let is = self.default(path, new);
+        if was == is {
+            return if was.is_none() {
+                self.present(path, blue, green)
+            };
+        }
+        let name =
+            |version: Option<Version>| version.map_or_else(|| "the newest".to_owned(), |v| v.to_string());
+        self.remark = Some(format!(
+            "neither writes it, and the default differs between {} and {}",
+            name(old),
+            name(new)
+        ));
+        let side = |side, node| Side { node, assumed: false, ..side };
+        self.present(path, side(blue, was.as_ref()), side(green, is.as_ref()));
+        self.remark = None;
+    }
+
+    /// The defaults that changed between the versions of both sides, where neither side writes them.
+    pub(crate) fn changed_defaults(&mut self, blue: Side<'_>, green: Side<'_>) {
+        if self.versions.blue == self.versions.green {
+            return;
+        }
+        let paths: Vec<&str> = match self.subject {
+            Subject::Component { section, kind } => {
+                let rows = FORMER.iter().filter(|row| row.section == section && row.kind == kind);
+                rows.map(|row| row.path).collect()
             }
-            Some(_) if assume(blue) => {}
-            _ => self.present(path, blue, green),
+            Subject::Service => vec!["telemetry.metrics.readers"],
+            Subject::Tempo | Subject::Other => Vec::new(),
+        };
+        for dotted in paths {
+            let keys: Vec<&str> = dotted.split('.').collect();
+            let reached = |side: Side<'_>| {
+                let mut at = side;
+                for (i, key) in keys.iter().enumerate() {
+                    // A protocol that is not switched on has no defaults, and neither has a batch.
+                    let switch = (i == 1 && keys.first() == Some(&"protocols")) || *key == "batch";
+                    let below = at.below(key);
+                    if below.node.is_none() && switch {
+                        return None;
+                    }
+                    at = below;
+                }
+                Some(at.mark.clone()).filter(|_| at.node.is_none())
+            };
+            if let (Some(b), Some(g)) = (reached(blue), reached(green)) {
+                self.compare(&Path::of(&keys), Side::new(None, &b), Side::new(None, &g));
+            }
         }
     }
 
@@ -106,7 +183,8 @@ impl Tree<'_, '_> {
         if let Some(node) = blue.node.or(green.node) {
             leaf_paths(path, node, &mut leaves);
         }
-        let defaulted = leaves.iter().any(|leaf| self.default(leaf).is_some());
+        let version = if blue.node.is_none() { self.versions.blue } else { self.versions.green };
+        let defaulted = leaves.iter().any(|leaf| self.default(leaf, version).is_some());
         if defaulted || leaves.len() < 2 || path.segments().is_empty() {
             return self.maps(path, blue, green);
         }
@@ -141,6 +219,9 @@ impl Tree<'_, '_> {
             return self.destinations(path, (blue, b), (green, g));
         }
         match self.compared(path, blue, green) {
+            Same::Yes | Same::Because(_) if holds_withheld(b) => {
+                return self.differ_by(&rules::VALUE_UNKNOWN, path, blue, green, None);
+            }
             Same::Yes if !blue.assumed && !green.assumed => return,
             Same::Yes => return self.same(Why::Default, path, blue, green),
             Same::Because(why) => return self.same(why, path, blue, green),
@@ -233,7 +314,7 @@ impl Tree<'_, '_> {
         let empty = value.is_none_or(|n| n.as_map().is_some_and(Map::is_empty));
         let meaningless = match self.subject {
             Subject::Component { section, kind } => defaults::empty_is_absent(section, kind, path),
-            Subject::Service | Subject::Other => true,
+            Subject::Service | Subject::Tempo | Subject::Other => true,
         };
         if blue.node.is_some() == green.node.is_some() && empty {
             return;
@@ -253,12 +334,10 @@ impl Tree<'_, '_> {
             matches!((from.exposure(), to.exposure()), (Exposure::Specific(_), Exposure::Specific(_)));
         let equal = from.exposure() == to.exposure() || (specific && both_own);
         if !equal || from.encrypted() != to.encrypted() || from.rest != to.rest {
-            let detail = format!(
-                "green listens on {}, blue on {}",
-                self.out.words(&to.exposure().words()),
-                self.out.words(&from.exposure().words())
-            );
-            return self.differ(path, blue, green, Some(detail));
+            let words = |address: &Address| self.out.words(&address.exposure().words());
+            let shown = !b.is_secret() && !g.is_secret();
+            let detail = shown.then(|| format!("green listens on {}, blue on {}", words(&to), words(&from)));
+            return self.differ(path, blue, green, detail);
         }
         let ports = |p: &Option<String>| p.as_deref().is_none_or(is_port);
         if !ports(&from.port) || !ports(&to.port) {
@@ -336,13 +415,21 @@ impl Tree<'_, '_> {
 
     /// `host` and `port` of a listener may stand apart; the port is each side's own.
     fn is_listener_port(&self, path: &Path) -> bool {
+        if matches!(self.subject, Subject::Tempo) {
+            return tempo::is_port(path);
+        }
         path.last_key() == "port" && matches!(self.subject, Subject::Service) && path.keys().contains(&"pull")
     }
 
     /// Whether a block means something by being there, whatever is in it.
     fn presence_tells(&self, path: &Path) -> bool {
+        if let (Subject::Tempo, Some((_, below))) = (self.subject, tempo::receiver(path)) {
+            return below.segments().is_empty()
+                || matches!(below.keys().as_slice(), ["protocols", _] | [.., "tls"]);
+        }
         let Subject::Component { section, kind } = self.subject else { return false };
         match (section, path.keys().as_slice()) {
+            (Section::Exporters, ["sending_queue", "batch"]) => true,
             (_, [.., "tls"]) => listens(section, kind),
             (Section::Receivers, ["protocols" | "scrapers", _]) => true,
             (Section::Extensions, ["http" | "grpc"]) => kind != "jaegerquery",
@@ -350,10 +437,11 @@ impl Tree<'_, '_> {
         }
     }
 
-    fn default(&self, path: &Path) -> Option<Node> {
+    fn default(&self, path: &Path, version: Option<Version>) -> Option<Node> {
         match self.subject {
-            Subject::Component { section, kind } => defaults::component(section, kind, path),
-            Subject::Service => defaults::service(path),
+            Subject::Component { section, kind } => defaults::component(section, kind, path, version),
+            Subject::Service => defaults::service(path, version),
+            Subject::Tempo => tempo::default(path, version),
             Subject::Other => None,
         }
     }
@@ -378,6 +466,10 @@ impl Tree<'_, '_> {
         let place = self.place.at(path, blue.mark, green.mark);
         let rule = self.instead.unwrap_or(rule);
         let detail = detail.or_else(|| self.assumption(blue, green));
+        let detail = match (detail, &self.remark) {
+            (Some(detail), Some(remark)) => Some(format!("{detail}; {remark}")),
+            (detail, remark) => detail.or_else(|| remark.clone()),
+        };
         self.out.finding(rule, &place, blue.written(), green.written(), detail);
     }
 
@@ -390,6 +482,16 @@ impl Tree<'_, '_> {
             _ => None,
         }
     }
+}
+
+fn holds_withheld(items: &[Node]) -> bool {
+    items.iter().any(|item| {
+        is_withheld(item)
+            || item.as_list().is_some_and(holds_withheld)
+            || item
+                .as_map()
+                .is_some_and(|map| map.iter().any(|(_, value)| holds_withheld(std::slice::from_ref(value))))
+    })
 }
 
 fn are_ports(nodes: &[&Node]) -> bool {

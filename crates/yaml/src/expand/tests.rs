@@ -3,7 +3,7 @@ use std::cell::Cell;
 use proptest::prelude::*;
 
 use super::{ExpandError, Resolution, Resolve, expand};
-use crate::node::Node;
+use crate::node::{Mark, Node};
 use crate::parse::parse;
 
 struct Fixed;
@@ -181,4 +181,75 @@ proptest! {
         let mut node = Node::new(crate::Value::String(parts.concat()), crate::Mark::nowhere());
         let _ = expand(&mut node, &Fixed);
     }
+}
+
+/// A file and an environment file, both with places of their own.
+struct Placed;
+
+impl Resolve for Placed {
+    fn resolve(&self, scheme: &str, name: &str) -> Resolution {
+        let (text, source, line, whole) = match (scheme, name) {
+            ("file", "part.yaml") => {
+                ("a: 1\nb:\n  - ${env:HOST}:1\n  - ${env:TOKEN}\n", "part.yaml", 1, true)
+            }
+            ("file", "loop.yaml") => ("a: ${file:loop.yaml}", "loop.yaml", 1, true),
+            ("file", "token") => ("hunter2\n", "token", 1, true),
+            ("env", "HOST") => ("blue", "blue.env", 3, false),
+            ("env", "TOKEN") => ("hunter2", "blue.env", 4, false),
+            _ => return Resolution::Absent,
+        };
+        Resolution::Found { text: text.to_owned(), mark: Mark::new(source, line, 6), whole }
+    }
+
+    fn keeps(&self) -> bool {
+        true
+    }
+
+    fn is_secret(&self, _: &str, name: &str) -> bool {
+        name.to_lowercase().contains("token")
+    }
+}
+
+fn placed(text: &str) -> Node {
+    let mut node = parse(text, "t.yaml").expect("parses");
+    expand(&mut node, &Placed).expect("expands");
+    node
+}
+
+/// Scenario: values come from a file and from an environment file. Guarantee: each stands where it was written.
+#[test]
+fn what_is_found_elsewhere_stands_there() {
+    let node = placed("x: ${file:part.yaml}\ny: ${env:HOST}\nz: at ${env:HOST}");
+    let mark = |path: &[&str]| node.at(path).expect("a value").mark.to_string();
+    assert_eq!(mark(&["x", "a"]), "part.yaml:1:4");
+    assert_eq!(mark(&["x", "b", "0"]), "part.yaml:3:5");
+    assert_eq!(mark(&["x", "b", "1"]), "blue.env:4:6");
+    assert_eq!(mark(&["y"]), "blue.env:3:6");
+    assert_eq!(mark(&["z"]), "t.yaml:3:4");
+    assert_eq!(node, placed("x: {a: 1, b: ['blue:1', hunter2]}\ny: blue\nz: at blue"));
+}
+
+/// Scenario: a secret is a whole value, a part of one, in an included file, or the default of a secret's name.
+/// Guarantee: the value that it is part of is marked, and no other.
+#[test]
+fn what_a_secret_is_part_of_is_secret() {
+    let node = placed(
+        "a: ${env:TOKEN}\nb: Bearer ${file:token}\nc: ${env:HOST}\nd: ${env:MY_TOKEN:-x}\ne: ${file:part.yaml}\nf: ${file:${env:TOKEN}}",
+    );
+    let secret = |path: &[&str]| node.at(path).expect("a value").is_secret();
+    assert!(secret(&["a"]) && secret(&["b"]) && secret(&["d"]) && secret(&["e", "b", "1"]));
+    assert!(!secret(&["c"]) && !secret(&["e"]) && !secret(&["e", "a"]) && !secret(&["e", "b", "0"]));
+    assert_eq!(node.at(&["f"]).and_then(Node::as_str), Some("${file:${env:TOKEN}}"), "it is not looked up");
+}
+
+#[test]
+fn what_is_absent_has_its_default_or_stays() {
+    let node = placed("a: ${env:NONE:-7}\nb: ${env:NONE}\nc: x${NONE}");
+    assert_eq!(node, parse("a: 7\nb: ${env:NONE}\nc: x${NONE}", "expected").expect("parses"));
+}
+
+#[test]
+fn a_file_that_includes_itself_ends() {
+    let mut node = parse("a: ${file:loop.yaml}", "t.yaml").expect("parses");
+    assert!(matches!(expand(&mut node, &Placed), Err(ExpandError::TooMuch { .. })));
 }

@@ -169,7 +169,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         let mark = read_mark(&mut seq)?;
         let Bare(value) = required(seq.next_element()?)?;
         let raw: Option<String> = seq.next_element()?;
-        Ok(Node { value, mark, raw: raw.map(Arc::from), block: false, expanded: false })
+        Ok(Node { raw: raw.map(Arc::from), ..Node::new(value, mark) })
     }
 }
 

@@ -51,6 +51,9 @@ pub fn text(report: &DriftReport, detail: Detail) -> String {
     if report.as_written > 0 {
         writeln!(out, "{}", as_written(report.as_written)).expect("a string takes it");
     }
+    if !report.unknown_components.is_empty() {
+        writeln!(out, "{}", unknown(&report.unknown_components)).expect("a string takes it");
+    }
     out
 }
 
@@ -59,6 +62,14 @@ pub fn as_written(count: usize) -> String {
     let (values, hold) =
         if count == 1 { ("value", "holds a reference") } else { ("values", "hold references") };
     format!("{count} {values} {hold}, compared as written: what ${{env:X}} stands for is not known here.")
+}
+
+/// Components that the rules do not know, a few by name.
+pub fn unknown(components: &[String]) -> String {
+    let shown = components.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more =
+        if components.len() > 5 { format!(" and {} more", components.len() - 5) } else { String::new() };
+    format!("No rule knows {shown}{more}: compared by the words of their settings alone.")
 }
 
 fn undeclared(out: &mut String, finding: &Finding) {

@@ -152,7 +152,7 @@ fn defaults_written_out_do_not_matter() {
 /// Sets a value unless it is there, in blocks that are there (a protocol that is off stays off).
 fn write_default(node: &mut Node, path: &str, value: &Node) {
     let parts: Vec<&str> = path.split('.').collect();
-    let switches = ["protocols", "http", "grpc"];
+    let switches = ["protocols", "http", "grpc", "batch"];
     let mut node = node;
     for (i, part) in parts.iter().enumerate() {
         if node.is_null() {

@@ -135,18 +135,18 @@ fn places_point_into_the_file_that_a_value_came_from() {
 #[test]
 fn files_that_are_no_configuration_are_refused_with_their_place() {
     let refused = |text: &str| load(&[("f.yaml", text)], &KeepReferences).expect_err("refused").to_string();
-    assert_eq!(refused("- a"), "f.yaml:1:1: a configuration must be a map of sections");
+    assert_eq!(refused("- a"), "f.yaml:1:1: a configuration must be a map of sections, and this is a list");
     assert_eq!(
         refused("a: 1\na: 2"),
         "f.yaml:2:1: key `a` stands twice, first in line 1; remove one of them"
     );
     assert_eq!(
         refused("a: 1\n---\nb: 2"),
-        "f.yaml:3:1: a second configuration begins here; keep one in a file"
+        "f.yaml:3:1: a second configuration begins here; keep one in a file where several files are merged"
     );
     assert_eq!(
         refused("apiVersion: v1\nkind: Secret\ndata: {a: b}"),
-        "f.yaml:1:1: no configuration is found in this Kubernetes object; expected YAML text under `data`"
+        "f.yaml:1:1: no configuration is found in these Kubernetes objects; expected a ConfigMap with YAML text under `data`, or an OpenTelemetryCollector"
     );
     assert_eq!(
         refused("apiVersion: v1\nkind: ConfigMap\ndata:\n  relay: |\n    a: [\n"),

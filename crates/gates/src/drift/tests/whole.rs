@@ -192,7 +192,7 @@ fn names_of_components_are_no_secrets() {
 fn a_configuration_on_one_side_only_is_a_difference() {
     let blue = tree("a: 1", "b.yaml");
     let report = compare(
-        &[Pair { name: "jaeger", blue: Some(&blue), green: None }],
+        &[Pair { name: "jaeger", blue: Some(&blue), green: None, versions: Versions::default() }],
         &[],
         &Context::default(),
         &digest,
