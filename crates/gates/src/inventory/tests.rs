@@ -24,6 +24,8 @@ fn span(trace: u8, id: u8, parent: u8, service: &str, name: &str, kind: Kind) ->
         resource: attributes(&[("service.name", service), ("host.name", "h1")]),
         scope: String::new(),
         scope_version: String::new(),
+        scope_attributes: BTreeMap::new(),
+        flags: 0x101,
         name: name.to_owned(),
         kind,
         start: AT + u64::from(trace) * MINUTE,
