@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossfade_audit::export::{ExportError, export};
 use crossfade_audit::show::{self, Filter};
@@ -102,17 +103,29 @@ fn an_export_of_a_broken_log_says_so() {
 fn a_live_log_can_be_exported() {
     let (above, place) = fixture();
     let (mut log, _) = Log::open(&place, key()).unwrap();
+    let copies = AtomicU32::new(0);
     std::thread::scope(|scope| {
-        let appending = scope.spawn(move || (300..330).for_each(|n| drop(log.append(&[entry(n)]).unwrap())));
-        let mut copies = 0;
+        let appending = scope.spawn(|| {
+            for number in 300..330 {
+                // Every 10 appends it waits for a copy, so that there are some however the threads are scheduled.
+                while copies.load(Ordering::Acquire) < (number - 300) / 10 {
+                    std::thread::yield_now();
+                }
+                log.append(&[entry(number.into())]).unwrap();
+            }
+        });
+        let mut changed = None;
         while !appending.is_finished() {
-            let out = above.path().join(copies.to_string());
-            let report = export(&place.folder, key().verifier(), &out).unwrap();
-            assert!(report.intact, "{report}");
-            copies += 1;
+            let out = above.path().join(copies.load(Ordering::Acquire).to_string());
+            changed = changed.or(match export(&place.folder, key().verifier(), &out) {
+                Ok(report) => (!report.intact).then(|| report.to_string()),
+                Err(error) => Some(error.to_string()),
+            });
+            copies.fetch_add(1, Ordering::Release);
         }
-        assert!(copies > 0);
+        assert_eq!(changed, None);
     });
+    assert!(copies.into_inner() > 1);
     let storage = std::sync::Arc::new(crossfade_audit::storage::Disk) as _;
     assert!(verify_with(&storage, &place.folder, key().verifier(), Settle::STILL).unwrap().intact);
 }

@@ -41,7 +41,9 @@ fn schedule(begin_at: UnixNanos) -> Schedule {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traces_that_straddle_cuts_stay_whole() {
     let (blue, green) = (Environment::start(1).await.unwrap(), Environment::start(2).await.unwrap());
-    let schedule = schedule(clock::now());
+    // The gateway has that long to start.
+    let begin_at = clock::now().plus(2_000 * MS);
+    let schedule = schedule(begin_at);
     let directive = Directive { schedule: schedule.clone(), announced: None, horizon: UnixNanos::MAX };
     let environments = BTreeMap::from([(id("blue"), endpoint(&blue)), (id("green"), endpoint(&green))]);
     let state = tempfile::tempdir().unwrap();
@@ -64,6 +66,7 @@ async fn traces_that_straddle_cuts_stay_whole() {
         pace: Pace { batch_delay: 60 * MS, ..TrafficConfig::default().pace },
         ..TrafficConfig::default()
     };
+    clock::wait_until(begin_at).await;
     let record = traffic::start(config, &targets).unwrap().finish().await;
     gateway.shutdown().await;
 

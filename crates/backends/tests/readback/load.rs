@@ -33,7 +33,7 @@ fn otlp(address: &str, protocol: Protocol) -> ClientConfig {
     ClientConfig {
         endpoint: Endpoint::parse(address, protocol).unwrap(),
         headers: HeaderMap::new(),
-        connect_timeout: Duration::from_secs(5),
+        connect_timeout: Duration::from_secs(60),
     }
 }
 

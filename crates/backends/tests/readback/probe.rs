@@ -16,7 +16,8 @@ use prost::Message;
 
 use super::support::{Change, Environment, Reply, serve};
 
-const PATIENT: Duration = Duration::from_secs(20);
+/// Only a defect reaches it.
+const PATIENT: Duration = Duration::from_secs(60);
 /// Waited for in full where something is lost; long enough for a loaded machine to write.
 const SHORT: Duration = Duration::from_secs(3);
 
@@ -24,7 +25,7 @@ fn otlp(address: &str) -> Client {
     Client::new(ClientConfig {
         endpoint: Endpoint::parse(address, Protocol::HttpProtobuf).unwrap(),
         headers: HeaderMap::new(),
-        connect_timeout: Duration::from_secs(5),
+        connect_timeout: PATIENT,
     })
 }
 
@@ -161,13 +162,13 @@ async fn a_run_is_bounded_however_many_traces_fail() {
     let silent = serve(|_| Reply::Hang).await;
     for (write, read) in [(&lost, &lost), (&silent, &lost), (&lost, &silent)] {
         let begun = Instant::now();
-        let config = ProbeConfig { concurrency: 4, ..ProbeConfig::new(7, 200, Duration::from_secs(1)) };
+        let config = ProbeConfig { concurrency: 2, ..ProbeConfig::new(7, 200, Duration::from_secs(1)) };
         let mut query = self::config(read);
         query.timeout = Duration::from_secs(2);
         let report = run(&otlp(write), &Query::new(query), &config).await;
         assert_eq!((report.summary.failed, report.verdict == Verdict::Pass), (200, false));
-        // One after the other would be 50 s; the rest is room for a busy machine.
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        // One batch after the other would be 100 s; the rest is room for a busy machine.
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::support::{Reply, serve};
 
 const ID: &str = "004bf92f3577b34da6a3ce929d0e0e47";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn id() -> TraceId {
     ID.parse().unwrap()

@@ -64,6 +64,9 @@ mod tests {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let _ = stream.read(&mut [0; 1024]).await;
                 let _ = stream.write_all(says.as_bytes()).await;
+                // A close with something unread would reset the connection, and what was said might not be heard.
+                let _ = stream.shutdown().await;
+                while stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {}
             }
         });
         format!("http://{address}")

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -244,6 +245,7 @@ async fn a_flood_of_denied_calls_does_not_flood_the_log() {
     let house = House::new().await;
     let control = control(house.site()).await;
     let address = control.address();
+    let begun = Instant::now();
     let calls: Vec<_> = (0..300)
         .map(|_| tokio::spawn(async move { code(client(address, "x").get::<Status>("/v1/status").await) }))
         .collect();
@@ -251,6 +253,7 @@ async fn a_flood_of_denied_calls_does_not_flood_the_log() {
         assert_eq!(call.await.unwrap(), ErrorCode::Denied);
     }
     assert_eq!(code(client(address, "x").get::<Status>("/v1/status").await), ErrorCode::Denied);
+    let took = begun.elapsed();
     control.stop().await;
     let leaves: Vec<String> = house
         .entries()
@@ -265,7 +268,9 @@ async fn a_flood_of_denied_calls_does_not_flood_the_log() {
         .filter_map(|why| why.split_once("; ")?.1.split(' ').next()?.parse::<usize>().ok())
         .sum();
     assert_eq!(leaves.len() + told, 301, "{leaves:?}");
-    assert!(leaves.len() < 200 && told > 0, "{}", leaves.len());
+    // 32 at once, and then one every 50 ms, however long the machine takes to make the calls.
+    let at_most = 33 + took.as_millis() / 50;
+    assert!(leaves.len() as u128 <= at_most, "{} of at most {at_most}", leaves.len());
     house.verify();
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use crossfade_control::api::ErrorCode;
 use crossfade_rollout::{Phase, PlanFile};
 
-use crate::support::{House, Operator, SPEC, Syncing, control};
+use crate::support::{House, Operator, SPEC, Syncing, control, spec_waiting_at_ten};
 
 async fn refused(operator: &Operator, spec: &str) -> String {
     let error = operator.plan(spec).await.expect_err("it is refused").0;
@@ -53,9 +53,9 @@ fn declaring(from: &str, to: &str) -> String {
     let allow = format!(
         "gates:\n  drift:\n    allow:\n      - {{ path: \"{path}\", from: {from:?}, to: {to:?}, reason: one each }}\n  probe:"
     );
-    SPEC.replace(
-        "gates: { probe: { traces: 2, deadline: 5s } }",
-        &format!("{allow} {{ traces: 2, deadline: 5s }}"),
+    spec_waiting_at_ten().replace(
+        "gates: { probe: { traces: 2, deadline: 60s } }",
+        &format!("{allow} {{ traces: 2, deadline: 60s }}"),
     )
 }
 
@@ -114,7 +114,8 @@ async fn a_declared_secret_reaches_neither_plan_nor_log() {
         assert!(!serde_json::to_string(plan).unwrap().contains("hunter2"));
     }
     operator.start(&plan).await.unwrap();
-    let running = serde_json::to_string(&operator.until_step(0).await).unwrap();
+    let running = serde_json::to_string(&operator.until_step(2).await).unwrap();
+    operator.say("promote").await.unwrap();
     assert_eq!(operator.until_over().await, Phase::Finalized);
     let over = serde_json::to_string(&operator.status().await).unwrap();
     assert!(!running.contains("hunter2") && !over.contains("hunter2"));

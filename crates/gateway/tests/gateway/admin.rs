@@ -80,7 +80,7 @@ async fn a_gateway_starts_while_an_environment_is_away() {
     green.kill().await;
     let bench = Bench::new(&blue, &green, weight("5")).await;
     assert!(export(&bench.client(Protocol::Grpc), one_span()).await.may_retry());
-    blue.revive().await;
+    blue.revive();
     assert!(export(&bench.client(Protocol::Grpc), one_span()).await.is_clean());
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossfade_backends::otlp::{Code, GrpcCode, Outcome, Protocol, http_is_retryable};
 
 use crate::support::{
-    BOTH, Bench, Environment, Play, blue, encode, export, one_span, request, single, span, trace,
+    BOTH, Bench, Environment, Play, blue, encode, export, one_span, request, single, soon, span, trace,
 };
 
 /// What a client on `inward` hears of what an environment on `outward` says.
@@ -178,7 +178,7 @@ async fn an_environment_that_is_away_is_unavailable() {
                 Protocol::HttpProtobuf => Code::Http(503),
             };
             assert!(matches!(&heard, Outcome::Retryable { code: got, .. } if *got == code), "{heard:?}");
-            case.environment.revive().await;
+            case.environment.revive();
             assert!(export(&case.bench.client(inward), one_span()).await.is_clean());
         }
     }
@@ -188,19 +188,25 @@ async fn an_environment_that_is_away_is_unavailable() {
 async fn a_timeout_is_a_timeout_on_either_side() {
     for inward in BOTH {
         let (environment, green) = (Environment::grpc().await, Environment::grpc().await);
-        environment.play(Play::Hang);
         let (mut config, state) = crate::support::config(&environment, &green, single());
         for environment in config.environments.values_mut() {
-            environment.timeout = Duration::from_millis(30);
+            environment.timeout = Duration::from_millis(300);
         }
         let bench = Bench::start((config, state)).await;
-        let heard = export(&bench.client(inward), one_span()).await;
+        let client = bench.client(inward);
+        // Without a connection in time it would be unreachable.
+        let connected = async { while !export(&client, one_span()).await.is_clean() {} };
+        soon("a connection", connected).await;
+        let doubtful = bench.account(&blue()).indeterminate;
+        environment.play(Play::Hang);
+        let heard = export(&client, one_span()).await;
         let code = match inward {
             Protocol::Grpc => Code::Grpc(GrpcCode::DeadlineExceeded),
             Protocol::HttpProtobuf => Code::Http(504),
         };
         assert!(matches!(&heard, Outcome::Retryable { code: got, .. } if *got == code), "{heard:?}");
-        let settled = |row: &crossfade_routing::sync::LedgerRow| row.indeterminate == 1 && row.queued == 0;
+        let settled =
+            |row: &crossfade_routing::sync::LedgerRow| row.indeterminate == doubtful + 1 && row.queued == 0;
         bench.account_is(&blue(), "one indeterminate span", settled).await;
     }
 }

@@ -6,9 +6,10 @@ use crossfade_backends::otlp::{GrpcCode, Protocol};
 use crossfade_gateway::BreakerStatus;
 use crossfade_routing::sync::FenceCause;
 
+use crate::PATIENCE;
 use crate::support::{
     Bench, Environment, Play, Request, blue, config, encode, export, green, ids, one_span, promoted, request,
-    span, trace, until, weight,
+    soon, span, trace, until, weight,
 };
 
 fn fence_cause(bench: &Bench) -> Option<FenceCause> {
@@ -39,7 +40,7 @@ async fn a_killed_candidate_is_fenced() {
     let cause = until("a fence", || fence_cause(&bench)).await;
     assert!(matches!(&cause, FenceCause::Breaker { detail } if detail.contains("in a row")), "{cause:?}");
     assert_eq!(bench.status().breaker, BreakerStatus::Closed, "it watches nothing any more");
-    green_is.revive().await;
+    green_is.revive();
     let before = green_is.seen().len();
     send(50).await;
     assert_eq!(green_is.seen().len(), before, "irrevocable, even though it is back");
@@ -92,7 +93,7 @@ async fn it_holds_while_both_fail_and_fences_when_active_is_back() {
     let holding = || (bench.status().breaker == BreakerStatus::Holding).then_some(());
     until("the breaker holds", holding).await;
     assert_eq!(fence_cause(&bench), None);
-    blue_is.revive().await;
+    blue_is.revive();
     let fenced = until("a fence", || fence_cause(&bench));
     let traffic = async {
         loop {
@@ -118,7 +119,7 @@ async fn a_promoted_candidate_that_dies_is_fenced_too() {
         until("both were looked at", reachable).await;
         green_is.kill().await;
         let answered = async { while !export(&client, one_span()).await.is_clean() {} };
-        crate::support::soon("an answer from blue", answered).await;
+        soon("an answer from blue", answered).await;
         until("the fence is shown", || fence_cause(&bench)).await;
         assert!(export(&client, one_span()).await.is_clean());
     }
@@ -150,7 +151,7 @@ async fn impatient(bench: &Bench, patience: Duration, says_so: bool) {
         let client = client.clone();
         tokio::spawn(async move {
             let export = async {
-                let deadline = if says_so { patience } else { crate::PATIENCE };
+                let deadline = if says_so { patience } else { PATIENCE };
                 client.export(one_span(), &http::HeaderMap::new(), deadline).await
             };
             let _ = tokio::time::timeout(patience, export).await;
@@ -168,18 +169,30 @@ async fn impatient(bench: &Bench, patience: Duration, says_so: bool) {
 async fn a_promoted_candidate_that_hangs_is_fenced_though_clients_give_up_first() {
     for says_so in [true, false] {
         let (_blue, _green, bench) = promoted_and_silent(Duration::from_secs(2)).await;
-        impatient(&bench, Duration::from_millis(1900), says_so).await;
-        until("a fence", || fence_cause(&bench)).await;
-        assert!(failed(&bench) >= 20, "{}", bench.handle.metrics());
+        // A busy machine may need a second go: who waits for less than a second is no witness.
+        let traffic = async {
+            loop {
+                impatient(&bench, Duration::from_millis(1900), says_so).await;
+            }
+        };
+        tokio::select! {
+            _ = until("a fence", || fence_cause(&bench)) => {}
+            () = traffic => {}
+        }
+        until("all is counted", || (failed(&bench) >= 20).then_some(())).await;
     }
 }
 
 #[tokio::test]
 async fn who_hardly_waits_at_all_is_no_witness() {
     for says_so in [true, false] {
-        let (_blue, green_is, bench) = promoted_and_silent(Duration::from_secs(60)).await;
-        impatient(&bench, Duration::from_millis(300), says_so).await;
-        assert!(!green_is.seen().is_empty());
+        let (_blue, green_is, bench) = promoted_and_silent(10 * PATIENCE).await;
+        let seen = async {
+            while green_is.seen().is_empty() {
+                impatient(&bench, Duration::from_millis(300), says_so).await;
+            }
+        };
+        soon("green has seen some", seen).await;
         let settled = |row: &crossfade_routing::sync::LedgerRow| row.received > 0 && row.queued == 0;
         bench.account_is(&green(), "all settled", settled).await;
         assert_eq!((fence_cause(&bench), failed(&bench)), (None, 0));

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use crossfade_backends::otlp::{Outcome, Protocol};
-use crossfade_gateway::{ControlLink, Gateway, GatewayConfig, RemoteControl, Token, start};
+use crossfade_gateway::{ControlLink, Gateway, GatewayConfig, RemoteControl, Token};
 use crossfade_routing::sync::{Fence, FenceCause, Reply, Report, SignedEntry};
 use crossfade_routing::{Ack, Directive, EnvironmentId, Generation, Schedule, UnixNanos};
 use crossfade_tlog::proof::prove_inclusion;
@@ -17,9 +17,10 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::PATIENCE;
 use crate::support::{
     Bench, Environment, Play, candidate, candidate_trace, config, encode, export, green, ids, one_span,
-    request, single, soon, span, until, weight,
+    request, single, soon, span, start_again, until, weight,
 };
 
 /// A control plane with a log of its own.
@@ -143,11 +144,15 @@ struct Setup {
 }
 
 async fn setup() -> Setup {
+    setup_with(Duration::from_secs(1)).await
+}
+
+async fn setup_with(grace: Duration) -> Setup {
     let (blue, green) = (Environment::grpc().await, Environment::grpc().await);
     let control = Control::start().await;
     let (mut config, state) = config(&blue, &green, single());
     config.control = control.link();
-    config.grace = Duration::from_secs(1);
+    config.grace = grace;
     let bench = Bench::start((config, state)).await;
     Setup { blue, green, control, bench }
 }
@@ -178,7 +183,7 @@ impl Setup {
         let Setup { blue, green, control, bench } = self;
         let state = bench.state;
         bench.gateway.shutdown().await;
-        let gateway = start(restarted(&blue, &green, &control, &state)).await.unwrap();
+        let gateway = start_again(restarted(&blue, &green, &control, &state)).await;
         let bench = Bench { handle: gateway.handle(), gateway, state };
         (blue, green, control, bench)
     }
@@ -475,7 +480,7 @@ async fn what_was_not_looked_at_yet_is_not_reported_as_away() {
 
 #[tokio::test]
 async fn the_closing_ledger_is_reported() {
-    let setup = setup().await;
+    let setup = setup_with(PATIENCE).await;
     setup.takes(lasting(candidate())).await;
     setup.takes(lasting(weight("100"))).await;
     setup.green.play(Play::Hold);
@@ -496,7 +501,7 @@ async fn the_closing_ledger_is_reported() {
 // Guarantee: it does not end before control can.
 #[tokio::test]
 async fn the_end_waits_until_the_closing_ledger_is_on_record() {
-    let setup = setup().await;
+    let setup = setup_with(PATIENCE).await;
     setup.takes(lasting(candidate())).await;
     let reply = setup.control.desk.lock().unwrap().reply.take();
     let gateway: Gateway = setup.bench.gateway;

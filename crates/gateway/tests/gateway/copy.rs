@@ -373,14 +373,11 @@ async fn behind_a_stuck_one(
     headers: &[HeaderMap],
 ) -> (Environment, Bench, Vec<Request>) {
     let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
-    green_is.play(Play::Hang);
+    green_is.play(Play::Hold);
     let (mut config, state) = config(&blue_is, &green_is, weight("100"));
     config.delivery.in_flight = 1;
     config.delivery.merge_bytes_max = 1 << 20;
     config.forward_headers = vec!["x-scope-orgid".parse().unwrap()];
-    config.environments.get_mut(&green()).unwrap().timeout = Duration::from_millis(200);
-    config.breaker.consecutive_min = 1_000_000;
-    config.breaker.requests_min = 1_000_000;
     let bench = Bench::start((config, state)).await;
     let sender = client(&format!("http://{}", bench.gateway.grpc_addr().unwrap()), Protocol::Grpc);
     let mut requests = Vec::new();
@@ -394,6 +391,7 @@ async fn behind_a_stuck_one(
     }
     requests.insert(0, stuck);
     green_is.script(move |seen, _| play(&seen.request));
+    green_is.release();
     (green_is, bench, requests)
 }
 
@@ -436,11 +434,10 @@ async fn a_bad_span_in_a_merged_request_fails_alone() {
         }
     }
     let (blue_is, green_is) = (Environment::grpc().await, Environment::grpc().await);
-    green_is.play(Play::Hang);
+    green_is.play(Play::Hold);
     let (mut config, state) = config(&blue_is, &green_is, weight("100"));
     config.delivery.in_flight = 1;
     config.delivery.merge_bytes_max = 1 << 20;
-    config.environments.get_mut(&green()).unwrap().timeout = Duration::from_millis(200);
     let bench = Bench::start((config, state)).await;
     let sender = bench.client(Protocol::Grpc);
     assert!(export(&sender, crate::support::one_span()).await.is_clean());
@@ -456,6 +453,7 @@ async fn a_bad_span_in_a_merged_request_fails_alone() {
         assert!(export(&sender, Message::identity(next.encode_to_vec())).await.is_clean());
     }
     green_is.script(|seen, _| play(&seen.request));
+    green_is.release();
     green_is.stores(&sound).await;
     bench.account_is(&green(), "settled", |row| row.received == 6 && row.queued == 0).await;
     let row = bench.account(&green());

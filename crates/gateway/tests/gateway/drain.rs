@@ -6,8 +6,8 @@ use crossfade_backends::otlp::{Outcome, Protocol};
 use tokio::net::TcpStream;
 
 use crate::support::{
-    BOTH, Bench, Environment, Play, blue, client, config, export, green, one_span, single, soon, sum, until,
-    weight,
+    BOTH, Bench, Environment, Play, blue, client, config, export, green, one_span, single, soon, start_again,
+    sum, until, weight,
 };
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_copy_that_waits_for_another_attempt_gets_it() {
         assert!(export(&sender, one_span()).await.is_clean());
     }
     let closing = tokio::spawn(bench.gateway.shutdown());
-    green_is.revive().await;
+    green_is.revive();
     let ledger = soon("the end", closing).await.unwrap();
     assert!(ledger.drained);
     assert_eq!(sum(&green(), &ledger.rows).delivered, 10);
@@ -127,14 +127,5 @@ async fn a_dropped_gateway_stops() {
     // Its folder is free again.
     let (mut config, _) = config(&blue_is, &green_is, single());
     config.state_dir = state.path().to_owned();
-    let again = async {
-        loop {
-            match crossfade_gateway::start(config.clone()).await {
-                Ok(gateway) => return gateway,
-                Err(crossfade_gateway::StartError::State(_)) => tokio::task::yield_now().await,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    };
-    soon("the folder is free", again).await;
+    start_again(config).await;
 }

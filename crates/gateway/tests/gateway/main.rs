@@ -17,4 +17,4 @@ mod support;
 mod tap;
 
 /// Long enough that only a defect reaches it.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -17,6 +17,8 @@ mod shape;
 mod tests;
 
 pub use business::Business;
+#[cfg(test)]
+pub(crate) use exporter::ATTEMPT_TIMEOUT;
 pub use exporter::Answer;
 pub(crate) use exporter::Exporter;
 pub use fleet::{Protocol, Sdk};

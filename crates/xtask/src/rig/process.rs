@@ -142,7 +142,7 @@ fn leashed(command: &Command) -> Command {
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(10);
+    const LIMIT: Duration = Duration::from_secs(60);
 
     fn shell(script: &str, dir: &Path) -> Process {
         Process::start("child", Command::new("sh").args(["-c", script]), dir).unwrap()

@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn asks_until_there_is_an_answer() {
         let mut asked = 0;
-        let answer = until("three", Duration::from_secs(5), || {
+        let answer = until("three", Duration::from_secs(60), || {
             asked += 1;
             Ok((asked == 3).then_some(asked))
         });

@@ -15,7 +15,7 @@ use crate::query::{Query, QueryConfig, QueryEndpoint, QueryError, QueryKind};
 use crate::tls::{MinVersion, Tls, TlsSettings};
 
 /// Long enough that only a defect reaches it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const EVERY: [&str; 2] = ["h2", "http/1.1"];
 
 fn client(port: u16, protocol: Protocol, settings: &TlsSettings) -> Client {

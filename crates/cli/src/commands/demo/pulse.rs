@@ -111,18 +111,22 @@ mod tests {
     #[test]
     fn a_thread_that_is_taken_is_seen() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let pulse = runtime.block_on(async {
+        let (noticed, pulse) = runtime.block_on(async {
             let watch = Watch::start();
             tokio::task::yield_now().await;
             let taken = Instant::now();
             while taken.elapsed() < Duration::from_millis(300) {
                 std::hint::spin_loop();
             }
-            while watch.so_far().worst.is_zero() {
-                sleep(BEAT).await;
-            }
-            watch.stop()
+            // A busy machine may make an earlier beat late, too.
+            let noticed = async {
+                while watch.so_far().worst < Duration::from_millis(200) {
+                    sleep(BEAT).await;
+                }
+            };
+            let noticed = tokio::time::timeout(Duration::from_secs(60), noticed).await;
+            (noticed.is_ok(), watch.stop())
         });
-        assert!(pulse.worst >= Duration::from_millis(200), "{pulse:?}");
+        assert!(noticed, "{pulse:?}");
     }
 }

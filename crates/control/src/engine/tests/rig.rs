@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossfade_audit::keys;
 use crossfade_audit::show::{self, Filter};
@@ -35,6 +35,8 @@ use gateway::Gateway;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+/// No wait takes longer, in real time.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How time passes while something is waited for.
 pub(super) const PACE: Duration = Duration::from_millis(50);
 /// 2026-11-21T12:00:00Z.
@@ -60,7 +62,7 @@ steps:
   - promote: {}
   - bake: { duration: 1s }
   - finalize: {}
-gates: { probe: { traces: 1, deadline: 5s } }
+gates: { probe: { traces: 1, deadline: 60s } }
 analysis: { min_requests: 10, metrics: [{ name: export_errors }] }
 ";
 
@@ -251,9 +253,9 @@ impl Rig {
 
     /// Lets time pass until something is so.
     pub(super) async fn until(&mut self, what: &str, wanted: impl Fn(&Rig) -> bool) {
-        let patience = std::time::Instant::now() + Duration::from_secs(30);
+        let patience = Instant::now() + PATIENCE;
         while !wanted(self) {
-            assert!(std::time::Instant::now() < patience, "{what}: did not happen; {}", self.why());
+            assert!(Instant::now() < patience, "{what}: did not happen; {}", self.why());
             self.pass(PACE).await;
             // Gates look at real sockets, which take real time.
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -265,13 +267,9 @@ impl Rig {
         self.disk.set(faults);
         let denied = Command::DenyAccess { call: "GET /".to_owned(), why: "no token".to_owned() };
         self.command(denied).await.expect_err("the log takes nothing");
-        let patience = std::time::Instant::now() + Duration::from_secs(10);
+        let patience = Instant::now() + PATIENCE;
         while !self.status().alerts.contains_key(&Alert::LogUnwritable) {
-            assert!(
-                std::time::Instant::now() < patience,
-                "no alert, although no time may pass: {}",
-                self.why()
-            );
+            assert!(Instant::now() < patience, "no alert, although no time may pass: {}", self.why());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

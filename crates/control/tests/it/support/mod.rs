@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 pub(crate) use gateway::Gateway;
 
 /// No wait in a test takes longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -41,8 +41,8 @@ steps:
   - promote: {}
   - bake: { duration: 50ms }
   - finalize: {}
-gates: { probe: { traces: 2, deadline: 5s } }
-analysis: { min_requests: 10, no_verdict_max: 10s, metrics: [{ name: export_errors }] }
+gates: { probe: { traces: 2, deadline: 60s } }
+analysis: { min_requests: 10, no_verdict_max: 60s, metrics: [{ name: export_errors }] }
 ";
 
 /// The same, with a stop of its own length at 10 %.
@@ -135,8 +135,13 @@ fn site_text(blue: &Environment, green: &Environment) -> String {
 
 /// A control plane, as `serve` runs it.
 pub(crate) async fn control(site: Site) -> Control {
+    control_with(site, Duration::from_secs(5)).await
+}
+
+/// The same; a gateway that has gone silent is waited for that long.
+pub(crate) async fn control_with(site: Site, horizon: Duration) -> Control {
     let mut config = ControlConfig::new(site, "0.0.0-test");
-    config.horizon = Duration::from_secs(5);
+    config.horizon = horizon;
     Control::start(config, Router::new()).await.unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -21,7 +21,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -70,6 +70,8 @@ pub(crate) struct Environment {
     protocol: Protocol,
     state: Arc<State>,
     server: Mutex<Option<JoinHandle<()>>>,
+    /// While it is dead: bound and not listening, so that nobody else is given the port.
+    grave: Mutex<Option<TcpSocket>>,
 }
 
 struct State {
@@ -95,7 +97,8 @@ impl Environment {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let environment = Environment { address, protocol, state, server: Mutex::default() };
+        let (server, grave) = (Mutex::default(), Mutex::default());
+        let environment = Environment { address, protocol, state, server, grave };
         environment.serve(listener);
         environment
     }
@@ -158,13 +161,18 @@ impl Environment {
         if let Some(server) = server {
             server.abort();
             let _ = server.await;
+            let grave = TcpSocket::new_v4().unwrap();
+            grave.set_reuseaddr(true).unwrap();
+            grave.bind(self.address).unwrap();
+            *self.grave.lock().unwrap() = Some(grave);
         }
     }
 
     /// Listens again, on the same port.
-    pub(crate) async fn revive(&self) {
+    pub(crate) fn revive(&self) {
         self.state.killed.send_replace(false);
-        self.serve(TcpListener::bind(self.address).await.unwrap());
+        let grave = self.grave.lock().unwrap().take().unwrap();
+        self.serve(grave.listen(1024).unwrap());
     }
 
     fn serve(&self, listener: TcpListener) {

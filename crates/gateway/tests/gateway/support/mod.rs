@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Message, Outcome, Protocol};
 use crossfade_gateway::{
-    ControlLink, EnvironmentConfig, Gateway, GatewayConfig, GatewayStatus, Handle, start,
+    ControlLink, EnvironmentConfig, Gateway, GatewayConfig, GatewayStatus, Handle, StartError, start,
 };
 use crossfade_routing::sync::LedgerRow;
 use crossfade_routing::{
@@ -48,6 +48,20 @@ pub(crate) async fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T
         Ok(value) => value,
         Err(_) => panic!("never: {what}"),
     }
+}
+
+/// Starts a gateway on the folder of one that has ended, as soon as the thread that wrote it has let go of it.
+pub(crate) async fn start_again(config: GatewayConfig) -> Gateway {
+    let again = async {
+        loop {
+            match start(config.clone()).await {
+                Ok(gateway) => return gateway,
+                Err(StartError::State(_)) => tokio::time::sleep(Duration::from_millis(2)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    soon("the folder is free", again).await
 }
 
 /// Waits for a future, but not for ever.
@@ -97,7 +111,8 @@ pub(crate) struct Bench {
 
 pub(crate) fn environment_config(environment: &Environment) -> EnvironmentConfig {
     let endpoint = Endpoint::parse(&environment.url(), environment.protocol()).unwrap();
-    EnvironmentConfig::new(endpoint)
+    // What hangs, hangs for as long as a test takes; what is there has all the time that it needs.
+    EnvironmentConfig { timeout: 2 * PATIENCE, connect_timeout: PATIENCE, ..EnvironmentConfig::new(endpoint) }
 }
 
 /// Blue and green behind a gateway that routes by `schedule`. Short waits, one worker: the tests count.
