@@ -1,6 +1,6 @@
 use super::*;
 use crate::environment::Environment;
-use crossfade_gates::drift::{Allow, Context, DriftReport, KeepReferences, Pair, compare};
+use crossfade_gates::drift::{Allow, Context, DriftReport, KeepReferences, Pair, Versions, compare};
 use crossfade_rollout::Spec;
 use crossfade_rollout::spec::Step;
 use crossfade_rollout::units::Literal;
@@ -71,7 +71,8 @@ fn the_difference_between_the_configurations_is_the_declared_one() {
 fn drift(scenario: &Scenario, allow: &[Allow]) -> DriftReport {
     let load = |text| crossfade_gates::drift::load(&[("collector.yaml", text)], &KeepReferences).unwrap();
     let (blue, green) = (load(scenario.blue_collector), load(scenario.green_collector));
-    let pair = Pair { name: "collector", blue: Some(&blue), green: Some(&green) };
+    let pair =
+        Pair { name: "collector", blue: Some(&blue), green: Some(&green), versions: Versions::default() };
     compare(&[pair], allow, &Context::default(), &|_| [0; 32])
 }
 
