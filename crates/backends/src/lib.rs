@@ -10,6 +10,7 @@
 //! | [`load`] | made-up spans, offered on a schedule |
 //! | [`query`] | reading traces back: one type over Jaeger and Tempo |
 //! | [`document`] | one document by its URL |
+//! | [`posture`] | what endpoints accept: TLS versions, suites, certificates, clients without credentials |
 //! | [`probe`] | synthetic traces, written and read back |
 //! | [`spread`] | how far the spans of an environment's traces lie apart |
 //! | [`tls`] | TLS as a client: settings, files, what is wrong with a peer |
@@ -19,6 +20,7 @@ mod clock;
 pub mod document;
 pub mod load;
 pub mod otlp;
+pub mod posture;
 pub mod probe;
 pub mod query;
 pub mod spread;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::rule::Rule;
-use crate::{coverage, drift, history, load, parity, probe, waiver};
+use crate::{coverage, drift, history, load, parity, posture, probe, waiver};
 
 /// The rules of every gate, gate by gate. A gate that is not here has no explanations.
 const GATES: &[(&str, &[&Rule])] = &[
@@ -12,6 +12,7 @@ const GATES: &[(&str, &[&Rule])] = &[
     ("history", history::RULES),
     ("load", load::RULES),
     ("parity", parity::RULES),
+    ("posture", posture::RULES),
     ("probe", probe::RULES),
     ("waivers", waiver::RULES),
 ];

@@ -12,6 +12,7 @@
 //! | [`load`] | requests offered on a schedule: whether an environment keeps up |
 //! | [`parity`] | the same traces in both environments |
 //! | [`difference`] | one trace in two environments: what differs, and what does not count as a difference |
+//! | [`posture`] | what is true on the wire, held against a policy and another environment |
 //! | [`probe`] | synthetic traces: what is written, and what came back |
 //! | [`rule`], [`control`] | what a finding of a kind means, and whom it concerns |
 //! | [`finding`], [`report`] | what a gate says, in the form that all share |
@@ -32,6 +33,7 @@ pub mod inventory;
 pub mod load;
 pub mod model;
 pub mod parity;
+pub mod posture;
 pub mod probe;
 pub mod render;
 pub mod report;

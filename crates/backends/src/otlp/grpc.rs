@@ -281,7 +281,7 @@ pub(super) fn silence(silence: Silence, detail: String) -> Outcome {
 }
 
 /// An error with its sources: hyper's own `Display` leaves them out. What TLS has to say is said in its words.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {

@@ -49,6 +49,8 @@ pub use line::Meter;
 pub use message::{Coding, Compression, Message};
 pub use outcome::{Export, Outcome, Silence};
 
+pub(crate) use grpc::chain;
+
 use dial::{DialError, Dialer};
 use grpc::{GrpcPool, Progress};
 use http1::HttpPool;

@@ -17,7 +17,7 @@ mod fault;
 mod files;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 
 use std::path::PathBuf;
@@ -32,8 +32,9 @@ pub use self::fault::TlsFault;
 pub(crate) use self::fault::explain;
 use self::files::Loaded;
 pub use self::files::TlsError;
-pub(crate) use self::files::provider;
+pub(crate) use self::files::{provider, roots};
 pub(crate) use self::stream::Stream;
+pub(crate) use self::verify::Unverified;
 
 /// What a connection has to be, with the Collector's keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub struct Tls {
 #[derive(Debug, Default)]
 struct Inner {
     settings: TlsSettings,
+    /// That nothing is verified is what is wanted, for once.
+    probing: bool,
     loaded: Mutex<Option<Loaded>>,
 }
 
@@ -94,7 +97,12 @@ impl Eq for Tls {}
 impl Tls {
     /// Reads nothing yet.
     pub fn new(settings: TlsSettings) -> Tls {
-        Tls { inner: Arc::new(Inner { settings, loaded: Mutex::default() }) }
+        Tls { inner: Arc::new(Inner { settings, probing: false, loaded: Mutex::default() }) }
+    }
+
+    /// For probes that send nothing of value: that they do not verify is not logged.
+    pub(crate) fn probing(settings: TlsSettings) -> Tls {
+        Tls { inner: Arc::new(Inner { settings, probing: true, loaded: Mutex::default() }) }
     }
 
     /// What was asked for.
@@ -142,6 +150,11 @@ impl Tls {
             && last.is_current(settings)
         {
             return Ok(Arc::clone(&last.config));
+        }
+        if settings.insecure_skip_verify && !self.inner.probing {
+            tracing::warn!(
+                "insecure_skip_verify: certificates are not verified, anybody may answer as the server"
+            );
         }
         match (Loaded::load(settings), loaded.as_mut()) {
             (Ok(new), _) => Ok(Arc::clone(&loaded.insert(new).config)),

@@ -1,6 +1,6 @@
 //! The OTLP client and the query client against TLS servers of every kind.
 
-mod authority;
+pub(crate) mod authority;
 mod faults;
 mod files;
-mod server;
+pub(crate) mod server;

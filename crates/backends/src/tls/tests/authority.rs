@@ -12,13 +12,13 @@ use tempfile::TempDir;
 
 use crate::tls::{TlsSettings, provider};
 
-pub(super) struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 /// A certificate and its key.
-pub(super) struct Identity {
+pub(crate) struct Identity {
     certificate: CertificateDer<'static>,
     key: Vec<u8>,
     pem: (String, String),
@@ -26,14 +26,14 @@ pub(super) struct Identity {
 
 /// How a server treats clients' certificates.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Clients {
+pub(crate) enum Clients {
     Unasked,
     Asked,
     Demanded,
 }
 
 impl Authority {
-    pub(super) fn new() -> Authority {
+    pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -42,28 +42,28 @@ impl Authority {
         authority
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         fs::write(self.path(name), text).unwrap();
         self.path(name)
     }
 
     /// Settings that trust this authority.
-    pub(super) fn trusted(&self) -> TlsSettings {
+    pub(crate) fn trusted(&self) -> TlsSettings {
         TlsSettings { ca_file: Some(self.path("ca.pem")), ..TlsSettings::default() }
     }
 
     /// Settings that also show a certificate of this authority.
-    pub(super) fn trusted_as(&self, client: &Identity) -> TlsSettings {
+    pub(crate) fn trusted_as(&self, client: &Identity) -> TlsSettings {
         let cert_file = Some(self.write("client.pem", &client.pem.0));
         let key_file = Some(self.write("client.key", &client.pem.1));
         TlsSettings { cert_file, key_file, ..self.trusted() }
     }
 
-    pub(super) fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
+    pub(crate) fn issue(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         change(&mut params);
         let key = KeyPair::generate().unwrap();
@@ -76,11 +76,23 @@ impl Authority {
     }
 
     /// A certificate for 127.0.0.1.
-    pub(super) fn local(&self) -> Identity {
+    pub(crate) fn local(&self) -> Identity {
         self.issue("127.0.0.1", |_| {})
     }
 
-    pub(super) fn expired(&self) -> Identity {
+    /// One that nobody else has signed.
+    pub(crate) fn self_signed(&self) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let certificate =
+            CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().self_signed(&key).unwrap();
+        Identity {
+            certificate: certificate.der().clone(),
+            key: key.serialize_der(),
+            pem: (certificate.pem(), key.serialize_pem()),
+        }
+    }
+
+    pub(crate) fn expired(&self) -> Identity {
         self.issue("127.0.0.1", |params| {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
@@ -88,7 +100,7 @@ impl Authority {
     }
 
     /// A server with this certificate.
-    pub(super) fn server(
+    pub(crate) fn server(
         &self,
         identity: &Identity,
         versions: &[&'static rustls::SupportedProtocolVersion],

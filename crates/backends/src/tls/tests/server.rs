@@ -15,14 +15,14 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-pub(super) struct Server {
-    pub(super) port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     accepted: Arc<AtomicUsize>,
 }
 
 impl Server {
     /// With the protocols that it agrees to.
-    pub(super) async fn start(mut config: ServerConfig, alpn: &[&str]) -> Server {
+    pub(crate) async fn start(mut config: ServerConfig, alpn: &[&str]) -> Server {
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -51,7 +51,7 @@ impl Server {
     }
 
     /// How many connections there ever were.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
     }
 }

@@ -1,0 +1,266 @@
+//! The posture gate's eyes: what an environment's endpoints accept, tried out.
+//!
+//! What is weak is offered in a ClientHello of our own, to which only a ServerHello or an alert is read; a connection is never
+//! made with it. Requests without credentials are exports without spans, which store nothing, and questions. Every probe is
+//! bounded in time and bytes; whatever an endpoint does - hang, reset, answer garbage - ends as a fact or as *unknown*. Nothing
+//! of ours is sent to whom we do not trust.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `answer` | a server's first words |
+//! | `ask` | requests with and without credentials |
+//! | `certificate` | certificates, and whether one is asked of us |
+//! | `hello` | the ClientHello, and which cipher suites there are |
+//! | `wire` | one probe |
+
+mod answer;
+mod ask;
+mod certificate;
+mod hello;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_gates::posture::{
+    Access, ClientCertificate, EndpointFacts, Fact, Facts, Family, Role, TlsFacts, Transport, Version,
+};
+use http::HeaderMap;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use self::certificate::{Shaken, shake};
+use self::wire::{Peer, takes_suites, takes_version};
+use crate::otlp::Endpoint;
+use crate::query::QueryEndpoint;
+use crate::tls::{Tls, TlsSettings};
+
+/// Connections to one endpoint at once.
+const PROBES_MAX: usize = 4;
+
+/// An endpoint to look at.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Its name within its environment, by which it is compared.
+    pub name: String,
+    /// What it is there for.
+    pub role: Role,
+    /// Where it is, and what to ask there.
+    pub what: What,
+    /// Our own credentials, and the tenant's name.
+    pub headers: HeaderMap,
+}
+
+/// Where an endpoint is, and what to ask there.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// OTLP: an export without spans.
+    Otlp(Endpoint),
+    /// A question.
+    Http {
+        /// Where.
+        endpoint: QueryEndpoint,
+        /// The port, where the address says none.
+        port: u16,
+        /// Which, below the base path.
+        path: String,
+    },
+}
+
+/// How to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookConfig {
+    /// For each connection, and each answer.
+    pub patience: Duration,
+    /// What the hellos' random values are made of.
+    pub seed: u64,
+}
+
+impl LookConfig {
+    /// With 3 s for each answer.
+    pub const fn new(seed: u64) -> Self {
+        Self { patience: Duration::from_secs(3), seed }
+    }
+}
+
+impl What {
+    fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Otlp(endpoint) => endpoint.tls(),
+            Self::Http { endpoint, .. } => endpoint.tls(),
+        }
+    }
+
+    fn address(&self) -> (&str, u16) {
+        match self {
+            Self::Otlp(endpoint) => (endpoint.host(), endpoint.port()),
+            Self::Http { endpoint, port, .. } => (endpoint.host(), endpoint.port_or(*port)),
+        }
+    }
+
+    fn authority(&self) -> &str {
+        match self {
+            Self::Otlp(endpoint) => endpoint.authority().as_str(),
+            Self::Http { endpoint, .. } => endpoint.authority(),
+        }
+    }
+
+    /// The path of a request.
+    fn path(&self) -> String {
+        match self {
+            Self::Otlp(endpoint) => endpoint.path().to_string(),
+            Self::Http { endpoint, path, .. } => format!("{}{path}", endpoint.base()),
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Otlp(endpoint) => endpoint.to_string(),
+            Self::Http { endpoint, .. } => endpoint.to_string(),
+        }
+    }
+}
+
+/// Looks at an environment's endpoints, side by side.
+pub async fn look(environment: &str, targets: Vec<Target>, config: LookConfig) -> Facts {
+    let mut running = JoinSet::new();
+    for (index, target) in targets.into_iter().enumerate() {
+        running.spawn(async move { (index, look_at(&target, config).await) });
+    }
+    let mut endpoints = running.join_all().await;
+    endpoints.sort_by_key(|(index, _)| *index);
+    let endpoints = endpoints.into_iter().map(|(_, endpoint)| endpoint).collect();
+    Facts { environment: environment.to_owned(), endpoints }
+}
+
+async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
+    let (host, port) = target.what.address();
+    let own = target.what.tls().map(|tls| tls.settings().clone()).unwrap_or_default();
+    let name = own.server_name_override.clone().unwrap_or_else(|| host.to_owned());
+    let address: Option<IpAddr> = host.parse().ok();
+    let peer = Peer {
+        host: host.to_owned(),
+        port,
+        name: name.parse::<IpAddr>().is_err().then_some(name),
+        patience: config.patience,
+        random: random(config.seed, port),
+    };
+    let mut facts = EndpointFacts {
+        name: target.name.clone(),
+        role: target.role,
+        url: target.what.url(),
+        loopback: host == "localhost" || address.is_some_and(|address| address.is_loopback()),
+        transport: peer.transport().await,
+        tls: None,
+        access: None,
+        cors: None,
+        unverified: target.what.tls().is_some() && own.insecure_skip_verify,
+    };
+    let spoken = match facts.transport {
+        Fact::Known(spoken) => spoken,
+        Fact::Unknown(_) => return facts,
+    };
+    if spoken == Transport::Closed {
+        facts.access = matches!(target.role, Role::Admin(_)).then(|| nobody("connections are refused"));
+        return facts;
+    }
+    // What is written and what is spoken may differ: then no request gets through, and why is clear.
+    let written = if target.what.tls().is_some() { Transport::Tls } else { Transport::Plain };
+    let stranger = Tls::probing(TlsSettings {
+        insecure_skip_verify: true,
+        server_name_override: own.server_name_override.clone(),
+        ..TlsSettings::default()
+    });
+    let mut turned_away = false;
+    if spoken == Transport::Tls {
+        let shaken = shake(&peer, &own).await;
+        turned_away = shaken.asked && shaken.turned_away;
+        facts.tls = Some(tls_facts(peer, shaken, target, &stranger).await);
+    }
+    let may_ask = spoken == written;
+    if turned_away {
+        facts.access = Some(refused());
+    } else if may_ask {
+        facts.access = Some(target.access(&stranger, config.patience).await);
+        facts.cors = target.cors(&stranger, config.patience).await;
+    } else {
+        let says = if spoken == Transport::Tls {
+            "speaks TLS: write https://"
+        } else {
+            "speaks plain text: write http://"
+        };
+        facts.access = Some(nobody(&format!("the address is {}, but it {says}", facts.url)));
+    }
+    facts
+}
+
+async fn tls_facts(peer: Peer, shaken: Shaken, target: &Target, stranger: &Tls) -> TlsFacts {
+    let peer = Arc::new(peer);
+    let turns = Arc::new(Semaphore::new(PROBES_MAX));
+    let (mut versions, mut suites) = (JoinSet::new(), JoinSet::new());
+    for version in Version::ALL {
+        let (peer, turns) = (Arc::clone(&peer), Arc::clone(&turns));
+        versions.spawn(async move {
+            let _turn = turns.acquire().await;
+            (version, takes_version(&peer, version).await)
+        });
+    }
+    for family in Family::ALL {
+        let (peer, turns) = (Arc::clone(&peer), Arc::clone(&turns));
+        suites.spawn(async move {
+            let _turn = turns.acquire().await;
+            (family, takes_suites(&peer, hello::suites(family)).await)
+        });
+    }
+    let versions: BTreeMap<_, _> = versions.join_all().await.into_iter().collect();
+    let suites: BTreeMap<_, _> = suites.join_all().await.into_iter().collect();
+    let client_certificate = match (&shaken.certificate, shaken.asked, shaken.turned_away) {
+        (Fact::Unknown(why), ..) => Fact::Unknown(why.clone()),
+        (_, false, _) => Fact::Known(ClientCertificate::NotAsked),
+        (_, true, true) => Fact::Known(ClientCertificate::Required),
+        (_, true, false) => served_without(target, stranger, peer.patience).await,
+    };
+    TlsFacts {
+        plain_text: peer.takes_plain().await,
+        versions,
+        suites,
+        certificate: shaken.certificate,
+        client_certificate,
+    }
+}
+
+/// It asked for a certificate, got none, and did not hang up: does it answer requests?
+async fn served_without(target: &Target, stranger: &Tls, patience: Duration) -> Fact<ClientCertificate> {
+    match target.access(stranger, patience).await.anonymous {
+        Fact::Known(_) => Fact::Known(ClientCertificate::Optional),
+        Fact::Unknown(why) => Fact::Unknown(why),
+    }
+}
+
+fn refused() -> crossfade_gates::posture::AccessFacts {
+    let anonymous = Fact::Known(Access::Refused);
+    crossfade_gates::posture::AccessFacts { anonymous, wrong_token: None, other_tenant: None }
+}
+
+fn nobody(why: &str) -> crossfade_gates::posture::AccessFacts {
+    let anonymous = Fact::Unknown(why.to_owned());
+    crossfade_gates::posture::AccessFacts { anonymous, wrong_token: None, other_tenant: None }
+}
+
+/// 32 bytes that differ from look to look and from endpoint to endpoint. Nothing is kept secret by them.
+fn random(seed: u64, port: u16) -> [u8; 32] {
+    let mut state = seed ^ u64::from(port).rotate_left(32);
+    let mut bytes = [0; 32];
+    for chunk in bytes.chunks_mut(8) {
+        // SplitMix64.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_be_bytes());
+    }
+    bytes
+}

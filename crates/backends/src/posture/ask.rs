@@ -1,0 +1,200 @@
+//! Requests with and without credentials: who is let in, and which web pages.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossfade_gates::posture::{Access, AccessFacts, AdminKind, Cors, Fact, Role};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD,
+    AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, USER_AGENT,
+};
+use http::{Method, Request};
+use http_body_util::Empty;
+use hyper::client::conn::http1::handshake;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Target, What};
+use crate::otlp::{Client, ClientConfig, Code, Endpoint, GrpcCode, Message, Outcome, Protocol};
+use crate::tls::{Alpn, Stream, Tls};
+
+const TENANT: HeaderName = HeaderName::from_static("x-scope-orgid");
+/// Nobody's.
+const WRONG: &str = "crossfade-posture-nobody-gave-this-out";
+const OTHER_TENANT: HeaderValue = HeaderValue::from_static("crossfade-posture-other-tenant");
+const STRANGE_ORIGIN: HeaderValue = HeaderValue::from_static("https://crossfade-posture.invalid");
+
+/// An answer's head.
+struct Reply {
+    status: u16,
+    headers: HeaderMap,
+}
+
+impl Target {
+    /// Who is let in. `stranger`: TLS as anybody speaks it, without our certificate; to whom nothing of ours is sent.
+    pub(super) async fn access(&self, stranger: &Tls, patience: Duration) -> AccessFacts {
+        let anonymous = self.ask(&self.no_credentials(), stranger, patience).await;
+        let is_admin = matches!(self.role, Role::Admin(_));
+        let wrong_token = match anonymous {
+            Fact::Known(Access::Refused) if !is_admin => {
+                Some(self.ask(&self.wrong_credentials(), stranger, patience).await)
+            }
+            _ => None,
+        };
+        let other_tenant = match self.headers.contains_key(&TENANT) && !is_admin {
+            true => {
+                let mut headers = self.headers.clone();
+                headers.insert(TENANT, OTHER_TENANT);
+                // With our credentials: only to whom we trust.
+                let own = self.what.tls().cloned().unwrap_or_default();
+                Some(self.ask(&headers, &own, patience).await)
+            }
+            false => None,
+        };
+        AccessFacts { anonymous, wrong_token, other_tenant }
+    }
+
+    /// A tenant's name is no credential.
+    fn no_credentials(&self) -> HeaderMap {
+        self.headers.get(&TENANT).map(|tenant| (TENANT, tenant.clone())).into_iter().collect()
+    }
+
+    /// As our own credentials are, but wrong.
+    fn wrong_credentials(&self) -> HeaderMap {
+        let mut wrong = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer wrong"))]);
+        for (name, value) in self.headers.iter() {
+            let value = value.as_bytes().to_ascii_lowercase();
+            let value = match () {
+                () if *name == TENANT => self.headers.get(name).cloned(),
+                () if value.starts_with(b"basic ") => {
+                    Some(HeaderValue::from_static("Basic bm9ib2R5Ondyb25n"))
+                }
+                () if value.starts_with(b"bearer ") => HeaderValue::try_from(format!("Bearer {WRONG}")).ok(),
+                () => Some(HeaderValue::from_static(WRONG)),
+            };
+            wrong.extend(value.map(|value| (name.clone(), value)));
+        }
+        wrong
+    }
+
+    async fn ask(&self, headers: &HeaderMap, tls: &Tls, patience: Duration) -> Fact<Access> {
+        match &self.what {
+            What::Otlp(endpoint) => export(endpoint.clone().with_tls(tls.clone()), headers, patience).await,
+            What::Http { .. } => match self.request(Method::GET, headers, tls, patience).await {
+                Ok(reply) => self.read(reply.status),
+                Err(why) => turned_away(why),
+            },
+        }
+    }
+
+    fn read(&self, status: u16) -> Fact<Access> {
+        match (status, self.role) {
+            (401 | 403 | 407 | 302 | 303 | 307, _) => Fact::Known(Access::Refused),
+            (200..=299, _) => Fact::Known(Access::Taken),
+            // Whatever it says there, it says it to anybody.
+            (_, Role::Admin(AdminKind::Admin | AdminKind::Health)) => Fact::Known(Access::Taken),
+            (status, _) => Fact::Unknown(format!("it answers {} with status {status}", self.what.path())),
+        }
+    }
+
+    /// Which web pages may read the answers. gRPC has none.
+    pub(super) async fn cors(&self, stranger: &Tls, patience: Duration) -> Option<Fact<Cors>> {
+        let method = match &self.what {
+            What::Otlp(endpoint) if endpoint.protocol() == Protocol::Grpc => return None,
+            What::Otlp(_) => Method::OPTIONS,
+            What::Http { .. } => Method::GET,
+        };
+        let mut headers = self.no_credentials();
+        headers.insert(ORIGIN, STRANGE_ORIGIN);
+        if method == Method::OPTIONS {
+            headers.insert(ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("POST"));
+        }
+        Some(match self.request(method, &headers, stranger, patience).await {
+            Ok(reply) => Fact::Known(cors(&reply.headers)),
+            Err(why) => match turned_away(why) {
+                Fact::Known(_) => Fact::Known(Cors::Closed),
+                Fact::Unknown(why) => Fact::Unknown(why),
+            },
+        })
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        headers: &HeaderMap,
+        tls: &Tls,
+        patience: Duration,
+    ) -> Result<Reply, String> {
+        let (host, port) = self.what.address();
+        let asking = async {
+            let stream = TcpStream::connect((host, port)).await.map_err(|error| error.to_string())?;
+            let stream = match self.what.tls() {
+                None => Stream::Plain(stream),
+                Some(_) => {
+                    let shaken = tls.connect(stream, host, Alpn::Http1).await;
+                    Stream::Tls(Box::new(shaken.map_err(|fault| fault.to_string())?))
+                }
+            };
+            let (mut sender, connection) =
+                handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+            let driver = tokio::spawn(connection);
+            let mut request = Request::builder()
+                .method(method)
+                .uri(self.what.path())
+                .body(Empty::<Bytes>::new())
+                .map_err(|error| error.to_string())?;
+            request.headers_mut().extend(headers.clone());
+            let authority =
+                HeaderValue::try_from(self.what.authority()).map_err(|error| error.to_string())?;
+            request.headers_mut().insert(HOST, authority);
+            request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("crossfade-posture"));
+            let response = sender.send_request(request).await;
+            // Its body is not wanted.
+            driver.abort();
+            let response = response.map_err(|error| crate::otlp::chain(&error))?;
+            Ok(Reply { status: response.status().as_u16(), headers: response.headers().clone() })
+        };
+        match timeout(patience, asking).await {
+            Ok(reply) => reply,
+            Err(_) => Err(format!("no answer within {patience:?}")),
+        }
+    }
+}
+
+/// Exports a request without spans, which OTLP has a server take, and which stores nothing.
+async fn export(endpoint: Endpoint, headers: &HeaderMap, patience: Duration) -> Fact<Access> {
+    let config = ClientConfig { endpoint, headers: headers.clone(), connect_timeout: patience };
+    let client = Client::new(config);
+    let outcome = client.export(Message::identity(Vec::new()), &HeaderMap::new(), patience).await.outcome;
+    client.sever();
+    match outcome {
+        Outcome::Accepted { .. } => Fact::Known(Access::Taken),
+        Outcome::Rejected {
+            code:
+                Code::Grpc(GrpcCode::Unauthenticated | GrpcCode::PermissionDenied) | Code::Http(401 | 403 | 407),
+            ..
+        } => Fact::Known(Access::Refused),
+        Outcome::Unanswered { detail, .. } => turned_away(detail),
+        other => Fact::Unknown(other.describe()),
+    }
+}
+
+/// Nobody without a certificate gets as far as a request.
+fn turned_away(why: String) -> Fact<Access> {
+    if why.contains("client certificate demanded") {
+        Fact::Known(Access::Refused)
+    } else {
+        Fact::Unknown(why)
+    }
+}
+
+fn cors(headers: &HeaderMap) -> Cors {
+    let credentials =
+        headers.get(ACCESS_CONTROL_ALLOW_CREDENTIALS).is_some_and(|value| value.as_bytes() == b"true");
+    match headers.get(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        Some(origin) if origin == "*" => Cors::Any { credentials },
+        Some(origin) if origin == STRANGE_ORIGIN => Cors::Reflected { credentials },
+        _ => Cors::Closed,
+    }
+}

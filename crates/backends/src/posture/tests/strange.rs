@@ -1,0 +1,241 @@
+//! Plain text, credentials, web pages; and servers that hang, reset, or speak something else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossfade_gates::posture::{Access, Cors, Fact, Role, Transport};
+use http::{HeaderMap, HeaderValue};
+use rustls::version::TLS13;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use super::{http, otlp, pprof, seen, seen_within};
+use crate::otlp::Protocol;
+use crate::tls::TlsSettings;
+use crate::tls::tests::authority::{Authority, Clients};
+
+/// Serves each connection by itself.
+async fn serve<F, W>(each: F) -> String
+where
+    F: Fn(TcpStream) -> W + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(each(stream));
+        }
+    });
+    address.to_string()
+}
+
+/// Reads one request, and answers what it says of the request's head.
+async fn web(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> String {
+    serve(move |stream| {
+        let answer = answer.clone();
+        async move { conversation(stream, answer).await }
+    })
+    .await
+}
+
+async fn conversation(mut stream: TcpStream, answer: impl Fn(&str) -> String) {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let mut some = [0; 1024];
+        match stream.read(&mut some).await {
+            Ok(read @ 1..) => head.extend_from_slice(&some[..read]),
+            _ => return,
+        }
+        if head[0] == 22 || head.starts_with(b"PRI ") {
+            return;
+        }
+    }
+    let answer = answer(&String::from_utf8_lossy(&head).to_ascii_lowercase());
+    let _ = stream.write_all(answer.as_bytes()).await;
+}
+
+fn status(line: &str) -> String {
+    format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n")
+}
+
+/// Who is let in, and by whose credentials: `let_in` says so of a request's head.
+async fn door(
+    let_in: impl Fn(&str) -> bool + Clone + Send + 'static,
+    ours: &[(&'static str, &str)],
+) -> [Option<Access>; 3] {
+    let address = web(move |head| status(if let_in(head) { "200 OK" } else { "401 Unauthorized" })).await;
+    let mut answers = Vec::new();
+    for mut target in [
+        otlp(&format!("http://{address}"), Protocol::HttpProtobuf, &TlsSettings::default()),
+        http(&format!("http://{address}"), Role::Query, "/api/v3/services", &TlsSettings::default()),
+    ] {
+        target.headers = ours
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap()))
+            .collect::<HeaderMap>();
+        let facts = seen(target).await;
+        assert_eq!(facts.transport, Fact::Known(Transport::Plain));
+        let access = facts.access.unwrap();
+        let known = |fact: &Option<Fact<Access>>| fact.as_ref().map(|fact| *fact.known().unwrap());
+        answers.push([
+            Some(*access.anonymous.known().unwrap()),
+            known(&access.wrong_token),
+            known(&access.other_tenant),
+        ]);
+    }
+    assert_eq!(answers[0], answers[1]);
+    answers[0]
+}
+
+// Scenario: doors that are open, locked, locked to those without any key, and locked without regard to tenants.
+// Guarantee: each is seen as what it is, over OTLP and for queries.
+#[tokio::test]
+async fn who_is_let_in_is_seen() {
+    use Access::{Refused, Taken};
+    const KEY: (&str, &str) = ("authorization", "Bearer hunter2");
+    const TENANT: (&str, &str) = ("x-scope-orgid", "bank");
+    let ours = |head: &str| head.contains("bearer hunter2");
+    assert_eq!(door(|_| true, &[]).await, [Some(Taken), None, None]);
+    assert_eq!(door(|_| true, &[KEY]).await, [Some(Taken), None, None]);
+    assert_eq!(door(ours, &[KEY]).await, [Some(Refused), Some(Refused), None]);
+    assert_eq!(
+        door(|head| head.contains("authorization:"), &[KEY]).await,
+        [Some(Refused), Some(Taken), None]
+    );
+    assert_eq!(door(ours, &[KEY, TENANT]).await, [Some(Refused), Some(Refused), Some(Taken)]);
+    let bound = move |head: &str| ours(head) && head.contains("x-scope-orgid: bank");
+    assert_eq!(door(bound, &[KEY, TENANT]).await, [Some(Refused), Some(Refused), Some(Refused)]);
+    // A tenant's name is sent along where there is one: without it Tempo refuses everybody, and nothing would be known.
+    assert_eq!(
+        door(|head| head.contains("x-scope-orgid:"), &[TENANT]).await,
+        [Some(Taken), None, Some(Taken)]
+    );
+    // A key of another kind.
+    let api = |head: &str| head.contains("x-api-key: hunter2");
+    assert_eq!(door(api, &[("x-api-key", "hunter2")]).await, [Some(Refused), Some(Refused), None]);
+}
+
+#[tokio::test]
+async fn which_web_pages_may_read_is_seen() {
+    for (headers, expected) in [
+        ("", Cors::Closed),
+        ("access-control-allow-origin: https://ui.example\r\n", Cors::Closed),
+        ("access-control-allow-origin: *\r\n", Cors::Any { credentials: false }),
+        (
+            "access-control-allow-origin: ORIGIN\r\naccess-control-allow-credentials: true\r\n",
+            Cors::Reflected { credentials: true },
+        ),
+    ] {
+        let address = web(move |head| {
+            let origin = head.lines().find_map(|line| line.strip_prefix("origin: ")).unwrap_or_default();
+            format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", headers.replace("ORIGIN", origin))
+        })
+        .await;
+        for target in [
+            otlp(&format!("http://{address}"), Protocol::HttpProtobuf, &TlsSettings::default()),
+            http(&format!("http://{address}"), Role::Query, "/api/v3/services", &TlsSettings::default()),
+        ] {
+            assert_eq!(seen(target).await.cors, Some(Fact::Known(expected)), "{headers}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn admin_interfaces_are_open_closed_or_something_else() {
+    let open =
+        web(|head| status(if head.starts_with("get /debug/pprof/ ") { "200 OK" } else { "404 Not Found" }))
+            .await;
+    let facts = seen(pprof(&format!("http://{open}"))).await;
+    assert_eq!(facts.access.unwrap().anonymous, Fact::Known(Access::Taken));
+    let login = web(|_| status("302 Found")).await;
+    assert_eq!(
+        seen(pprof(&format!("http://{login}"))).await.access.unwrap().anonymous,
+        Fact::Known(Access::Refused)
+    );
+    let other = web(|_| status("404 Not Found")).await;
+    let Fact::Unknown(why) = seen(pprof(&format!("http://{other}"))).await.access.unwrap().anonymous else {
+        panic!("a 404 is no pprof")
+    };
+    assert!(why.contains("404"), "{why}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    assert_eq!(seen(pprof(&format!("http://{nobody}"))).await.transport, Fact::Known(Transport::Closed));
+}
+
+// Scenario: a port that looks at the first byte, and serves TLS and plain text alike; and one that tells whoever speaks
+// plain text that it does not.
+// Guarantee: the first is seen to take both, the second is not.
+#[tokio::test]
+async fn plain_text_beside_tls_is_seen() {
+    let authority = Authority::new();
+    let config = Arc::new(authority.server(&authority.local(), &[&TLS13], Clients::Unasked));
+    for (says, taken) in [
+        (&b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"[..], true),
+        (b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", true),
+        (&[0, 0, 0, 4, 0, 0, 0, 0, 0], true),
+        (b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n", false),
+        (b"HTTP/1.1 301 Moved Permanently\r\nlocation: https://green/\r\n\r\n", false),
+    ] {
+        let acceptor = TlsAcceptor::from(Arc::clone(&config));
+        let address = serve(move |mut stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let mut first = [0];
+                let _ = stream.peek(&mut first).await;
+                if first[0] == 22 {
+                    let _ = acceptor.accept(stream).await;
+                } else {
+                    let _ = stream.read(&mut [0; 1024]).await;
+                    let _ = stream.write_all(says).await;
+                }
+            }
+        })
+        .await;
+        let facts = seen(otlp(&format!("https://{address}"), Protocol::Grpc, &authority.trusted())).await;
+        assert_eq!(facts.tls.unwrap().plain_text, Fact::Known(taken), "{}", String::from_utf8_lossy(says));
+    }
+}
+
+// Scenario: whatever answers hangs, hangs up, resets, babbles, or stops in the middle.
+// Guarantee: it is unknown what is spoken there; nothing panics, and it ends.
+#[tokio::test]
+async fn what_is_no_server_is_unknown() {
+    let hanging = serve(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let closing = serve(|stream| async move { drop(stream) }).await;
+    let resetting = serve(|mut stream| async move {
+        let _ = stream.read(&mut [0; 1]).await; // what is left unread makes the end a reset
+    })
+    .await;
+    let babbling = serve(|mut stream| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+        while stream.write_all(b"SSH-2.0-babble \x16\x03\x03 ").await.is_ok() {}
+    })
+    .await;
+    let stopping = serve(|mut stream| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+        let _ = stream.write_all(&[22, 3, 3, 0, 80, 2, 0, 0]).await;
+    })
+    .await;
+    for (name, address) in [
+        ("hanging", hanging),
+        ("closing", closing),
+        ("resetting", resetting),
+        ("babbling", babbling),
+        ("stopping", stopping),
+    ] {
+        for scheme in ["http", "https"] {
+            let target = otlp(&format!("{scheme}://{address}"), Protocol::Grpc, &TlsSettings::default());
+            let patience = Duration::from_millis(if name == "hanging" { 100 } else { 10_000 });
+            let facts = seen_within(target, patience).await;
+            assert!(matches!(facts.transport, Fact::Unknown(_)), "{name}: {facts:?}");
+            assert!(facts.tls.is_none() && facts.access.is_none());
+        }
+    }
+}
