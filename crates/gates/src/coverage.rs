@@ -45,6 +45,7 @@ use crate::inventory::{Inventory, Sent};
 use crate::{Finding, Place, Report};
 
 pub use self::rules::RULES;
+pub(crate) use self::words::list;
 
 /// The gate's name.
 pub const GATE: &str = "coverage";

@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use crate::rule::Rule;
-use crate::{coverage, drift, history, load, parity, posture, probe, waiver};
+use crate::{coverage, dependencies, drift, history, load, parity, posture, probe, waiver};
 
 /// The rules of every gate, gate by gate. A gate that is not here has no explanations.
 const GATES: &[(&str, &[&Rule])] = &[
     ("coverage", coverage::RULES),
+    ("dependencies", dependencies::RULES),
     ("drift", drift::RULES),
     ("history", history::RULES),
     ("load", load::RULES),

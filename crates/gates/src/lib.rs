@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`coverage`] | what is recorded in one environment and not in the other, or sent and recorded nowhere |
+//! | [`dependencies`] | what live traces call outside, and what tests have called |
 //! | [`drift`] | two configurations, compared by meaning |
 //! | [`history`] | what was recorded before the cut-over: still readable, equal, and found |
 //! | [`load`] | requests offered on a schedule: whether an environment keeps up |
@@ -24,6 +25,7 @@
 
 pub mod control;
 pub mod coverage;
+pub mod dependencies;
 pub mod difference;
 pub mod drift;
 pub mod explain;

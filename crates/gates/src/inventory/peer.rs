@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::limits::NAME_BYTES;
 
 /// How a peer is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// HTTP.
@@ -20,6 +20,7 @@ pub enum Protocol {
     /// A queue or topic.
     Messaging,
     /// Not said.
+    #[default]
     Other,
 }
 
@@ -37,7 +38,7 @@ impl Protocol {
 }
 
 /// Somebody who is called. Names only: no path, no query, no statement, no credentials.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Peer {
     /// How it is spoken to.
     pub protocol: Protocol,

@@ -1,0 +1,288 @@
+//! The dependencies gate: what live traces call outside, the candidate's tests have really called too.
+//!
+//! A test that talks to a simulator shows that our own side works. It shows nothing of the other one: its latency, its errors, its
+//! certificates, its limits. So the outside calls of live traces are held against those of the test run: which peers no test
+//! has called, which only at a simulated address, and where live calls are slower or fail more often than any test has seen.
+//!
+//! A call is *outside* if most of such calls have no span of another service below them. A live peer counts as tested if a test called
+//! the same (protocol, host, and what is called there), whatever service did. Otherwise its *counterparts* are looked at: calls
+//! of the same service, by the same protocol, from an operation of the same name or to something of the same name. Among these
+//! an address is simulated if it is declared so, is the machine itself, has a name that simulators have, or if the answer
+//! carried a simulator's header.
+//!
+//! *Slower*: the median or the 95th percentile, with the bounds that hold for each side at 99.5 % (ranks by the normal approximation of
+//! the binomial), is more than `slower_max` times that of the tests. *Fails more*: Fisher's exact test, as in
+//! [`crate::coverage`], at `alpha` over the number of peers.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `rules` | every finding that it can make |
+//! | `edge` | calls of one service to one peer, and what a simulated address looks like |
+//! | `figures` | latency and errors of an edge, in test and live |
+
+mod edge;
+mod figures;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use self::edge::{Edge, edges, is_simulated};
+use crate::coverage::{Recorded, Side, Trouble};
+use crate::{Finding, Place, Report};
+
+pub use self::rules::RULES;
+
+/// The gate's name.
+pub const GATE: &str = "dependencies";
+
+/// What is compared.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// Live traces.
+    pub live: Side,
+    /// Where the traces of the test run come from, in words.
+    pub source: String,
+    /// What the test run did.
+    pub tests: Result<Recorded, Trouble>,
+}
+
+/// What is tolerated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Hosts and peers that are simulators, besides those that are known as such; `*` stands for anything.
+    pub simulated: Vec<String>,
+    /// So many times slower than in tests a peer may be.
+    pub slower_max: f64,
+    /// A difference that never matters.
+    pub slower_min: Duration,
+    /// The probability of a finding about errors where there is nothing to find.
+    pub alpha: f64,
+    /// So many live traces there must be.
+    pub traces_min: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            simulated: Vec::new(),
+            slower_max: 2.0,
+            slower_min: Duration::from_millis(50),
+            alpha: 0.01,
+            traces_min: 20,
+        }
+    }
+}
+
+/// Peers in the report's table.
+const ROWS_MAX: usize = 300;
+
+/// Judges.
+pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
+    let mut findings = Vec::new();
+    let mut unreachable = false;
+    let mut trouble = |trouble: &Trouble, place: Place| {
+        unreachable |= !trouble.answered;
+        findings.push(Finding::new(&rules::UNREADABLE).at(place).detail(trouble.what.clone()));
+    };
+    let of_live = || Place::environment(&inputs.live.name).url(&inputs.live.url);
+    let of_tests = || Place::default().component(inputs.source.clone());
+    match &inputs.live.recorded {
+        Ok(live) => live.troubles.iter().take(1).for_each(|one| trouble(one, of_live())),
+        Err(one) => trouble(one, of_live()),
+    }
+    match &inputs.tests {
+        Ok(tests) => tests.troubles.iter().take(1).for_each(|one| trouble(one, of_tests())),
+        Err(one) => trouble(one, of_tests()),
+    }
+    let mut facts =
+        json!({ "source": inputs.source, "alpha": limits.alpha, "slower_max": limits.slower_max });
+    let mut summary = "nothing could be compared".to_owned();
+    if let (Ok(live), Ok(tests)) = (&inputs.live.recorded, &inputs.tests) {
+        let mut look = Look { inputs, limits, findings: Vec::new(), rows: Vec::new() };
+        look.too_little(live, tests);
+        let (live_edges, test_edges) = (edges(&live.inventory), edges(&tests.inventory));
+        if tests.inventory.traces > 0 {
+            look.all(&live_edges, &test_edges);
+        }
+        look.nameless(live);
+        summary = look.summary(live_edges.iter().filter(|edge| edge.is_outside()).count());
+        facts["live_traces"] = live.inventory.traces.into();
+        facts["test_traces"] = tests.inventory.traces.into();
+        facts["left_out"] = json!([live.inventory.left_out, tests.inventory.left_out]);
+        facts["peers"] = look.rows.into();
+        findings.append(&mut look.findings);
+    }
+    let report = Report::new(GATE, summary, findings, facts);
+    if unreachable { report.unreachable() } else { report }
+}
+
+/// The comparison, while it goes on.
+struct Look<'a> {
+    inputs: &'a Inputs,
+    limits: &'a Limits,
+    findings: Vec<Finding>,
+    rows: Vec<Value>,
+}
+
+impl Look<'_> {
+    fn too_little(&mut self, live: &Recorded, tests: &Recorded) {
+        if tests.inventory.traces == 0 {
+            let detail = format!("no trace of a test run was found in {}", self.inputs.source);
+            self.findings.push(Finding::new(&rules::TOO_LITTLE).detail(detail));
+        }
+        if live.inventory.traces < self.limits.traces_min {
+            let (found, needed) = (live.inventory.traces, self.limits.traces_min);
+            let detail = format!("{found} live traces in {}, {needed} are needed", self.inputs.live.name);
+            let place = Place::environment(&self.inputs.live.name);
+            self.findings.push(Finding::new(&rules::TOO_LITTLE).at(place).detail(detail));
+        }
+    }
+
+    fn all(&mut self, live: &[Edge], tests: &[Edge]) {
+        let outside: Vec<&Edge> = live.iter().filter(|edge| edge.is_outside()).collect();
+        for edge in &outside {
+            let counterparts: Vec<&Edge> = tests.iter().filter(|test| edge.is_counterpart(test)).collect();
+            let same = tests.iter().filter(|test| edge.is_same(test));
+            let (real, marked): (Vec<&Edge>, Vec<&Edge>) = same.partition(|test| test.mock_mark.is_none());
+            let is_sim = |test: &&&Edge| is_simulated(test, &self.limits.simulated).is_some();
+            let (simulated, other): (Vec<&Edge>, Vec<&Edge>) = counterparts
+                .iter()
+                .filter(|test| !edge.is_same(test))
+                .copied()
+                .partition(|test| is_sim(&test));
+            let simulated: Vec<&Edge> = marked.into_iter().chain(simulated).collect();
+            let verdict = match (real.is_empty(), simulated.first(), other.first()) {
+                (false, ..) => "tested",
+                (true, _, Some(other)) => {
+                    self.other_address(edge, other);
+                    "tested at another address"
+                }
+                (true, Some(simulated), None) => {
+                    self.simulated(edge, simulated);
+                    "simulated"
+                }
+                (true, None, None) => {
+                    self.untested(edge);
+                    "untested"
+                }
+            };
+            let measured =
+                [real, other, simulated].into_iter().find(|some| !some.is_empty()).unwrap_or_default();
+            self.measured(edge, &Edge::sum(&measured), outside.len(), verdict);
+        }
+        self.only_in_tests(&outside, tests);
+    }
+
+    fn place(&self, edge: &Edge) -> Place {
+        let place = Place::environment(&self.inputs.live.name).component(edge.to_string());
+        edge.seen.example.map_or(place.clone(), |id| place.trace(id))
+    }
+
+    fn untested(&mut self, edge: &Edge) {
+        let detail = format!(
+            "live traces of `{}` call {} ({} calls, by {}), and no test has called it",
+            edge.service,
+            edge.peer,
+            edge.calls,
+            edge.operations()
+        );
+        let finding = Finding::new(&rules::UNTESTED).at(self.place(edge)).detail(detail);
+        self.findings.push(finding.expected(format!("a call in {}", self.inputs.source)).seen("none"));
+    }
+
+    fn simulated(&mut self, edge: &Edge, test: &Edge) {
+        let why = is_simulated(test, &self.limits.simulated).unwrap_or_default();
+        let detail = format!(
+            "live traces of `{}` call {} ({} calls, by {}), and tests have called only a simulated one: {} ({why})",
+            edge.service,
+            edge.peer,
+            edge.calls,
+            edge.operations(),
+            test.peer
+        );
+        let finding = Finding::new(&rules::SIMULATED).at(self.place(edge)).detail(detail);
+        self.findings.push(finding.expected(edge.peer.to_string()).seen(test.peer.to_string()));
+    }
+
+    fn other_address(&mut self, edge: &Edge, test: &Edge) {
+        let detail = format!(
+            "live traces of `{}` call {}, and tests have called {} for it: check that this is a real one",
+            edge.service, edge.peer, test.peer
+        );
+        let finding = Finding::new(&rules::OTHER_ADDRESS).at(self.place(edge)).detail(detail);
+        self.findings.push(finding.expected(edge.peer.to_string()).seen(test.peer.to_string()));
+    }
+
+    fn measured(&mut self, edge: &Edge, test: &Edge, peers: usize, verdict: &str) {
+        if self.rows.len() < ROWS_MAX {
+            self.rows.push(figures::row(edge, test, verdict));
+        }
+        if test.calls == 0 {
+            return;
+        }
+        if let Some(slower) = figures::slower(edge, test, self.limits) {
+            let detail = format!(
+                "`{}` waits longer for {} live than it ever did in tests: {} against {}",
+                edge.service, edge.peer, slower.live, slower.test
+            );
+            let finding = Finding::new(&rules::SLOWER).at(self.place(edge)).detail(detail);
+            let most = self.limits.slower_max;
+            self.findings
+                .push(finding.expected(format!("at most {most} times {}", slower.test)).seen(slower.live));
+        }
+        if figures::fails_more(edge, test, self.limits.alpha / peers.max(1) as f64) {
+            let (live, tested) = (figures::failed(edge), figures::failed(test));
+            let detail = format!(
+                "calls of `{}` to {} fail live {live}, and in tests {tested}",
+                edge.service, edge.peer
+            );
+            let finding = Finding::new(&rules::ERRORS_UNTESTED).at(self.place(edge)).detail(detail);
+            self.findings.push(finding.expected(tested).seen(live));
+        }
+    }
+
+    fn only_in_tests(&mut self, live: &[&Edge], tests: &[Edge]) {
+        let is_known = |test: &&Edge| live.iter().any(|edge| edge.is_same(test) || edge.is_counterpart(test));
+        let unknown: Vec<String> = tests
+            .iter()
+            .filter(|test| test.is_outside() && !is_known(test))
+            .map(|test| test.to_string())
+            .collect();
+        if !unknown.is_empty() {
+            let names = crate::coverage::list(unknown.iter().map(String::as_str));
+            let detail =
+                format!("{} peers are called by tests, and not by live traces: {names}", unknown.len());
+            self.findings.push(Finding::new(&rules::ONLY_IN_TESTS).detail(detail));
+        }
+    }
+
+    fn nameless(&mut self, live: &Recorded) {
+        let services = live.inventory.services.iter().filter(|(_, service)| service.nameless_calls > 0);
+        let services: Vec<(&str, u32)> =
+            services.map(|(name, service)| (name.as_str(), service.nameless_calls)).collect();
+        if services.is_empty() {
+            return;
+        }
+        let calls: u64 = services.iter().map(|(_, calls)| u64::from(*calls)).sum();
+        let names = crate::coverage::list(services.iter().map(|(name, _)| *name));
+        let detail = format!("{calls} calls of {names} do not say whom they call");
+        let place = Place::environment(&self.inputs.live.name);
+        self.findings.push(Finding::new(&rules::NAMELESS).at(place).detail(detail));
+    }
+
+    fn summary(&self, outside: usize) -> String {
+        let count =
+            |rule: &crate::rule::Rule| self.findings.iter().filter(|finding| finding.id == rule.id).count();
+        format!(
+            "{outside} outside peers: {} untested, {} only simulated, {} slower, {} failing more than in tests",
+            count(&rules::UNTESTED),
+            count(&rules::SIMULATED),
+            count(&rules::SLOWER),
+            count(&rules::ERRORS_UNTESTED)
+        )
+    }
+}
