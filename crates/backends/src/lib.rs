@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`otlp`] | the OTLP export client, gRPC and HTTP/protobuf: raw bytes in, one outcome out |
 //! | [`load`] | made-up spans, offered on a schedule |
+//! | [`coverage`] | what an environment records, in outline |
 //! | [`query`] | reading traces back: one type over Jaeger and Tempo |
 //! | [`document`] | one document by its URL |
 //! | [`posture`] | what endpoints accept: TLS versions, suites, certificates, clients without credentials |
@@ -18,6 +19,7 @@
 
 mod clock;
 pub mod document;
+pub mod coverage;
 pub mod load;
 pub mod otlp;
 pub mod posture;

@@ -348,6 +348,14 @@ impl Query {
     }
 }
 
+/// All spans of OTLP/JSON, as files hold it: `{"resourceSpans":[…]}`, once or one a line.
+///
+/// # Errors
+/// In words: it is something else.
+pub fn spans_of_json(bytes: &[u8]) -> Result<Vec<Span>, String> {
+    json::file_spans(bytes).map_err(|error| error.to_string())
+}
+
 fn sorted(names: Vec<String>) -> Vec<String> {
     BTreeSet::from_iter(names).into_iter().collect()
 }

@@ -51,6 +51,13 @@ struct Traces<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct FileTraces<'a> {
+    #[serde(borrow)]
+    resource_spans: Vec<ResourceSpans<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ResourceSpans<'a> {
     #[serde(borrow, default)]
     resource: Resource<'a>,
@@ -324,6 +331,17 @@ fn cut(text: &str) -> String {
 /// An id in hex, without the zeros that it begins with.
 fn short_id(text: &str) -> Result<TraceId, JsonError> {
     trace_id(&format!("{text:0>32}"))
+}
+
+/// All spans of a file of OTLP/JSON. An object without spans' fields is something else.
+pub(crate) fn file_spans(bytes: &[u8]) -> Result<Vec<Span>, JsonError> {
+    let mut out = Vec::new();
+    for traces in serde_json::Deserializer::from_slice(bytes).into_iter::<FileTraces<'_>>() {
+        for resource_spans in traces?.resource_spans {
+            resource(resource_spans, &mut out)?;
+        }
+    }
+    Ok(out)
 }
 
 /// All spans of an answer, which may be several chunks behind each other.

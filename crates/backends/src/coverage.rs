@@ -1,0 +1,159 @@
+//! What an environment records, in outline: an inventory of a sample of each service's traces.
+//!
+//! Services are asked for by name, and each one's traces in slices of the window, as many from each: what happens at one time of
+//! the window only must not be all that is seen of one environment, and nothing of the other. A service whose question has no
+//! answer is a trouble, and the others are looked at all the same. The same traces, put together by trace, come from files
+//! of OTLP/JSON.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crossfade_gates::coverage::{Recorded, Trouble, Window};
+use crossfade_gates::inventory::{Names, Sight};
+use crossfade_gates::model::{Span, TraceId};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::query::{self, Find, Query, QueryError, Wanted};
+
+/// What to look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoverageConfig {
+    /// The time.
+    pub window: Window,
+    /// Into how many parts it is cut.
+    pub slices: u32,
+    /// Traces of each service at most, over all slices.
+    pub traces_per_service: u32,
+    /// Services at most, in the order of their names.
+    pub services_max: usize,
+    /// Only traces with a span that has these attributes, or whose resource has.
+    pub attributes: BTreeMap<String, Wanted>,
+    /// When it has to be done.
+    pub deadline: Instant,
+}
+
+impl CoverageConfig {
+    /// 240 traces of each service, from six slices; 500 services.
+    pub fn new(window: Window, deadline: Instant) -> Self {
+        Self {
+            window,
+            slices: 6,
+            traces_per_service: 240,
+            services_max: 500,
+            attributes: BTreeMap::new(),
+            deadline,
+        }
+    }
+}
+
+/// Services that are asked for at one time.
+const AT_ONCE: usize = 8;
+/// Troubles that are kept.
+const TROUBLES_MAX: usize = 20;
+
+/// Takes the inventory.
+///
+/// # Errors
+/// The services cannot be had.
+pub async fn look(query: &Query, config: &CoverageConfig) -> Result<Recorded, Trouble> {
+    let services = match timeout_at(config.deadline, query.services()).await {
+        Ok(services) => services.map_err(|error| trouble(&error))?,
+        Err(_) => return Err(late(query)),
+    };
+    let mut services: Vec<String> = services;
+    services.retain(|name| !name.starts_with("crossfade-"));
+    let mut recorded = Recorded::default();
+    let left_out = services.len().saturating_sub(config.services_max);
+    recorded.services_left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+    services.truncate(config.services_max);
+    let (mut names, mut waiting, mut asking) = (Names::default(), services.into_iter(), JoinSet::new());
+    loop {
+        while asking.len() < AT_ONCE
+            && let Some(service) = waiting.next()
+        {
+            let (query, config) = (query.clone(), config.clone());
+            asking.spawn(async move { (sample(&query, &config, &service).await, service) });
+        }
+        let Some(sampled) = asking.join_next().await else { break };
+        let (sampled, service) = sampled.expect("asking does not panic, and nobody aborts it");
+        match sampled {
+            Ok(sampled) => enter(&mut recorded, &mut names, &service, sampled),
+            Err(trouble) if recorded.troubles.len() < TROUBLES_MAX => recorded.troubles.push(trouble),
+            Err(_) => {}
+        }
+    }
+    recorded.inventory.left_out.names = names.left_out;
+    Ok(recorded)
+}
+
+/// The traces of a file of OTLP/JSON, as the Collector's file exporter writes it: one object, or one a line.
+///
+/// # Errors
+/// In words: it is something else.
+pub fn from_json(bytes: &[u8]) -> Result<Recorded, String> {
+    let mut traces: BTreeMap<TraceId, Vec<Span>> = BTreeMap::new();
+    for span in query::spans_of_json(bytes)? {
+        traces.entry(span.trace_id).or_default().push(span);
+    }
+    let (mut recorded, mut names) = (Recorded::default(), Names::default());
+    recorded.inventory.schema_version = 1;
+    for spans in traces.into_values() {
+        let sights: Vec<Sight> = spans.iter().map(|span| Sight::of(span, &mut names)).collect();
+        recorded.inventory.note(&sights, None, 1);
+    }
+    Ok(recorded)
+}
+
+/// Traces of one service.
+#[derive(Default)]
+struct Sampled {
+    traces: BTreeMap<TraceId, Vec<Span>>,
+    partial: BTreeSet<TraceId>,
+    cut_short: bool,
+}
+
+async fn sample(query: &Query, config: &CoverageConfig, service: &str) -> Result<Sampled, Trouble> {
+    let Window { from, until } = config.window;
+    let slices = u64::from(config.slices.max(1));
+    let limit = config.traces_per_service.div_ceil(config.slices.max(1));
+    let step = until.saturating_sub(from) / slices;
+    let mut sampled = Sampled::default();
+    for slice in 0..slices {
+        let begin = from + slice * step;
+        let end = if slice + 1 == slices { until } else { begin + step };
+        let mut find = Find::new(service, begin, end);
+        (find.limit, find.attributes) = (limit, config.attributes.clone());
+        let found = match timeout_at(config.deadline, query.find(&find)).await {
+            Ok(found) => found.map_err(|error| trouble(&error))?,
+            Err(_) => return Err(late(query)),
+        };
+        sampled.cut_short |= found.traces.len() + found.partial.len() >= limit as usize;
+        sampled.traces.extend(found.traces);
+        sampled.partial.extend(found.partial);
+    }
+    Ok(sampled)
+}
+
+fn enter(recorded: &mut Recorded, names: &mut Names, service: &str, sampled: Sampled) {
+    recorded.inventory.schema_version = 1;
+    recorded.partial =
+        recorded.partial.saturating_add(u32::try_from(sampled.partial.len()).unwrap_or(u32::MAX));
+    for spans in sampled.traces.values() {
+        let sights: Vec<Sight> = spans.iter().map(|span| Sight::of(span, names)).collect();
+        recorded.inventory.note(&sights, Some(service), 1);
+    }
+    if let Some(found) = recorded.inventory.services.get_mut(service) {
+        found.cut_short = sampled.cut_short;
+    }
+}
+
+fn trouble(error: &QueryError) -> Trouble {
+    Trouble { what: error.to_string(), answered: error.answered() }
+}
+
+fn late(query: &Query) -> Trouble {
+    Trouble {
+        what: format!("{} was not done with answering when the time was up", query.endpoint()),
+        answered: false,
+    }
+}
