@@ -18,8 +18,8 @@
 //! | `clock` | the one place where the wall clock is read |
 
 mod clock;
-pub mod document;
 pub mod coverage;
+pub mod document;
 pub mod load;
 pub mod otlp;
 pub mod posture;

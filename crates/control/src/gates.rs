@@ -1,6 +1,8 @@
 //! Collects the gates' inputs, and lets the pure gates judge them. One module for each gate.
 
 mod configs;
+pub mod coverage;
+pub mod dependencies;
 pub mod drift;
 mod gauge;
 pub mod probe;
@@ -11,6 +13,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossfade_backends::spread::StartSpread;
+use crossfade_gates::render;
+use crossfade_gates::report::{Report, Verdict};
 use crossfade_rollout::event::{Gate, Outcome, SeedSource};
 use crossfade_rollout::plan::{Outline, Plan};
 use crossfade_rollout::spec::{self, Moment};
@@ -42,6 +46,16 @@ impl GateReport {
             details: Vec::new(),
             evidence: None,
         }
+    }
+
+    fn of(report: &Report) -> GateReport {
+        let outcome = match report.verdict() {
+            Verdict::Pass => Outcome::Pass,
+            Verdict::Fail => Outcome::Fail,
+            Verdict::NoVerdict => Outcome::NoVerdict,
+        };
+        let details = render::text(report).lines().skip(1).map(str::to_owned).collect();
+        GateReport { outcome, summary: report.summary.clone(), details, evidence: Some(report.evidence()) }
     }
 }
 
@@ -144,13 +158,11 @@ impl Gates {
         match gate {
             Gate::Drift => drift::run(cx).await,
             Gate::Probe => probe::run(cx).await,
-            Gate::Posture
-            | Gate::Load
-            | Gate::Parity
-            | Gate::Coverage
-            | Gate::Dependencies
-            | Gate::History
-            | Gate::Policy => GateReport::no_verdict("this gate cannot run here yet"),
+            Gate::Coverage => GateReport::of(&coverage::run(cx).await),
+            Gate::Dependencies => GateReport::of(&dependencies::run(cx).await),
+            Gate::Posture | Gate::Load | Gate::Parity | Gate::History | Gate::Policy => {
+                GateReport::no_verdict("this gate cannot run here yet")
+            }
         }
     }
 

@@ -59,7 +59,7 @@ struct FileTraces<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ResourceSpans<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "nullable")]
     resource: Resource<'a>,
     #[serde(borrow, default)]
     scope_spans: Vec<ScopeSpans<'a>>,
@@ -73,7 +73,7 @@ struct Resource<'a> {
 
 #[derive(Deserialize)]
 struct ScopeSpans<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "nullable")]
     scope: Scope<'a>,
     #[serde(borrow, default)]
     spans: Vec<SpanJson<'a>>,
@@ -115,7 +115,7 @@ struct SpanJson<'a> {
     events: Vec<EventJson<'a>>,
     #[serde(borrow, default)]
     links: Vec<LinkJson<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "nullable")]
     status: Status,
 }
 
@@ -258,6 +258,13 @@ pub(crate) enum TempoTrace {
     Complete(Vec<Span>),
     /// In its words, why there is more than it gives.
     Partial(String),
+}
+
+/// In JSON of protobuf, null stands for the default ("ProtoJSON", null).
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A 64-bit number, as a string or a number.

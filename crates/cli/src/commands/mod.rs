@@ -2,7 +2,9 @@
 
 mod audit;
 mod check;
+mod coverage;
 mod demo;
+mod dependencies;
 mod drift;
 mod explain;
 mod gate;
@@ -34,6 +36,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Rollout(command) => rollout::run(command),
         Command::Drift(args) => drift::run(&args),
         Command::Probe(args) => probe::run(&args),
+        Command::Coverage(args) => coverage::run(&args),
+        Command::Dependencies(args) => dependencies::run(&args),
         Command::Trace(command) => trace::run(&command),
         Command::Gateway(command) => gateway::run(&command),
         Command::Audit(command) => audit::run(&command),

@@ -42,6 +42,8 @@ fn recorded(all: &[Calls]) -> Recorded {
                 resource: texts(&[("service.name", calls.service)]),
                 scope: String::new(),
                 scope_version: String::new(),
+                scope_attributes: Attributes::new(),
+                flags: 0x101,
                 name: calls.operation.to_owned(),
                 kind: Kind::Client,
                 start: AT,

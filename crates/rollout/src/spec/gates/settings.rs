@@ -1,5 +1,6 @@
 //! What each gate takes and allows.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crossfade_yaml::Duration;
@@ -138,9 +139,15 @@ pub struct Coverage {
     pub when: Option<Vec<Moment>>,
     /// How long one look may take.
     pub deadline: Duration,
-    /// How far back it looks.
+    /// How far back it looks; never past the beginning of the step.
     pub window: Duration,
-    /// Services that may be missing.
+    /// How far back before that the active environment is looked at, to see what stopped.
+    pub before: Duration,
+    /// How long traces may take until they can be read.
+    pub settle: Duration,
+    /// The probability of a finding where there is nothing to find.
+    pub alpha: Share,
+    /// Services that may be missing; `*` stands for anything.
     pub ignore: Vec<String>,
 }
 
@@ -151,6 +158,9 @@ impl Default for Coverage {
             when: None,
             deadline: Duration::from_secs(300),
             window: Duration::from_secs(3600),
+            before: Duration::from_secs(2 * 3600),
+            settle: Duration::from_secs(30),
+            alpha: Share::from_ppm(10_000),
             ignore: Vec::new(),
         }
     }
@@ -170,8 +180,12 @@ pub struct Dependencies {
     pub deadline: Duration,
     /// How far back live traces are looked at.
     pub window: Duration,
+    /// What the traces of the test run have in common: attributes of a span or its resource.
+    pub tests: BTreeMap<String, String>,
     /// Names of simulated services, beside those that are known as such; `*` stands for anything.
     pub simulated: Vec<String>,
+    /// How many times slower than in tests a service may be.
+    pub slower_max: u32,
 }
 
 impl Default for Dependencies {
@@ -181,7 +195,9 @@ impl Default for Dependencies {
             when: None,
             deadline: Duration::from_secs(300),
             window: Duration::from_secs(24 * 3600),
+            tests: [("deployment.environment.name".to_owned(), "test".to_owned())].into(),
             simulated: Vec::new(),
+            slower_max: 2,
         }
     }
 }

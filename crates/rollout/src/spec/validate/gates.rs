@@ -42,11 +42,26 @@ pub(super) fn gates(check: &mut Check, gates: &Gates) {
     }
     if let Some(coverage) = &gates.coverage {
         check.duration(&coverage.window, &at(Gate::Coverage, "window"));
+        check.duration(&coverage.before, &at(Gate::Coverage, "before"));
+        let (zero, half) = (Share::from_ppm(0), Share::from_ppm(500_000));
+        check.that(coverage.alpha > zero && coverage.alpha <= half, &at(Gate::Coverage, "alpha"), || {
+            format!(
+                "{} is no false-alarm probability; write more than 0 and at most 0.5, like 0.01",
+                coverage.alpha
+            )
+        });
         list(check, &coverage.ignore, &at(Gate::Coverage, "ignore"));
     }
     if let Some(dependencies) = &gates.dependencies {
         check.duration(&dependencies.window, &at(Gate::Dependencies, "window"));
         list(check, &dependencies.simulated, &at(Gate::Dependencies, "simulated"));
+        let named = dependencies.tests.keys().all(|key| !key.trim().is_empty());
+        check.that(named && !dependencies.tests.is_empty(), &at(Gate::Dependencies, "tests"), || {
+            "the test run's traces must be told apart; name an attribute, like `test.run: nightly`".to_owned()
+        });
+        check.that(dependencies.slower_max >= 1, &at(Gate::Dependencies, "slower_max"), || {
+            "nothing is that fast; write for instance 2".to_owned()
+        });
     }
     if let Some(history) = &gates.history {
         traces(check, history.traces, Gate::History);

@@ -1,0 +1,105 @@
+//! `crossfade coverage`: the coverage gate by itself, for a site or for any two query endpoints.
+
+use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
+use crossfade_control::client::Client;
+use crossfade_control::gates::coverage::{Ask, Asked, gateway, report};
+use crossfade_control::site::Site;
+use crossfade_rollout::spec;
+use crossfade_routing::EnvironmentId;
+
+use super::{block_on, gate, read_text};
+use crate::args::{Coverage, GateInputs};
+use crate::exit::{Failure, OrExit, Outcome};
+use crate::ui;
+
+pub(crate) fn run(args: &Coverage) -> Outcome {
+    let site = site(&args.inputs)?;
+    let mut settings = match spec_of(&args.inputs)? {
+        Some(spec) => spec.gates.coverage.unwrap_or_default(),
+        None => spec::Coverage::default(),
+    };
+    for (given, setting, flag) in [
+        (&args.window, &mut settings.window, "--window"),
+        (&args.before, &mut settings.before, "--before"),
+        (&args.settle, &mut settings.settle, "--settle"),
+        (&args.inputs.deadline, &mut settings.deadline, "--deadline"),
+    ] {
+        duration(given.as_deref(), setting, flag)?;
+    }
+    settings.ignore.extend(args.ignore.iter().cloned());
+    let gateway: Result<Client, String> = match &site {
+        Some(site) => gateway(site),
+        None => Err("no site was named, so no gateway could be asked; use -c crossfade.yaml".to_owned()),
+    };
+    let share = args.share.or(site.is_none().then_some(100.0));
+    if share.is_some_and(|share| !(0.0..=100.0).contains(&share)) {
+        return Err(Failure::usage(anyhow::anyhow!("--share: a percentage from 0 to 100")));
+    }
+    let ask = Ask {
+        blue: asked(&site, &args.from, args.blue.as_deref(), args.inputs.kind, "--blue")?,
+        green: asked(&site, &args.to, args.green.as_deref(), args.inputs.kind, "--green")?,
+        gateway,
+        share: share.map(|percent| percent / 100.0),
+        now: crossfade_control::now(),
+        since: None,
+        settings,
+    };
+    let report = block_on(interruptible(report(&ask)))?;
+    Ok(gate::print(&report, args.inputs.output))
+}
+
+/// A gate's work, until Ctrl-C.
+pub(super) async fn interruptible<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => Ok(done),
+        _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before the gate was done"))),
+    }
+}
+
+/// The site, if one is named.
+pub(super) fn site(inputs: &GateInputs) -> Result<Option<Site>, Failure> {
+    inputs.config.as_ref().map(|path| Site::load(path, &ui::variable).or_usage()).transpose()
+}
+
+/// The rollout spec, if one is named.
+pub(super) fn spec_of(inputs: &GateInputs) -> Result<Option<spec::Spec>, Failure> {
+    let Some(path) = &inputs.spec else { return Ok(None) };
+    let text = read_text(path)?;
+    crossfade_control::spec::read(&text, &path.display().to_string()).map(Some).or_usage()
+}
+
+/// A duration that was given on the command line, over the one that was set.
+pub(super) fn duration(
+    given: Option<&str>,
+    setting: &mut crossfade_yaml::Duration,
+    flag: &str,
+) -> Result<(), Failure> {
+    if let Some(given) = given {
+        *setting = given.parse().map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()?;
+    }
+    Ok(())
+}
+
+/// An environment: by its URL, or by its name in the site.
+pub(super) fn asked(
+    site: &Option<Site>,
+    name: &str,
+    url: Option<&str>,
+    kind: QueryKind,
+    flag: &str,
+) -> Result<Asked, Failure> {
+    if let Some(url) = url {
+        let endpoint =
+            QueryEndpoint::parse(url).map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()?;
+        return Ok(Asked { name: name.to_owned(), query: Ok(Query::new(QueryConfig::new(kind, endpoint))) });
+    }
+    let missing =
+        || Failure::usage(anyhow::anyhow!("name the query endpoint with {flag}, or a site with -c"));
+    let site = site.as_ref().ok_or_else(missing)?;
+    let id: EnvironmentId = name.parse().map_err(|error| anyhow::anyhow!("`{name}`: {error}")).or_usage()?;
+    let environment = site.wanted(&id, flag, "the command line").map_err(anyhow::Error::msg).or_usage()?;
+    let query = environment.query.as_ref();
+    let query =
+        query.ok_or_else(|| anyhow::anyhow!("{id} has no query endpoint: set environments.{id}.query"));
+    Ok(Asked { name: id.to_string(), query: query.or_usage()?.client() })
+}

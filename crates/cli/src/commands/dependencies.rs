@@ -1,0 +1,39 @@
+//! `crossfade dependencies`: the dependencies gate by itself.
+
+use crossfade_control::gates::dependencies::{Ask, Tests, report};
+use crossfade_rollout::spec;
+
+use super::coverage::{asked, duration, interruptible, site, spec_of};
+use super::{block_on, gate};
+use crate::args::Dependencies;
+use crate::exit::{Failure, Outcome};
+
+pub(crate) fn run(args: &Dependencies) -> Outcome {
+    let site = site(&args.inputs)?;
+    let mut settings = match spec_of(&args.inputs)? {
+        Some(spec) => spec.gates.dependencies.unwrap_or_default(),
+        None => spec::Dependencies::default(),
+    };
+    duration(args.window.as_deref(), &mut settings.window, "--window")?;
+    duration(args.inputs.deadline.as_deref(), &mut settings.deadline, "--deadline")?;
+    settings.simulated.extend(args.simulated.iter().cloned());
+    if !args.tests_attribute.is_empty() {
+        settings.tests.clear();
+    }
+    for mark in &args.tests_attribute {
+        let Some((key, value)) = mark.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(Failure::usage(anyhow::anyhow!("--tests-attribute: `{mark}`: write key=value")));
+        };
+        settings.tests.insert(key.to_owned(), value.to_owned());
+    }
+    let kind = args.inputs.kind;
+    let live = asked(&site, &args.from, args.live.as_deref(), kind, "--live")?;
+    let tests = if args.tests.is_empty() {
+        Tests::Recorded(asked(&site, &args.to, args.tests_query.as_deref(), kind, "--tests-query")?)
+    } else {
+        Tests::Files(args.tests.clone())
+    };
+    let ask = Ask { live, tests, now: crossfade_control::now(), settings };
+    let report = block_on(interruptible(report(&ask)))?;
+    Ok(gate::print(&report, args.inputs.output))
+}
