@@ -86,6 +86,8 @@ fn literal(wanted: &Wanted) -> String {
     match wanted {
         Wanted::String(s) => quoted(s),
         Wanted::Bool(b) => b.to_string(),
+        // The sign is read after the digits, which are one too many.
+        Wanted::Int(i64::MIN) => format!("({} - 1)", i64::MIN + 1),
         Wanted::Int(i) => i.to_string(),
         // TraceQL knows no exponents.
         Wanted::Double(x) if x.fract() == 0.0 => format!("{x:.1}"),

@@ -169,6 +169,7 @@ async fn questions_are_put_as_tempo_reads_them() {
         ("big", Wanted::Double(1e21)),
         ("d", Wanted::Double(2.0)),
         ("i", Wanted::Int(-5)),
+        ("j", Wanted::Int(i64::MIN)),
         ("k \"x\\y", Wanted::from("é \"q\"\u{1}")),
         ("small", Wanted::Double(-2.5e-7)),
         ("t", Wanted::Bool(true)),
@@ -182,7 +183,7 @@ async fn questions_are_put_as_tempo_reads_them() {
     let search = seen.iter().find(|s| s.path.starts_with("/api/search?")).unwrap();
     let expected = concat!(
         r#"{ resource.service.name = "shop\\" && name = "GET /x\n" && ."big" = 1000000000000000000000.0 && ."d" = 2.0"#,
-        r#" && ."i" = -5 && ."k \"x\\y" = "é \"q\"\u0001" && ."small" = -0.00000025 && ."t" = true }"#
+        r#" && ."i" = -5 && ."j" = (-9223372036854775807 - 1) && ."k \"x\\y" = "é \"q\"\u0001" && ."small" = -0.00000025 && ."t" = true }"#
     );
     let pairs = parameters(&search.path);
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(key, value)| (&**key, &**value)).collect();

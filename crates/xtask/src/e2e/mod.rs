@@ -9,6 +9,7 @@
 //! | [`client`] | SDK clients in two languages, and telemetrygen |
 //! | [`record`] | what a client recorded |
 //! | [`jaeger`] | reading a trace back |
+//! | [`tempo`] | a Tempo by itself |
 //! | [`owner`] | who owns a trace, worked out anew from the log's cuts |
 //! | [`whole`] | is every recorded trace whole in a store? |
 
@@ -19,6 +20,7 @@ mod jaeger;
 mod owner;
 mod record;
 mod stack;
+mod tempo;
 mod whole;
 
 use crate::peers::{self, TESTS};

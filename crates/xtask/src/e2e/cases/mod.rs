@@ -6,6 +6,7 @@ mod killed_serve;
 mod promoted;
 mod scene;
 mod stopped;
+mod stores;
 
 use super::Case;
 
@@ -14,6 +15,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "harness",
         shows: "SDKs, Collector and Jaeger agree without Crossfade in between, and a missing span is noticed",
         run: harness::run,
+    },
+    Case {
+        name: "stores",
+        shows: "a Jaeger and a Tempo give back and find what was written, and `probe` passes on both",
+        run: stores::run,
     },
     Case {
         name: "a",

@@ -1,0 +1,78 @@
+//! A Tempo by itself: one process, its storage in the folder of the run, gone when it is dropped.
+
+use crate::peers::TEMPO;
+use crate::rig::process::Process;
+use crate::rig::{http, listens, ports, template};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const STARTUP: Duration = Duration::from_secs(60);
+
+/// Whose traces it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tenancy {
+    /// Everybody's, together.
+    One,
+    /// Each tenant's apart, told by the header `X-Scope-OrgID`, without which it refuses.
+    ByHeader,
+}
+
+/// A running Tempo. What it is sent is readable by id at once, and found by a search about two seconds later.
+#[derive(Debug)]
+pub(crate) struct Tempo {
+    /// OTLP/gRPC.
+    pub(crate) grpc: u16,
+    /// OTLP/HTTP.
+    pub(crate) http: u16,
+    /// Its HTTP API.
+    pub(crate) query: u16,
+    /// Held for its life alone.
+    _process: Process,
+}
+
+impl Tempo {
+    /// Starts one and waits until it is ready. `name` tells it from others in `dir`, where its configuration, its log and its
+    /// storage go.
+    pub(crate) fn start(name: &str, dir: &Path, tenancy: Tenancy) -> Result<Self> {
+        let [grpc, http, query, query_grpc] =
+            [ports::free()?, ports::free()?, ports::free()?, ports::free()?];
+        let folder = dir.join(format!("{name}-storage"));
+        fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+        let config = dir.join(format!("{name}.yaml"));
+        write(&config, &folder, tenancy, [grpc, http, query, query_grpc])?;
+        let mut command = Command::new(TEMPO.program()?);
+        command.arg(format!("-config.file={}", config.display()));
+        let mut process = Process::start(name, &command, dir)?;
+        let answers = || http::get(query, "/ready").is_ok_and(|answer| answer.status == 200);
+        process.until("to be ready", STARTUP, || answers() && listens(grpc) && listens(http))?;
+        Ok(Self { grpc, http, query, _process: process })
+    }
+}
+
+/// Fills in its configuration.
+fn write(path: &Path, folder: &Path, tenancy: Tenancy, ports: [u16; 4]) -> Result<()> {
+    let [grpc, http, query, query_grpc] = ports.map(|port| port.to_string());
+    let words = [
+        ("multitenancy", if tenancy == Tenancy::ByHeader { "true" } else { "false" }),
+        ("grpc", &grpc),
+        ("http", &http),
+        ("query", &query),
+        ("query_grpc", &query_grpc),
+        ("folder", &folder.to_string_lossy()),
+    ];
+    template::write("tests/e2e/config/tempo.yaml", &words, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_of_the_template_is_filled_in() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("tempo.yaml"), dir.path(), Tenancy::One, [1, 2, 3, 4]).unwrap();
+    }
+}
