@@ -321,6 +321,11 @@ fn component(section: Section, kind: &str, path: &Path, keys: &[&str]) -> &'stat
         Section::Exporters if PLACE_KEYS.contains(&last) || keys.contains(&"resolver") => {
             &rules::DESTINATION_CHANGED
         }
+        Section::Extensions | Section::Exporters
+            if kind.starts_with("jaeger") && jaeger(kind, keys).is_some() =>
+        {
+            jaeger(kind, keys).unwrap_or(&rules::SETTING)
+        }
         Section::Extensions if samples(kind) => &rules::SAMPLING,
         Section::Extensions if authenticates(kind) => &rules::AUTHENTICATION,
         Section::Extensions if kind == "headerssetter" => &rules::REQUEST_HEADERS,
@@ -334,6 +339,23 @@ fn component(section: Section, kind: &str, path: &Path, keys: &[&str]) -> &'stat
         },
         _ => sized(keys),
     }
+}
+
+/// What Jaeger 2's own components say.
+fn jaeger(kind: &str, keys: &[&str]) -> Option<&'static Rule> {
+    Some(match (kind, keys) {
+        ("jaegerquery", ["multi_tenancy", ..]) => &rules::TENANCY,
+        ("jaegerquery", ["bearer_token_propagation"]) => &rules::CLIENT_METADATA,
+        ("jaegerquery", ["storage", ..]) | ("jaegerstorageexporter", ["trace_storage"]) => &rules::STORAGE,
+        ("jaegerquery", ["max_clock_skew_adjust"]) => &rules::PROCESSING,
+        ("jaegerstorageexporter", ["queue", ..]) => &rules::DELIVERY,
+        ("jaegerstorage", [.., "index_prefix" | "keyspace"]) => &rules::DESTINATION_CHANGED,
+        (
+            "jaegerstorage",
+            [.., "directories", _] | [.., "ephemeral"] | ["backends" | "trace_backends", _],
+        ) => &rules::STORAGE,
+        _ => return None,
+    })
 }
 
 fn processor(kind: &str, keys: &[&str]) -> &'static Rule {

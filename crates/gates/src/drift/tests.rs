@@ -3,6 +3,8 @@ mod noise;
 mod reports;
 mod secrets;
 mod silence;
+mod table;
+mod table_bases;
 mod unknown;
 mod whole;
 

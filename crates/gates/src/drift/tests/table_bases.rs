@@ -1,0 +1,135 @@
+//! The configurations that the table changes, beside `BASE`.
+
+/// A gateway: two stages joined by a connector, metrics from spans, Kafka and an archive.
+pub(super) const GATEWAY: &str = r#"
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: 0.0.0.0:4317
+        tls: {cert_file: /c, key_file: /k, client_ca_file: /ca, min_version: "1.2"}
+      http: {endpoint: 0.0.0.0:4318}
+processors:
+  memory_limiter: {check_interval: 1s, limit_percentage: 80, spike_limit_percentage: 20}
+  redaction: {allow_all_keys: false, blocked_values: ["4[0-9]{12}"], summary: silent}
+  transform/scrub: {trace_statements: ["delete_key(span.attributes, \"user.email\")"]}
+  tail_sampling:
+    decision_wait: 10s
+    policies:
+      - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+      - {name: rest, type: probabilistic, probabilistic: {sampling_percentage: 10}}
+  batch:
+connectors:
+  forward:
+  spanmetrics: {histogram: {explicit: {buckets: [10ms, 100ms]}}}
+exporters:
+  kafka:
+    brokers: [k1:9092, k2:9092]
+    traces: {topic: spans}
+    auth: {sasl: {mechanism: SCRAM-SHA-512, username: u, password: hunter2}}
+  otlp_http/archive:
+    endpoint: https://archive.svc:4318
+    headers: {x-team: obs}
+    retry_on_failure: {enabled: true}
+  prometheus: {endpoint: localhost:8889}
+extensions:
+  pprof: {endpoint: localhost:1777}
+  health_check:
+service:
+  extensions: [pprof, health_check]
+  telemetry:
+    metrics: {level: detailed}
+    logs: {level: info}
+  pipelines:
+    traces/in:
+      receivers: [otlp]
+      processors: [memory_limiter, redaction, transform/scrub]
+      exporters: [forward, spanmetrics]
+    traces/out:
+      receivers: [forward]
+      processors: [tail_sampling, batch]
+      exporters: [kafka, otlp_http/archive]
+    metrics:
+      receivers: [spanmetrics]
+      processors: [batch]
+      exporters: [prometheus]
+"#;
+
+/// Jaeger 2 with a store of its own and an archive.
+pub(super) const JAEGER: &str = r#"
+receivers:
+  otlp: {protocols: {grpc: {endpoint: localhost:4317}}}
+  jaeger: {protocols: {grpc: {endpoint: localhost:14250}}}
+processors:
+  batch:
+exporters:
+  jaeger_storage_exporter: {trace_storage: main}
+extensions:
+  jaeger_storage:
+    backends:
+      main:
+        badger: {directories: {keys: /data/keys, values: /data/values}, ephemeral: false, ttl: {spans: 168h}}
+      archive:
+        elasticsearch: {server_urls: ["http://es:9200"], auth: {basic: {username: u, password: hunter2}}, indices: {index_prefix: prod}}
+  jaeger_query:
+    storage: {traces: main, traces_archive: archive}
+    http: {endpoint: localhost:16686}
+    grpc: {endpoint: localhost:16685}
+    multi_tenancy: {enabled: true, header: x-tenant, tenants: [a, b]}
+  remote_sampling:
+    file: {path: /strategies.json, default_sampling_probability: 0.5}
+    http: {endpoint: localhost:5778}
+service:
+  extensions: [jaeger_storage, jaeger_query, remote_sampling]
+  pipelines:
+    traces:
+      receivers: [otlp, jaeger]
+      processors: [batch]
+      exporters: [jaeger_storage_exporter]
+"#;
+
+/// Tempo, with tenants, TLS and an object store.
+pub(super) const TEMPO: &str = r#"
+multitenancy_enabled: true
+server:
+  http_listen_address: 127.0.0.1
+  http_listen_port: 3200
+  log_level: info
+  grpc_server_max_recv_msg_size: 4194304
+  tls_min_version: VersionTLS13
+  http_tls_config: {cert_file: /c, key_file: /k, client_auth_type: RequireAndVerifyClientCert, client_ca_file: /ca}
+distributor:
+  max_attribute_bytes: 2048
+  receivers:
+    otlp:
+      protocols:
+        grpc: {endpoint: localhost:4317}
+ingester:
+  lifecycler: {ring: {replication_factor: 3}}
+compactor:
+  compaction:
+    block_retention: 336h
+backend_worker:
+  compaction:
+    block_retention: 720h
+query_frontend:
+  max_outstanding_per_tenant: 100
+metrics_generator:
+  storage:
+    path: /var/tempo/generator
+    remote_write:
+      - url: http://prometheus:9090/api/v1/write
+storage:
+  trace:
+    backend: s3
+    s3: {bucket: traces, endpoint: s3.internal, access_key: tempo, secret_key: hunter2, insecure: false}
+    wal: {path: /var/tempo/wal}
+overrides:
+  defaults:
+    ingestion:
+      rate_limit_bytes: 15000000
+    global:
+      max_bytes_per_trace: 1000000
+usage_report:
+  reporting_enabled: false
+"#;
