@@ -117,8 +117,14 @@ pub fn parse_all(text: &str, source: &str) -> Result<Vec<Node>, YamlError> {
 pub fn parse_embedded(node: &Node) -> Option<Result<Node, YamlError>> {
     let text = node.as_str()?;
     let at = &node.mark;
+    // A block's mark is that of its first line with text.
+    let blank = narrow(text.bytes().take_while(|byte| *byte == b'\n').count());
     let moved = |inner: &Mark| match node.block {
-        true => Mark::new(at.source.clone(), at.line + inner.line - 1, at.column + inner.column - 1),
+        true => Mark::new(
+            at.source.clone(),
+            (at.line + inner.line).saturating_sub(1 + blank),
+            at.column + inner.column - 1,
+        ),
         false => at.clone(),
     };
     let mut parsed = parse(text, "");

@@ -130,14 +130,17 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
 /// Bytes as text; what is binary is said to be, with its place.
 pub(super) fn text(bytes: Vec<u8>, source_name: &str) -> Result<String, SourceError> {
     let text = String::from_utf8(bytes).map_err(|error| error.utf8_error().valid_up_to());
-    let binary = match text {
+    let start = text.as_ref().map(|text| text.trim_start()).unwrap_or_default();
+    let page = start.starts_with('<') && !start.starts_with("<<");
+    let what = match text {
+        // YAML would take it for a map of odd keys.
+        Ok(_) if page => "this is a page or XML, no configuration; check the address".to_owned(),
         Ok(text) => match text.find('\0') {
             None => return Ok(text),
-            Some(at) => at,
+            Some(at) => format!("this is no text: byte {} is zero; name a YAML or JSON file", at + 1),
         },
-        Err(at) => at,
+        Err(at) => format!("this is no text: byte {} is none of UTF-8; name a YAML or JSON file", at + 1),
     };
-    let what = format!("this is no text: byte {} is none of UTF-8; name a YAML or JSON file", binary + 1);
     Err(SourceError::Unusable { source_name: source_name.to_owned(), what })
 }
 
@@ -174,7 +177,7 @@ mod tests {
         assert!(refused(PathBuf::from("/dev/zero")).contains("at most 4194304 are read"));
         assert!(refused(path("")).contains("this is a folder"));
         assert!(refused(path("none")).starts_with("cannot read "));
-        assert!(refused(path("binary")).contains("byte 9 is none of UTF-8"));
+        assert!(refused(path("binary")).contains("byte 9 is zero"));
         assert!(refused(path("latin")).contains("byte 4 is none of UTF-8"));
     }
 }

@@ -377,7 +377,7 @@ fn telemetry(keys: &[&str]) -> &'static Rule {
 /// What a key's words tell, where nothing else does.
 fn sized(keys: &[&str]) -> &'static Rule {
     let Some(last) = keys.last() else { return &rules::SETTING };
-    if RETENTION_WORDS.iter().any(|w| last.contains(w)) {
+    if RETENTION_WORDS.iter().any(|w| last.contains(w)) || keys.contains(&"ttl") {
         return &rules::RETENTION;
     }
     let word = ["max_", "_max", "limit", "_size", "_bytes", "_mib"].iter().any(|w| last.contains(w));

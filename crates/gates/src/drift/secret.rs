@@ -52,13 +52,30 @@ const NAMING_KEYS: [&str; 12] = [
 ];
 
 /// Endings that make such a key harmless: it says where the secret is, or how it is called.
-const HARMLESS_ENDINGS: [&str; 11] = [
-    "file", "path", "url", "uri", "endpoint", "name", "header", "enabled", "interval", "timeout", "lifetime",
+const HARMLESS_ENDINGS: [&str; 12] = [
+    "file",
+    "path",
+    "url",
+    "uri",
+    "endpoint",
+    "name",
+    "header",
+    "enabled",
+    "interval",
+    "timeout",
+    "lifetime",
+    "propagation",
 ];
 
 /// Keys that end in `headers` and hold names of headers, not their values.
-const NAMES_OF_HEADERS: [&str; 4] =
-    ["allowed_headers", "exposed_headers", "forward_headers", "include_headers"];
+const NAMES_OF_HEADERS: [&str; 6] = [
+    "allowed_headers",
+    "exposed_headers",
+    "forward_headers",
+    "include_headers",
+    "log_request_headers",
+    "trace_request_headers",
+];
 
 /// Headers that carry no credential.
 const HARMLESS_HEADERS: [&str; 5] = ["accept", "content-type", "host", "user-agent", "x-scope-orgid"];

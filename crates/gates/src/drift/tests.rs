@@ -1,6 +1,8 @@
+mod forms;
 mod mutations;
 mod noise;
 mod reports;
+mod rewritten;
 mod secrets;
 mod silence;
 mod table;

@@ -251,7 +251,14 @@ const MUTATIONS: &[Mutation] = &[
         &["tenant_separation"],
     ),
     ("Jaeger without tenants", JAEGER, "enabled: true", "enabled: false", Security, &["tenant_separation"]),
-    ("Jaeger's tenant header", JAEGER, "header: x-tenant", "header: x-other", Security, &["request_headers"]),
+    (
+        "Jaeger's tenant header",
+        JAEGER,
+        "header: x-tenant",
+        "header: x-other",
+        Security,
+        &["tenant_separation"],
+    ),
     (
         "Jaeger passes tokens on",
         JAEGER,

@@ -1,0 +1,224 @@
+//! Older forms and versions, manifests, what is withheld, and ways around a guard.
+
+use super::table_bases::{GATEWAY, TEMPO};
+use super::*;
+
+fn between(versions: (&str, &str), blue: &str, green: &str) -> DriftReport {
+    let version = |text: &str| (!text.is_empty()).then(|| text.parse().expect("a version"));
+    let (b, g) = (tree(blue, "blue.yaml"), tree(green, "green.yaml"));
+    let versions = Versions { blue: version(versions.0), green: version(versions.1) };
+    let pair = Pair { name: "collector", blue: Some(&b), green: Some(&g), versions };
+    compare(&[pair], &[], &Context::default(), &digest)
+}
+
+fn collector(receivers: &str, exporters: &str, telemetry: &str) -> String {
+    format!(
+        "receivers: {{{receivers}}}\nexporters: {{{exporters}}}\nservice:\n  telemetry: {{{telemetry}}}\n  pipelines: {{traces: {{receivers: [otlp], exporters: [{}]}}}}\n",
+        exporters.split(':').next().unwrap_or_default()
+    )
+}
+
+const OTLP: &str = "otlp: {protocols: {grpc: , http: }}";
+
+/// Scenario: the same file runs with two releases between which a default changed, and neither side writes the value.
+/// Guarantee: a difference of its class; none between releases that agree, and none for what is not switched on.
+#[test]
+fn defaults_change_between_versions() {
+    let config = collector(OTLP, "debug: ", "");
+    let found = brief(&between(("0.103.0", "0.104.0"), &config, &config));
+    assert_eq!(
+        found,
+        [
+            "001 receivers.otlp.protocols.grpc.endpoint 0.0.0.0:4317 -> localhost:4317",
+            "001 receivers.otlp.protocols.http.endpoint 0.0.0.0:4318 -> localhost:4318",
+        ]
+    );
+    let report = between(("0.103.0", ""), &config, &config);
+    let detail = &report.findings[0].detail;
+    assert!(detail.contains("the default differs between 0.103.0 and the newest"), "{detail}");
+    assert!(
+        report.findings.iter().any(|f| f.path.contains("telemetry.metrics.readers")),
+        "{:?}",
+        brief(&report)
+    );
+    for versions in [("0.104.0", "0.110.0"), ("0.111.0", ""), ("", ""), ("2.0.0", "2.13.0")] {
+        assert_eq!(brief(&between(versions, &config, &config)), Vec::<String>::new(), "{versions:?}");
+    }
+    let grpc = collector("otlp: {protocols: {grpc: }}", "debug: ", "");
+    assert_eq!(between(("0.103.0", "0.104.0"), &grpc, &grpc).findings.len(), 1);
+    // One side writes what the other's release assumes.
+    let written = collector("otlp: {protocols: {grpc: {endpoint: 0.0.0.0:4317}}}", "debug: ", "");
+    assert_eq!(brief(&between(("0.100.0", "0.104.0"), &grpc, &written)), ["032"; 0]);
+    assert_eq!(between(("0.104.0", "0.104.0"), &grpc, &written).findings.len(), 1);
+    let queue = collector(OTLP, "otlp_grpc: {endpoint: 'a:1', sending_queue: {batch: {}}}", "");
+    let sizes = brief(&between(("0.137.0", "0.138.0"), &queue, &queue));
+    assert!(sizes.iter().all(|line| line.starts_with("050 ")) && sizes.len() == 2, "{sizes:?}");
+}
+
+/// Scenario: blue is written for an old release, green says the same for the newest. Guarantee: no difference.
+#[test]
+fn older_forms_say_the_same() {
+    for (old, new) in [
+        (
+            collector(OTLP, "logging: {loglevel: debug}", ""),
+            collector(OTLP, "debug: {verbosity: detailed, sampling_thereafter: 500}", ""),
+        ),
+        (
+            collector(OTLP, "logging: ", ""),
+            collector(OTLP, "debug: {verbosity: normal, sampling_thereafter: 500}", ""),
+        ),
+        (
+            collector(OTLP, "debug: ", "metrics: {address: '0.0.0.0:8888'}"),
+            collector(
+                OTLP,
+                "debug: ",
+                "metrics: {readers: [{pull: {exporter: {prometheus: {host: 0.0.0.0, port: 8888}}}}]}",
+            ),
+        ),
+        (
+            collector(OTLP, "otlp: {endpoint: 'a:1', sending_queue: {blocking: true}}", ""),
+            collector(OTLP, "otlp_grpc: {endpoint: 'a:1', sending_queue: {block_on_overflow: true}}", ""),
+        ),
+        (
+            collector(OTLP, "otlp: {endpoint: 'a:1', batcher: {enabled: true, min_size_items: 5}}", ""),
+            collector(OTLP, "otlp: {endpoint: 'a:1', sending_queue: {batch: {min_size: 5}}}", ""),
+        ),
+        (
+            collector(OTLP, "otlp: {endpoint: 'a:1', headers: {a: b, c: d}}", ""),
+            collector(
+                OTLP,
+                "otlp: {endpoint: 'a:1', headers: [{name: c, value: d}, {name: a, value: b}]}",
+                "",
+            ),
+        ),
+    ] {
+        check(&old, &new, &[]);
+        check(&new, &old, &[]);
+    }
+    // From 0.123 on, the address is not read any more: the reader is the default one.
+    let old = collector(OTLP, "debug: ", "metrics: {address: '0.0.0.0:8888'}");
+    let found = brief(&between(("0.123.0", "0.123.0"), &old, &collector(OTLP, "debug: ", "")));
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+fn indented(text: &str, by: usize) -> String {
+    text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
+}
+
+/// Scenario: manifests as Helm renders them: several objects, a list, several keys. Guarantee: the configurations in them, each
+/// by its name, with marks into the file; what lies beside one is compared, too.
+#[test]
+fn manifests_hold_configurations() {
+    let map = |name: &str, key: &str, text: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata:\n  {key}: |\n{}",
+            indented(text, 4)
+        )
+    };
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: otel}\nspec: {ports: []}\n";
+    let one = format!("# Source: chart\n---\n{service}---\n{}---\n", map("agent", "relay", BASE));
+    let node = tree(&one, "rendered.yaml");
+    assert_eq!(drift(&node, &tree(BASE, "plain.yaml"), &[], &Context::default()).findings, []);
+    let line = one.lines().position(|line| line.contains("endpoint: localhost:4317")).expect("there") + 1;
+    let grpc = node.at(&["receivers", "otlp", "protocols", "grpc", "endpoint"]).expect("there");
+    assert_eq!((&*grpc.mark.source, grpc.mark.line as usize), ("rendered.yaml", line));
+
+    let two = format!("{}---\n{}", map("agent", "relay", BASE), map("gateway", "relay", GATEWAY));
+    let names = |text: &str| -> Vec<String> {
+        let all = load_each(&[("m.yaml", text)], &KeepReferences).expect("configurations");
+        all.into_iter().map(|loaded| loaded.name).collect()
+    };
+    assert_eq!(names(&two), ["agent", "gateway"]);
+    assert_eq!(names(&one), [""]);
+    let items: String = [map("a", "relay", BASE), map("b", "relay", GATEWAY)]
+        .iter()
+        .map(|object| format!("- {}", indented(object, 2).trim_start()))
+        .collect();
+    assert_eq!(names(&format!("apiVersion: v1\nkind: List\nitems:\n{items}")), ["a", "b"]);
+    assert!(matches!(
+        load(&[("m.yaml", &two)], &KeepReferences),
+        Err(LoadError::SeveralConfigurations { .. })
+    ));
+
+    let tempo = |limit: u32| {
+        let overrides = format!("overrides:\n  shop: {{max_bytes_per_trace: {limit}}}\n");
+        format!(
+            "{}  overrides.yaml: |\n{}  run.sh: \"a: [\"\n",
+            map("tempo", "tempo.yaml", TEMPO),
+            indented(&overrides, 4)
+        )
+    };
+    check(&tempo(1), &tempo(1), &[]);
+    check(&tempo(1), &tempo(2), &["019 data[\"overrides.yaml\"].overrides.shop.max_bytes_per_trace 1 -> 2"]);
+}
+
+/// Scenario: an agent reports its effective configuration with secrets withheld. Guarantee: nothing is concluded from them, equal
+/// or not; it cannot be declared; all else is compared.
+#[test]
+fn what_is_withheld_is_not_known() {
+    for withheld in ["'[REDACTED]'", "[REDACTED]"] {
+        let hidden = BASE.replace("\"Bearer hunter2\"", withheld);
+        for (blue, green) in [(BASE, hidden.as_str()), (hidden.as_str(), hidden.as_str())] {
+            let (b, g) = (tree(blue, "b"), tree(green, "g"));
+            let report = drift(&b, &g, &[], &Context::default());
+            assert_eq!(report.findings.len(), 1, "{:?}", brief(&report));
+            assert_eq!(report.findings[0].rule, "value_unknown");
+            assert_eq!(report.report().verdict(), crate::report::Verdict::NoVerdict);
+            assert_eq!(render::suggest(&report), "");
+            let allow = Allow {
+                path: report.findings[0].path.clone(),
+                from: Some(
+                    b.at(&["exporters", "otlp/tempo", "headers", "authorization"]).expect("there").clone(),
+                ),
+                to: Some(
+                    g.at(&["exporters", "otlp/tempo", "headers", "authorization"]).expect("there").clone(),
+                ),
+                reason: "why not".to_owned(),
+                mark: None,
+            };
+            let declared = drift(&b, &g, &[allow], &Context::default());
+            assert_eq!(declared.report().verdict(), crate::report::Verdict::NoVerdict);
+        }
+        let worse = hidden.replace("localhost:4317", "0.0.0.0:4317");
+        let report = drift(&tree(&hidden, "b"), &tree(&worse, "g"), &[], &Context::default());
+        assert_eq!(report.report().verdict(), crate::report::Verdict::Fail);
+    }
+}
+
+/// Scenario: green splits one pipeline into two by a connector, and every guard still stands on each way.
+/// Guarantee: nothing is said of a guard that is passed by; and it is said as soon as one way leads past it.
+#[test]
+fn a_connector_is_no_way_around() {
+    let config = |first: &str, second: &str, extra: &str| {
+        format!(
+            "receivers: {{otlp: }}\nprocessors: {{redaction: {{allow_all_keys: false}}}}\nconnectors: {{forward: }}\nexporters: {{otlp/a: {{endpoint: a:1}}}}\n\
+             service: {{pipelines: {{traces/in: {{receivers: [otlp], processors: [{first}], exporters: [forward]}}, \
+             traces/out: {{receivers: [forward{extra}], processors: [{second}], exporters: [otlp/a]}}}}}}"
+        )
+    };
+    let past = |blue: &str, green: &str| {
+        let report = drift(&tree(blue, "b"), &tree(green, "g"), &[], &Context::default());
+        report.findings.iter().any(|f| f.detail.contains("past redaction"))
+    };
+    let (early, late) = (config("redaction", "", ""), config("", "redaction", ""));
+    assert!(!past(&early, &late) && !past(&late, &early));
+    assert!(past(&early, &config("redaction", "", ", otlp")));
+    assert!(!past(&late, &config("", "redaction", ", otlp")));
+}
+
+/// Scenario: components of kinds that no rule knows, equal on both sides or not. Guarantee: they are named.
+#[test]
+fn what_no_rule_knows_is_named() {
+    let config = |endpoint: &str| {
+        format!(
+            "receivers: {{custom: {{endpoint: {endpoint}}}}}\nexporters: {{debug: }}\nservice: {{pipelines: {{traces: {{receivers: [custom], exporters: [debug]}}}}}}"
+        )
+    };
+    let report =
+        |blue: &str, green: &str| drift(&tree(blue, "b"), &tree(green, "g"), &[], &Context::default());
+    let same = report(&config("a:1"), &config("a:1"));
+    assert_eq!(same.unknown_components, ["receivers.custom"]);
+    assert_eq!(same.findings, []);
+    assert!(render::text(&same, render::Detail::Differences).contains("No rule knows receivers.custom"));
+    assert_eq!(report(&config("a:1"), &config("b:1")).findings.len(), 1);
+}
