@@ -132,14 +132,14 @@ fn versions_are_compared_with_their_defaults() {
 
 /// Answers each connection in turn, and hands back how many came.
 fn serve(answers: Vec<String>) -> (String, std::thread::JoinHandle<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/effective", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/effective", listener.local_addr().expect("an address"));
     let served = std::thread::spawn(move || {
         let mut count = 0;
         for answer in answers {
-            let (mut stream, _) = listener.accept().unwrap();
+            let (mut stream, _) = listener.accept().expect("a connection");
             let mut request = [0; 4096];
-            let _ = stream.read(&mut request).unwrap();
+            let _ = stream.read(&mut request).expect("a request");
             let _ = stream.write_all(answer.as_bytes());
             count += 1;
         }
