@@ -1,6 +1,7 @@
 //! The part of Jaeger's HTTP query API, version 3, that reads traces back.
 //!
-//! `GET /api/v3/traces/{id}`, `/api/v3/traces?query.…`, `/api/v3/services`, `/api/v3/operations?service=…`, `/healthz`.
+//! `GET /api/v3/traces/{id}`, `/api/v3/traces?query.…`, `/api/v3/services`, `/api/v3/operations?service=…`, `/healthz`; and
+//! the older `/api/traces?service=…&tags=…`, for version 3 cannot be asked for attributes: of its answer, only ids.
 //! Spans are never adjusted, so `rawTraces` is accepted and changes nothing.
 
 use super::store::{Search, Store};
@@ -16,6 +17,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, TracesData};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const TRACES_IF_NOT_SAID: usize = 100;
@@ -27,6 +29,7 @@ pub(crate) fn router(store: Arc<Store>, token: Option<String>) -> Router {
         .route("/api/v3/services", get(services))
         .route("/api/v3/operations", get(operations))
         .route("/api/v3/traces", get(find))
+        .route("/api/traces", get(find_ids))
         .route("/api/v3/traces/{id}", get(trace))
         .layer(middleware::from_fn_with_state(wanted, guard))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -63,6 +66,17 @@ struct FindQuery {
     limit: Option<usize>,
 }
 
+/// Of the older search: times in microseconds, attributes as a JSON object of texts.
+#[derive(Deserialize)]
+struct OldFindQuery {
+    service: Option<String>,
+    operation: Option<String>,
+    tags: Option<String>,
+    start: u64,
+    end: u64,
+    limit: Option<usize>,
+}
+
 async fn services(State(store): State<Arc<Store>>) -> Response {
     Json(json!({ "services": store.services() })).into_response()
 }
@@ -92,6 +106,7 @@ async fn find(State(store): State<Arc<Store>>, Query(query): Query<FindQuery>) -
     let found = store.find(&Search {
         service: query.service,
         operation: query.operation,
+        attributes: BTreeMap::new(),
         started: start_min..start_max.saturating_add(1),
         limit: query.limit.unwrap_or(TRACES_IF_NOT_SAID),
     });
@@ -99,6 +114,21 @@ async fn find(State(store): State<Arc<Store>>, Query(query): Query<FindQuery>) -
         return error(StatusCode::NOT_FOUND, "no traces found");
     }
     result(found.into_iter().flatten().collect())
+}
+
+async fn find_ids(State(store): State<Arc<Store>>, Query(query): Query<OldFindQuery>) -> Response {
+    let Ok(attributes) = serde_json::from_str(query.tags.as_deref().unwrap_or("{}")) else {
+        return error(StatusCode::BAD_REQUEST, "tags: not an object of texts");
+    };
+    let found = store.find_ids(&Search {
+        service: query.service,
+        operation: query.operation,
+        attributes,
+        started: query.start.saturating_mul(1000)..query.end.saturating_mul(1000).saturating_add(1),
+        limit: query.limit.unwrap_or(TRACES_IF_NOT_SAID),
+    });
+    let data: Vec<_> = found.iter().map(|id| json!({ "traceID": id.to_string() })).collect();
+    Json(json!({ "data": data, "errors": null })).into_response()
 }
 
 fn nanos(time: &Option<String>) -> Option<u64> {

@@ -3,7 +3,7 @@
 use super::digest::SpanDigest;
 use crossfade_routing::{TraceId, UnixNanos};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, any_value};
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -61,6 +61,8 @@ pub struct Search {
     pub service: Option<String>,
     /// Name of at least one span (of that service, if one is given).
     pub operation: Option<String>,
+    /// Attributes of that span or its resource, as texts, whatever their type.
+    pub attributes: BTreeMap<String, String>,
     /// Start of the earliest span, in nanoseconds since the Unix epoch.
     pub started: Range<u64>,
     /// At most so many traces, the latest first.
@@ -160,20 +162,12 @@ impl Store {
 
     /// The traces that match, the latest first.
     pub fn find(&self, search: &Search) -> Vec<Vec<ResourceSpans>> {
-        let inner = self.lock();
-        let mut matching: Vec<_> = inner
-            .traces
-            .values()
-            .filter_map(|spans| {
-                let start = spans.values().map(|span| span.start).min()?;
-                let is_match = search.started.contains(&start)
-                    && !inner.unsearchable.contains(&start)
-                    && spans.values().any(|span| search.names(span));
-                is_match.then_some((start, spans))
-            })
-            .collect();
-        matching.sort_by_key(|(start, _)| std::cmp::Reverse(*start));
-        matching.into_iter().take(search.limit).map(|(_, spans)| assemble(spans)).collect()
+        self.lock().matching(search).into_iter().map(|(_, spans)| assemble(spans)).collect()
+    }
+
+    /// The ids of the traces that match, the latest first.
+    pub fn find_ids(&self, search: &Search) -> Vec<TraceId> {
+        self.lock().matching(search).into_iter().map(|(id, _)| *id).collect()
     }
 
     /// Every `service.name`, sorted.
@@ -210,6 +204,22 @@ impl Store {
 }
 
 impl Inner {
+    fn matching(&self, search: &Search) -> Vec<(&TraceId, &BTreeMap<SpanId, StoredSpan>)> {
+        let mut matching: Vec<_> = self
+            .traces
+            .iter()
+            .filter_map(|(id, spans)| {
+                let start = spans.values().map(|span| span.start).min()?;
+                let is_match = search.started.contains(&start)
+                    && !self.unsearchable.contains(&start)
+                    && spans.values().any(|span| search.names(span));
+                is_match.then_some((start, id, spans))
+            })
+            .collect();
+        matching.sort_by_key(|(start, ..)| std::cmp::Reverse(*start));
+        matching.into_iter().take(search.limit).map(|(_, id, spans)| (id, spans)).collect()
+    }
+
     fn add(&mut self, trace: TraceId, id: SpanId, kind: i32, span: StoredSpan, inserted: &mut Inserted) {
         match self.traces.entry(trace).or_default().entry(id) {
             Entry::Occupied(mut before) => {
@@ -233,6 +243,28 @@ impl Search {
     fn names(&self, span: &StoredSpan) -> bool {
         self.service.as_deref().is_none_or(|service| *span.context.service == *service)
             && self.operation.as_deref().is_none_or(|operation| *span.name == *operation)
+            && (self.attributes.is_empty() || self.describes(span))
+    }
+
+    fn describes(&self, span: &StoredSpan) -> bool {
+        let decoded = Span::decode(&*span.encoded).expect("it was encoded by this process");
+        let of_resource = span.context.resource.iter().flat_map(|resource| &resource.attributes);
+        let all: Vec<&KeyValue> = decoded.attributes.iter().chain(of_resource).collect();
+        let has = |(key, text): (&String, &String)| {
+            all.iter().any(|has| has.key == *key && text_of(has).as_ref() == Some(text))
+        };
+        self.attributes.iter().all(has)
+    }
+}
+
+/// A value that can be searched for.
+fn text_of(attribute: &KeyValue) -> Option<String> {
+    match attribute.value.as_ref()?.value.as_ref()? {
+        any_value::Value::StringValue(text) => Some(text.clone()),
+        any_value::Value::BoolValue(truth) => Some(truth.to_string()),
+        any_value::Value::IntValue(number) => Some(number.to_string()),
+        any_value::Value::DoubleValue(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 

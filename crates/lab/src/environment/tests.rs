@@ -214,6 +214,32 @@ async fn queries_answer_as_jaegers_do() {
         "query.start_time_min=2023-11-14T22:13:20Z&query.start_time_max=2023-11-14T22:13:21.5Z";
     assert_eq!(ids(&find(to_the_first).await.1), ["01"]);
     assert_eq!(find("query.service_name=cart").await.0, StatusCode::BAD_REQUEST);
+    // The older search: one span has all of it, its resource included; values are texts.
+    let by_tags = async |service: &str, tags: &str, end: u64| {
+        let tags = tags.replace('"', "%22").replace('{', "%7B").replace('}', "%7D");
+        let path =
+            format!("/api/traces?service={service}&tags={tags}&start={}&end={end}&limit=9", START / 1000);
+        let (status, body) = get(&environment, &path).await;
+        let data = body["data"].as_array().cloned().unwrap_or_default();
+        (
+            status,
+            data.iter().map(|trace| trace["traceID"].as_str().unwrap()[..2].to_owned()).collect::<Vec<_>>(),
+        )
+    };
+    let late = START / 1000 + 60_000_000;
+    let most = i64::MAX;
+    let both = format!(r#"{{"rows":"{most}","service.name":"cart"}}"#);
+    assert_eq!(
+        by_tags("cart", &both, late).await,
+        (StatusCode::OK, ["03", "02", "01"].map(String::from).into())
+    );
+    assert_eq!(by_tags("cart", r#"{"rows":"1"}"#, late).await, (StatusCode::OK, Vec::new()));
+    assert_eq!(by_tags("cart", r#"{"service.name":"mailer"}"#, late).await, (StatusCode::OK, Vec::new()));
+    assert_eq!(
+        by_tags("cart", "{}", START / 1000 + 1_500_000).await,
+        (StatusCode::OK, vec!["01".to_owned()])
+    );
+    assert_eq!(by_tags("cart", "no", late).await.0, StatusCode::BAD_REQUEST);
     assert_eq!(get(&environment, "/api/v3/nothing").await.0, StatusCode::NOT_FOUND);
 }
 

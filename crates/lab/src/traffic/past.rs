@@ -72,7 +72,13 @@ mod tests {
         }
         assert_eq!(store.trace_count(), 240);
         assert!(store.services().contains(&"records".to_owned()));
-        let search = |started| Search { service: None, operation: None, started, limit: 1_000 };
+        let search = |started| Search {
+            service: None,
+            operation: None,
+            attributes: Default::default(),
+            started,
+            limit: 1_000,
+        };
         let late = 1_012 * hour..1_024 * hour;
         let found = store.find(&search(late.clone())).len();
         assert!((80..160).contains(&found), "{found} of 240 in the later half");
