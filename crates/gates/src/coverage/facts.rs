@@ -77,6 +77,7 @@ impl Facts {
         format!(
             "{}, {blue} services in {} and {green} in {}, {} and {} traces looked at",
             match spots {
+                0 if findings.iter().any(Finding::is_unknown) => "not enough is known".to_owned(),
                 0 => "no blind spot found".to_owned(),
                 1 => "1 blind spot".to_owned(),
                 _ => format!("{spots} blind spots"),
