@@ -71,14 +71,29 @@ pub struct Load {
     pub rate: Option<u32>,
     /// How much of the live rate; 150 % is half as much again.
     pub multiple: Share,
-    /// How long the rate rises.
+    /// How long the rate rises, in steps.
     pub ramp: Duration,
     /// How long it is held.
     pub hold: Duration,
-    /// The 99th percentile of the latency, counted from when a request was due.
+    /// How long the spike after it takes; `0s` for none.
+    pub spike: Duration,
+    /// How much of the rate held the spike is.
+    pub spike_multiple: Share,
+    /// Spans in a request; without it, 512, or fewer at a slow rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spans_per_request: Option<u32>,
+    /// The 99th percentile of the latency, counted from when a request was due. Asked of the ramp and of the rate held.
     pub p99_max: Duration,
-    /// The share of requests that may fail.
+    /// The share of spans that may be refused, unanswered or unsent.
     pub errors_max: Share,
+    /// How many accepted traces are read back; 0 for none.
+    pub traces: u32,
+    /// How long storage may take until they can be read.
+    pub read_back: Duration,
+    /// Whether the active environment is measured before, under the same load. It serves meanwhile: the load comes on top.
+    pub compare: bool,
+    /// By how much the candidate's latency may exceed the active one's, if they are compared.
+    pub worse_max: Share,
 }
 
 impl Default for Load {
@@ -91,9 +106,26 @@ impl Default for Load {
             multiple: Share::from_ppm(1_500_000),
             ramp: Duration::from_secs(10),
             hold: Duration::from_secs(30),
+            spike: Duration::from_secs(10),
+            spike_multiple: Share::from_ppm(1_500_000),
+            spans_per_request: None,
             p99_max: Duration::from_secs(1),
             errors_max: Share::from_ppm(0),
+            traces: 200,
+            read_back: Duration::from_secs(60),
+            compare: false,
+            worse_max: Share::from_ppm(200_000),
         }
+    }
+}
+
+impl Load {
+    /// How long it takes at most, without the environments' slowness to answer.
+    pub fn length(&self) -> std::time::Duration {
+        let once = [self.ramp, self.hold, self.spike, self.read_back]
+            .iter()
+            .fold(std::time::Duration::ZERO, |sum, part| sum.saturating_add(part.0));
+        if self.compare { once.saturating_mul(2) } else { once }
     }
 }
 

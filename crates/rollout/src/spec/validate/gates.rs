@@ -9,6 +9,7 @@ const ALLOW_MAX: usize = 500;
 const WAIVERS_MAX: usize = 100;
 const LIST_MAX: usize = 100;
 const RATE_MAX: u32 = 10_000_000;
+const SPANS_MAX: u32 = 10_000;
 const ID: &str = "CF-";
 
 pub(super) fn gates(check: &mut Check, gates: &Gates) {
@@ -33,6 +34,24 @@ pub(super) fn gates(check: &mut Check, gates: &Gates) {
         check.duration(&load.ramp, &at(Gate::Load, "ramp"));
         check.duration(&load.hold, &at(Gate::Load, "hold"));
         check.duration(&load.p99_max, &at(Gate::Load, "p99_max"));
+        check.that(load.spike_multiple > Share::from_ppm(0), &at(Gate::Load, "spike_multiple"), || {
+            "nothing would be sent; write for instance 150%, or spike: 0s".to_owned()
+        });
+        check.that(
+            load.spans_per_request.is_none_or(|spans| (1..=SPANS_MAX).contains(&spans)),
+            &at(Gate::Load, "spans_per_request"),
+            || format!("write 1 to {SPANS_MAX}, or leave it out"),
+        );
+        check.that(load.traces <= TRACES_MAX, &at(Gate::Load, "traces"), || {
+            format!("write at most {TRACES_MAX}")
+        });
+        check.that(load.length() <= load.deadline.0, &at(Gate::Load, "deadline"), || {
+            format!(
+                "ramp, hold, spike and read_back{} take up to {:?} together",
+                if load.compare { ", for both environments," } else { "" },
+                load.length()
+            )
+        });
     }
     if let Some(parity) = &gates.parity {
         traces(check, parity.traces, Gate::Parity);
