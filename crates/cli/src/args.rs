@@ -1,10 +1,14 @@
 //! What people type: the command line as data. One struct for each command; nothing here acts.
 
+mod load;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crossfade_backends::query::QueryKind;
 use crossfade_gates::drift::Version;
+
+pub(crate) use load::{Compression, Load};
 
 /// Moves a live distributed tracing system from a blue environment to a green one: no trace torn, no span lost, and
 /// every step on a log that anyone can check offline.
@@ -44,6 +48,8 @@ pub(crate) enum Command {
     Coverage(Coverage),
     /// Find outside services that live traffic calls and tests did not, or only simulated
     Dependencies(Dependencies),
+    /// Offer synthetic spans to an environment, more than it serves now, and see whether it keeps up
+    Load(Box<Load>),
     /// Ask about a single trace
     #[command(subcommand)]
     Trace(Trace),

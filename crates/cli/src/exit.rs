@@ -45,6 +45,11 @@ impl Failure {
         Failure { exit: Exit::Refused, error: error.into() }
     }
 
+    /// Data is missing.
+    pub(crate) fn no_verdict(error: impl Into<anyhow::Error>) -> Failure {
+        Failure { exit: Exit::NoVerdict, error: error.into() }
+    }
+
     /// Out of reach.
     pub(crate) fn unreachable(error: impl Into<anyhow::Error>) -> Failure {
         Failure { exit: Exit::Unreachable, error: error.into() }

@@ -5,6 +5,8 @@ pub mod coverage;
 pub mod dependencies;
 pub mod drift;
 mod gauge;
+mod live;
+pub mod load;
 pub mod probe;
 pub mod reach;
 mod sources;
@@ -23,6 +25,7 @@ use crossfade_routing::{EnvironmentId, UnixNanos};
 
 pub(crate) use self::configs::Unread;
 pub use self::gauge::{Gauge, Reading};
+pub(crate) use self::live::LiveRate;
 use crate::clock;
 use crate::site::{Environment, Site};
 
@@ -77,6 +80,7 @@ pub enum GatesError {
 pub struct Gates {
     site: Arc<Site>,
     redact_key: Vec<u8>,
+    live: LiveRate,
 }
 
 /// What a gate looks at, and how. The same in a rollout, in a plan's dry run and on the command line.
@@ -98,6 +102,8 @@ pub struct Cx<'a> {
     pub now: UnixNanos,
     /// Since when traffic is as it is: the beginning of the step, where there is one.
     pub since: Option<UnixNanos>,
+    /// What clients send, in spans per second, if that is known.
+    pub live: Option<u64>,
     /// Keys the digests that stand for secrets.
     pub redact_key: &'a [u8],
     /// Where the gate says how far it has come.
@@ -128,12 +134,17 @@ impl Gates {
     pub fn new(site: Arc<Site>) -> Result<Gates, GatesError> {
         let path = site.redact_key_file();
         let redact_key = std::fs::read(&path).map_err(|source| GatesError::RedactKey { path, source })?;
-        Ok(Gates { site, redact_key })
+        Ok(Gates { site, redact_key, live: LiveRate::default() })
     }
 
     /// With another key: redacted digests are then comparable with those of the same key alone.
     pub fn with_key(site: Arc<Site>, redact_key: Vec<u8>) -> Gates {
-        Gates { site, redact_key }
+        Gates { site, redact_key, live: LiveRate::default() }
+    }
+
+    /// Where the live rate is noted for those that ask for it.
+    pub(crate) fn live(&self) -> &LiveRate {
+        &self.live
     }
 
     /// What a gate of a rollout, or of a plan's dry run, looks at. `seed`: the checkpoint that sampling derives from; none in
@@ -148,6 +159,7 @@ impl Gates {
             moment,
             now: clock::now(),
             since: None,
+            live: self.live.get(),
             redact_key: &self.redact_key,
             gauge: Gauge::default(),
         }
@@ -158,9 +170,10 @@ impl Gates {
         match gate {
             Gate::Drift => drift::run(cx).await,
             Gate::Probe => probe::run(cx).await,
+            Gate::Load => GateReport::of(&load::run(cx).await),
             Gate::Coverage => GateReport::of(&coverage::run(cx).await),
             Gate::Dependencies => GateReport::of(&dependencies::run(cx).await),
-            Gate::Posture | Gate::Load | Gate::Parity | Gate::History | Gate::Policy => {
+            Gate::Posture | Gate::Parity | Gate::History | Gate::Policy => {
                 GateReport::no_verdict("this gate cannot run here yet")
             }
         }

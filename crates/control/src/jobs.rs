@@ -48,6 +48,11 @@ impl Jobs {
         Jobs { engine: Some(engine), ..self }
     }
 
+    /// What clients send, for gates that ask.
+    pub(crate) fn note_live(&self, spans_per_second: Option<u64>) {
+        self.gates.live().set(spans_per_second);
+    }
+
     /// Runs a gate for the record.
     pub(crate) fn gate(&self, rollout: RolloutId, gate: Gate, run: u32, inputs: impl FnOnce() -> Inputs) {
         let Some(engine) = self.begin(Job::Gate(rollout.clone(), gate, run)) else { return };

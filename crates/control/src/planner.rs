@@ -327,7 +327,7 @@ mod tests {
         let spec = Spec::parse(text, "rollout.yaml", &Nothing).unwrap();
         let outline = spec.outline("x".parse().unwrap(), Seed(1)).unwrap();
         let advice = |rate| traffic_advice(&outline, rate);
-        let a_second = |requests| Some(Rate { requests, over_ms: 1_000 });
+        let a_second = |requests| Some(Rate { requests, over_ms: 1_000, spans: requests });
         let (none, few, many) = (advice(None), advice(a_second(1)), advice(a_second(1_000)));
         assert!([&none, &few, &many].iter().all(|advice| advice.outcome == Outcome::Pass));
         assert_eq!([none.warning, few.warning, many.warning], [true, true, false], "not measured is no pass");

@@ -24,9 +24,18 @@ pub struct Rate {
     pub requests: u64,
     /// within so many milliseconds.
     pub over_ms: u32,
+    /// Spans in these requests, as the ledgers say.
+    #[serde(default, with = "text64")]
+    pub spans: u64,
 }
 
 impl Rate {
+    /// Spans a second.
+    pub fn spans_per_second(self) -> u64 {
+        let rate = u128::from(self.spans) * 1_000 / u128::from(self.over_ms.max(1));
+        u64::try_from(rate).unwrap_or(u64::MAX)
+    }
+
     /// What is to be expected within `time` of a share.
     fn within(self, time: Duration, share_ppm: u32) -> u64 {
         let (requests, over) = (u128::from(self.requests), u128::from(self.over_ms.max(1)));

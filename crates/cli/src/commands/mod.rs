@@ -10,6 +10,7 @@ mod explain;
 mod gate;
 mod gateway;
 mod init;
+mod load;
 mod probe;
 mod rollout;
 mod schema;
@@ -38,6 +39,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Probe(args) => probe::run(&args),
         Command::Coverage(args) => coverage::run(&args),
         Command::Dependencies(args) => dependencies::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Trace(command) => trace::run(&command),
         Command::Gateway(command) => gateway::run(&command),
         Command::Audit(command) => audit::run(&command),

@@ -1,4 +1,5 @@
-//! How many requests clients send: what a plan is warned by. Lost with the process, and measured anew.
+//! How many requests and spans clients send: what a plan is warned by, and what a load is a multiple of. Lost with the process,
+//! and measured anew.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,28 +14,39 @@ const SLOT: Duration = Duration::from_secs(10);
 /// With less than this nothing is said.
 const WINDOW_MIN: Duration = Duration::from_secs(10);
 
-/// Requests of the last minutes, in slots.
+/// Requests, and their spans.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    requests: u64,
+    spans: u64,
+}
+
+/// Requests and spans of the last minutes, in slots.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     /// What each boot had counted at the last look, for each environment.
-    counted: BTreeMap<(GatewayId, BootId), BTreeMap<EnvironmentId, u64>>,
-    slots: VecDeque<(UnixNanos, u64)>,
+    counted: BTreeMap<(GatewayId, BootId), BTreeMap<EnvironmentId, Count>>,
+    slots: VecDeque<(UnixNanos, Count)>,
 }
 
 impl Meter {
     /// Takes the last report of each gateway.
     pub(super) fn look<'a>(&mut self, reports: impl Iterator<Item = &'a Report>, now: UnixNanos) {
         let mut counted = BTreeMap::new();
-        let mut more = 0_u64;
+        let mut more = Count::default();
         for report in reports {
             let boot = (report.gateway.clone(), report.boot.clone());
             let totals = totals(report);
             if let Some(before) = self.counted.get(&boot) {
                 // Whoever answers is asked every time; the other environment gets a copy of some.
-                let grown = totals.iter().map(|(environment, total)| {
-                    total.saturating_sub(before.get(environment).copied().unwrap_or_default())
-                });
-                more = more.saturating_add(grown.max().unwrap_or_default());
+                let grown = |pick: fn(&Count) -> u64| {
+                    let grown = totals.iter().map(|(environment, total)| {
+                        pick(total).saturating_sub(before.get(environment).map_or(0, pick))
+                    });
+                    grown.max().unwrap_or_default()
+                };
+                let grown = Count { requests: grown(|c| c.requests), spans: grown(|c| c.spans) };
+                more = more.plus(grown);
             }
             counted.insert(boot, totals);
         }
@@ -43,10 +55,10 @@ impl Meter {
             return self.slots.clear();
         }
         if self.slots.back().is_none_or(|(began, _)| began.plus(SLOT) <= now) {
-            self.slots.push_back((now, 0));
+            self.slots.push_back((now, Count::default()));
         }
-        if let Some((_, requests)) = self.slots.back_mut() {
-            *requests = requests.saturating_add(more);
+        if let Some((_, count)) = self.slots.back_mut() {
+            *count = count.plus(more);
         }
         while self.slots.front().is_some_and(|(began, _)| began.plus(WINDOW) < now) {
             self.slots.pop_front();
@@ -57,17 +69,31 @@ impl Meter {
     pub(super) fn rate(&self, now: UnixNanos) -> Option<Rate> {
         let (began, _) = self.slots.front()?;
         let over = now.since(*began).filter(|over| *over >= WINDOW_MIN)?;
-        let requests = self.slots.iter().fold(0, |sum: u64, (_, requests)| sum.saturating_add(*requests));
-        Some(Rate { requests, over_ms: u32::try_from(over.as_millis()).unwrap_or(u32::MAX) })
+        let Count { requests, spans } =
+            self.slots.iter().fold(Count::default(), |sum, (_, count)| sum.plus(*count));
+        Some(Rate { requests, over_ms: u32::try_from(over.as_millis()).unwrap_or(u32::MAX), spans })
     }
 }
 
-/// Requests by environment, over all generations.
-fn totals(report: &Report) -> BTreeMap<EnvironmentId, u64> {
-    let mut totals: BTreeMap<EnvironmentId, u64> = BTreeMap::new();
+impl Count {
+    fn plus(self, other: Count) -> Count {
+        Count {
+            requests: self.requests.saturating_add(other.requests),
+            spans: self.spans.saturating_add(other.spans),
+        }
+    }
+}
+
+/// Requests and spans by environment, over all generations.
+fn totals(report: &Report) -> BTreeMap<EnvironmentId, Count> {
+    let mut totals: BTreeMap<EnvironmentId, Count> = BTreeMap::new();
     for arm in &report.arms {
         let total = totals.entry(arm.environment.clone()).or_default();
-        *total = total.saturating_add(arm.requests);
+        *total = total.plus(Count { requests: arm.requests, spans: 0 });
+    }
+    for row in &report.ledger {
+        let total = totals.entry(row.environment.clone()).or_default();
+        *total = total.plus(Count { requests: 0, spans: row.received });
     }
     totals
 }
@@ -75,7 +101,7 @@ fn totals(report: &Report) -> BTreeMap<EnvironmentId, u64> {
 #[cfg(test)]
 mod tests {
     use crossfade_routing::Generation;
-    use crossfade_routing::sync::{ArmCounts, ClockHistogram};
+    use crossfade_routing::sync::{ArmCounts, ClockHistogram, LedgerRow};
 
     use super::*;
 
@@ -92,6 +118,19 @@ mod tests {
             spans: 0,
             first_failure: None,
         };
+        // Ten spans in every request.
+        let row = |(environment, generation, requests): &(&str, u64, u64)| LedgerRow {
+            environment: environment.parse().unwrap(),
+            generation: Generation(*generation),
+            received: 10 * requests,
+            delivered: 10 * requests,
+            rejected: 0,
+            returned: 0,
+            shed: 0,
+            shed_untrusted: 0,
+            indeterminate: 0,
+            queued: 0,
+        };
         Report {
             gateway: "gw-1".parse().unwrap(),
             boot: boot.parse().unwrap(),
@@ -100,7 +139,7 @@ mod tests {
             ack: None,
             fence: None,
             health: Vec::new(),
-            ledger: Vec::new(),
+            ledger: counts.iter().map(row).collect(),
             arms: counts.iter().map(arm).collect(),
             clock: ClockHistogram::default(),
             wait_ms: 0,
@@ -116,7 +155,9 @@ mod tests {
             now = UnixNanos(now.0 + SECOND);
             meter.look(std::iter::once(report), now);
         }
-        meter.rate(now).map(|rate| (rate.requests, rate.over_ms))
+        let rate = meter.rate(now)?;
+        assert_eq!(rate.spans, 10 * rate.requests);
+        Some((rate.requests, rate.over_ms))
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl Engine {
         let roster = self.journal.state().roster.keys();
         let reports = roster.filter_map(|gateway| self.live.last(gateway)).map(|seen| &seen.report);
         self.meter.look(reports, self.time.now());
+        let rate = self.meter.rate(self.time.now());
+        self.jobs.note_live(rate.map(|rate| rate.spans_per_second()));
         self.status.send_replace(Arc::new(self.shown()));
     }
 

@@ -16,7 +16,7 @@ use crate::site::Environment;
 
 /// How far back traces are looked at for their spread.
 const SPREAD_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const SPREAD_TRACES_PER_SERVICE: u32 = 100;
 const SPREAD_SERVICES_MAX: usize = 50;
 

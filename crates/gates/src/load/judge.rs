@@ -87,9 +87,8 @@ pub struct Highest {
 fn unmeasured(side: &Side, why: &Unmeasured) -> Finding {
     let at = Place::environment(&side.environment);
     match why {
-        Unmeasured::Unreachable(why) | Unmeasured::Unable(why) => {
-            Finding::new(&LOAD_UNREACHABLE).at(at).detail(why.clone())
-        }
+        Unmeasured::Unreachable(why) => Finding::new(&LOAD_UNREACHABLE).at(at).detail(why.clone()),
+        Unmeasured::Unable(why) => Finding::new(&LOAD_NOT_RUN).at(at).detail(why.clone()),
         Unmeasured::Refused(why) => Finding::new(&REFUSED_UNDER_LOAD)
             .at(at)
             .detail("An empty request is refused for good; nothing was offered.")

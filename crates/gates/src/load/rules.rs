@@ -56,4 +56,8 @@ rules! { "CF-LOAD-";
         "No trace was to be read back."
         "Whether what was accepted is stored was not looked at here."
         "Read some back, or see what the probe says.";
+    LOAD_NOT_RUN = "014" load_not_run Unknown Capacity [NIST_SA_11]
+        "The load could not be run."
+        "What was not measured is not known to hold."
+        "Give it what it lacks; the detail says what.";
 }

@@ -40,7 +40,7 @@ fn outline(rest: &str) -> Outline {
 }
 
 fn a_minute(requests: u64) -> Rate {
-    Rate { requests, over_ms: 60_000 }
+    Rate { requests, over_ms: 60_000, spans: 0 }
 }
 
 /// Steps, arms, and what is expected of what is needed.
@@ -88,7 +88,8 @@ fn it_is_told_with_step_numbers_and_remedy() {
          go back for want of one: make it 2h30m long, raise its percent, or lower analysis.min_requests"
     );
     assert_eq!(a_minute(20).to_string(), "0.3 requests/s");
-    assert_eq!(Rate { requests: 12_500, over_ms: 1_000 }.to_string(), "12500.0 requests/s");
+    assert_eq!(Rate { requests: 12_500, over_ms: 1_000, spans: 0 }.to_string(), "12500.0 requests/s");
+    assert_eq!(Rate { requests: 1, over_ms: 2_000, spans: 100_001 }.spans_per_second(), 50_000);
 }
 
 #[test]
@@ -158,7 +159,7 @@ fn no_traffic_takes_one_line() {
 
 #[test]
 fn extremes_do_not_overflow() {
-    let rate = Rate { requests: u64::MAX, over_ms: 1 };
+    let rate = Rate { requests: u64::MAX, over_ms: 1, spans: u64::MAX };
     assert_eq!(found("", rate), []);
-    assert_eq!(found("", Rate { requests: 0, over_ms: 0 }).len(), 4);
+    assert_eq!(found("", Rate { requests: 0, over_ms: 0, spans: 0 }).len(), 4);
 }

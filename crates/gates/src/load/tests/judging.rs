@@ -217,7 +217,7 @@ fn what_cannot_be_reached_is_no_verdict_and_what_refuses_fails() {
     let gone = Unmeasured::Unreachable("connection refused".to_owned());
     assert!(check(&with(gone), Verdict::NoVerdict, &["load_unreachable"]).unreachable);
     let unable = Unmeasured::Unable("no thread".to_owned());
-    assert!(!check(&with(unable), Verdict::NoVerdict, &["load_unreachable"]).unreachable);
+    assert!(!check(&with(unable), Verdict::NoVerdict, &["load_not_run"]).unreachable);
     let closed = Unmeasured::Refused("who are you?".to_owned());
     check(&with(closed), Verdict::Fail, &["refused_under_load"]);
 }
