@@ -137,7 +137,7 @@ fn settled(port: u16) -> Result<[Came; 2]> {
     })
 }
 
-fn pinned(core: &str, command: &Command) -> Command {
+pub(super) fn pinned(core: &str, command: &Command) -> Command {
     let mut pinned = Command::new("taskset");
     pinned.args(["--cpu-list", core]).arg(command.get_program()).args(command.get_args());
     pinned

@@ -5,12 +5,14 @@
 //! |---|---|
 //! | [`variant`] | what is measured, and the ratios that are to be reached |
 //! | [`measure`] | one measurement |
+//! | [`generator`] | the load gate's generator, by itself |
 //! | [`profile`] | where the gateway's time goes, by crate and function |
 //! | [`proc`] | CPU time and memory of a process |
 //! | [`table`] | the report |
 //!
 //! The load, the sink and the host of the gateway are one program: the example `bench` of this package.
 
+mod generator;
 mod measure;
 mod proc;
 mod profile;
@@ -38,7 +40,7 @@ pub(crate) struct Args {
     /// Requests in flight
     #[arg(long, default_value_t = 16)]
     in_flight: usize,
-    /// Only those whose name contains this
+    /// Only those whose name contains this; `load` is the load gate's generator alone
     #[arg(long)]
     only: Option<String>,
     /// Only these HTTP/2 frames
@@ -106,6 +108,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if cores < 2 {
         bail!("one core is too few: the proxy has one for itself, the load and the sink another");
     }
+    if args.only.as_deref() == Some(generator::NAME) {
+        let programs = build()?;
+        let text =
+            stage("the load gate's generator", || generator::report(&programs, &target()?.join("bench")))?;
+        return tell(args, &format!("{}\n{text}", machine(args)?));
+    }
     let mut rows = chosen(args)?;
     peers::ensure(&[&COLLECTOR, &NGINX, &ENVOY])?;
     let settings = Settings { programs: build()?, requests: args.requests, in_flight: args.in_flight };
@@ -123,9 +131,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         report.push_str("\n### Where the time goes\n\n");
         report.push_str(&profiles.join("\n"));
     }
+    if args.only.is_none() {
+        report.push_str(&stage("the load gate's generator", || generator::report(&settings.programs, &dir))?);
+    }
+    tell(args, &report)
+}
+
+fn tell(args: &Args, report: &str) -> Result<()> {
     println!("{report}");
     if let Some(out) = &args.out {
-        fs::write(out, &report).with_context(|| format!("writing {}", out.display()))?;
+        fs::write(out, report).with_context(|| format!("writing {}", out.display()))?;
     }
     Ok(())
 }
