@@ -19,7 +19,7 @@ const SHORT: [&str; 13] = [
     "--spike",
     "100ms",
     "--objective",
-    "p99=30s",
+    "max=30s",
     "--traces=20",
 ];
 
@@ -122,7 +122,7 @@ fn what_means_nothing_is_a_usage_error() {
         (vec!["--rate", "100", "--duration", "0s"], "--duration"),
         (vec!["--rate", "100", "--duration", "fast"], "--duration"),
         (vec!["--rate", "100", "--spike-multiple", "NaN"], "--spike-multiple"),
-        (vec!["--rate", "100", "--against", "blue"], "--environment"),
+        (vec!["--rate", "100", "--against", "blue"], "--against"),
         (vec!["--rate", "100", "--environment", "green"], "cannot be used with"),
         (vec!["--rate", "100", "--query", "what?"], "--query"),
     ] {

@@ -40,7 +40,7 @@ pub(crate) struct Pace<'a> {
     /// How long answers are waited for after a stop.
     pub(crate) grace: Duration,
     pub(crate) ids: Ids,
-    /// How many accepted traces of each phase are sampled.
+    /// How many accepted traces are sampled, over all phases.
     pub(crate) sample: usize,
     /// Nanoseconds that this thread had nothing to do, if that is measured.
     pub(crate) parked: Option<Arc<AtomicU64>>,
@@ -139,6 +139,11 @@ pub(crate) async fn drive<T: Target>(
     tally.driven(grace.is_some())
 }
 
+/// What falls to one of `parts`, if all get as much as they can.
+fn share(of: usize, part: usize, parts: usize) -> usize {
+    of / parts.max(1) + usize::from(part < of % parts.max(1))
+}
+
 /// Counts while it goes on.
 struct Tally<'a> {
     pace: &'a Pace<'a>,
@@ -170,7 +175,8 @@ impl<'a> Tally<'a> {
             self.end_phase();
             self.counts.push(Counts::new(*phase));
             let spans = self.pace.schedule.spans_per_request();
-            self.samples.push(Sample::new(self.pace.ids, self.pace.sample, spans));
+            let size = share(self.pace.sample, self.samples.len(), self.pace.schedule.phases().len());
+            self.samples.push(Sample::new(self.pace.ids, size, spans));
         }
         let spans = self.spans;
         self.of(arrival).offer(spans);

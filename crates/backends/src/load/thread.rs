@@ -67,14 +67,13 @@ fn work(
         exporter.knock().await?;
         let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         exporter.begin(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
-        let phases = job.config.schedule.phases().len().max(1);
         let pace = Pace {
             schedule: &job.config.schedule,
             in_flight_max: job.config.in_flight_max.max(1),
             patience: job.config.timeout,
             grace: GRACE.min(job.config.timeout),
             ids: job.ids,
-            sample: job.config.read_back.div_ceil(phases),
+            sample: job.config.read_back,
             parked: Some(parked),
         };
         let look = |now| drop(progress.send_replace(Some(now)));

@@ -133,6 +133,11 @@ fn targets(args: &Args) -> Result<(Target, Option<Target>), Failure> {
         Some(Compression::Gzip) => Target { coding: Coding::Gzip, ..target },
     };
     let Some(environment) = &args.environment else {
+        if args.against.is_some() {
+            return usage(
+                "--against: it names an environment of the site, and so must --environment; leave out --otlp",
+            );
+        }
         return Ok((coded(endpoints(args)?), None));
     };
     let site = super::site(&crate::args::Site { config: args.config.clone() })?;
