@@ -7,6 +7,7 @@ pub mod drift;
 mod gauge;
 mod live;
 pub mod load;
+pub mod posture;
 pub mod probe;
 pub mod reach;
 mod sources;
@@ -81,6 +82,7 @@ pub struct Gates {
     site: Arc<Site>,
     redact_key: Vec<u8>,
     live: LiveRate,
+    posture_seen: posture::Seen,
 }
 
 /// What a gate looks at, and how. The same in a rollout, in a plan's dry run and on the command line.
@@ -134,12 +136,12 @@ impl Gates {
     pub fn new(site: Arc<Site>) -> Result<Gates, GatesError> {
         let path = site.redact_key_file();
         let redact_key = std::fs::read(&path).map_err(|source| GatesError::RedactKey { path, source })?;
-        Ok(Gates { site, redact_key, live: LiveRate::default() })
+        Ok(Gates { site, redact_key, live: LiveRate::default(), posture_seen: posture::Seen::default() })
     }
 
     /// With another key: redacted digests are then comparable with those of the same key alone.
     pub fn with_key(site: Arc<Site>, redact_key: Vec<u8>) -> Gates {
-        Gates { site, redact_key, live: LiveRate::default() }
+        Gates { site, redact_key, live: LiveRate::default(), posture_seen: posture::Seen::default() }
     }
 
     /// Where the live rate is noted for those that ask for it.
@@ -173,7 +175,8 @@ impl Gates {
             Gate::Load => GateReport::of(&load::run(cx).await),
             Gate::Coverage => GateReport::of(&coverage::run(cx).await),
             Gate::Dependencies => GateReport::of(&dependencies::run(cx).await),
-            Gate::Posture | Gate::Parity | Gate::History | Gate::Policy => {
+            Gate::Posture => posture::run(cx, &self.posture_seen).await,
+            Gate::Parity | Gate::History | Gate::Policy => {
                 GateReport::no_verdict("this gate cannot run here yet")
             }
         }

@@ -18,7 +18,7 @@ use crossfade_routing::{EnvironmentId, GatewayId};
 use crossfade_yaml::{self as yaml, Mark, Node};
 
 use crate::gates::drift::{Listed, Source};
-pub use file::{Compression, Protocol, QueryKind, SiteFile};
+pub use file::{AdminKind, Compression, Protocol, QueryKind, SiteFile};
 
 /// A checked site configuration.
 #[derive(Debug, Clone)]
@@ -64,8 +64,19 @@ pub struct Environment {
     pub env_file: Option<PathBuf>,
     /// What runs with each of them.
     pub versions: BTreeMap<String, Version>,
+    /// Interfaces for those who run it.
+    pub admin: Vec<Admin>,
     /// Further addresses of its own.
     pub endpoints: Vec<String>,
+}
+
+/// An interface for those who run an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// What it is.
+    pub kind: AdminKind,
+    /// Its address, a URL.
+    pub endpoint: String,
 }
 
 /// Where traces are read back.
@@ -299,6 +310,11 @@ impl Checker<'_> {
             let configs = self.configs(&field, &environment.configs);
             let env_file = self.env_file(&field, environment.env_file.as_deref());
             let versions = self.versions(&field, environment);
+            let admin = environment.admin.iter().enumerate().map(|(index, admin)| {
+                self.url(&format!("{field}.admin[{index}].endpoint"), &admin.endpoint);
+                Admin { kind: admin.kind, endpoint: admin.endpoint.clone() }
+            });
+            let admin = admin.collect();
             found.insert(
                 id,
                 Environment {
@@ -311,6 +327,7 @@ impl Checker<'_> {
                     configs,
                     env_file,
                     versions,
+                    admin,
                     endpoints: environment.endpoints.clone(),
                 },
             );

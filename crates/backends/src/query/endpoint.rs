@@ -70,6 +70,11 @@ impl QueryEndpoint {
         self.tls.as_ref()
     }
 
+    /// Whether it has a base path.
+    pub fn has_path(&self) -> bool {
+        !self.base.is_empty()
+    }
+
     pub(crate) fn authority(&self) -> &str {
         self.authority.as_str()
     }

@@ -11,6 +11,7 @@ mod gate;
 mod gateway;
 mod init;
 mod load;
+mod posture;
 mod probe;
 mod rollout;
 mod schema;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Check(args) => check::run(&args),
         Command::Rollout(command) => rollout::run(command),
         Command::Drift(args) => drift::run(&args),
+        Command::Posture(args) => posture::run(&args),
         Command::Probe(args) => probe::run(&args),
         Command::Coverage(args) => coverage::run(&args),
         Command::Dependencies(args) => dependencies::run(&args),

@@ -51,6 +51,7 @@ mod tests {
             configs: std::collections::BTreeMap::new(),
             env_file: None,
             versions: std::collections::BTreeMap::new(),
+            admin: Vec::new(),
             endpoints: Vec::new(),
         }
     }

@@ -83,8 +83,16 @@ impl Query {
     pub fn client(&self) -> Result<QueryClient, String> {
         let endpoint = self.address().map_err(|error| error.to_string())?;
         let mut config = QueryConfig::new(self.kind.into(), endpoint);
-        config.headers = header_map(&self.headers)?;
+        config.headers = self.header_map()?;
         Ok(QueryClient::new(config))
+    }
+
+    /// Headers added to each question; their values are never shown.
+    ///
+    /// # Errors
+    /// A name or a value that no header can have.
+    pub fn header_map(&self) -> Result<HeaderMap, String> {
+        header_map(&self.headers)
     }
 }
 

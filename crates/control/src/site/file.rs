@@ -42,9 +42,39 @@ pub struct EnvironmentFile {
     /// What runs, by the names of `configs`, such as `collector: 0.150.0`: its defaults hold where nothing is written. The newest, if left out.
     #[serde(default)]
     pub versions: BTreeMap<String, String>,
+    /// Interfaces for those who run it, such as pprof and zpages: the posture gate looks whether they are open. Those that its
+    /// configurations name are looked at anyway.
+    #[serde(default)]
+    pub admin: Vec<AdminFile>,
     /// Further addresses of its own, such as its storage: pointing at them is no difference.
     #[serde(default)]
     pub endpoints: Vec<String>,
+}
+
+/// An interface for those who run an environment.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdminFile {
+    /// What it is.
+    pub kind: AdminKind,
+    /// A URL with its port, such as `http://blue-collector:1777`; with a path, if it is not the usual one.
+    pub endpoint: String,
+}
+
+/// A kind of interface for those who run an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AdminKind {
+    /// Anything else, such as Jaeger's admin port.
+    Admin,
+    /// Go's profiler.
+    Pprof,
+    /// The Collector's live view.
+    Zpages,
+    /// Counters.
+    Metrics,
+    /// Whether it is well.
+    Health,
 }
 
 /// An OTLP endpoint, with the Collector's keys.

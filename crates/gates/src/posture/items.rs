@@ -307,7 +307,7 @@ impl Items {
                     AdminKind::Admin | AdminKind::Pprof | AdminKind::Zpages => ADMIN_OPEN.severity,
                 };
                 let wrong = Some(Wrong { rule: &ADMIN_OPEN, severity });
-                self.put(key, 0, format!("{} is open to anybody", kind.name()), wrong);
+                self.put(key, 0, "is open to anybody".to_owned(), wrong);
             }
             Some(Access::Refused) => self.put(key, 1, "asks who is there", None),
             None => {}

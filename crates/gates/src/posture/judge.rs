@@ -42,7 +42,7 @@ pub fn judge(input: &Input<'_>) -> Report {
             findings.extend(of_subject(input, endpoint, item, reference.as_ref()));
             if let Some(then) = before.as_ref().and_then(|items| stronger(items, item)) {
                 let finding = Finding::new(&REGRESSED).at(at(&item.key)).seen(&item.seen);
-                let detail = format!("{} {}; before, it {}.", title(endpoint), item.seen, then.seen);
+                let detail = format!("{}; before: {}.", said(endpoint, item), then.seen);
                 findings.push(finding.expected(&then.seen).detail(detail));
             }
         }
@@ -85,7 +85,7 @@ fn of_subject(
         (None, _) => return None,
     };
     let finding = Finding::new(rule).at(place).seen(&item.seen);
-    let said = format!("{} {}", title(endpoint), item.seen);
+    let said = said(endpoint, item);
     Some(match better {
         Some(better) => {
             // A note as such; but not where the other side does better.
@@ -108,11 +108,8 @@ fn of_subject(
 fn of_reference(environment: &str, endpoint: &EndpointFacts, item: &Item) -> Option<Finding> {
     let wrong = item.wrong.filter(|wrong| wrong.severity != Severity::Note)?;
     let finding = Finding::new(wrong.rule).at(place(environment, endpoint, &item.key)).seen(&item.seen);
-    let detail = format!(
-        "{} {}. It is the active environment: this is what there is today.",
-        title(endpoint),
-        item.seen
-    );
+    let detail =
+        format!("{}. It is the active environment: this is what there is today.", said(endpoint, item));
     Some(finding.severity(Severity::Note).detail(detail))
 }
 
@@ -178,6 +175,12 @@ fn title(endpoint: &EndpointFacts) -> String {
     }
 }
 
+/// A sentence without its end.
+fn said(endpoint: &EndpointFacts, item: &Item) -> String {
+    let colon = if item.seen.starts_with("its ") { ":" } else { "" };
+    format!("{}{colon} {}", title(endpoint), item.seen)
+}
+
 fn summary(input: &Input<'_>, findings: &[Finding]) -> String {
     let count = |is: fn(&Finding) -> bool| findings.iter().filter(|finding| is(finding)).count();
     let (failing, unknown) = (count(Finding::fails), count(Finding::is_unknown));
@@ -186,9 +189,9 @@ fn summary(input: &Input<'_>, findings: &[Finding]) -> String {
     let subject = &input.subject.environment;
     match (failing, unknown) {
         (0, 0) if input.reference.is_some() => {
-            format!("{subject}{beside}: {looked} endpoints, as closed as asked for, and no weaker")
+            format!("{subject}{beside}: {looked} looked at, as closed as asked for, and no weaker")
         }
-        (0, 0) => format!("{subject}: {looked} endpoints, as closed as asked for"),
+        (0, 0) => format!("{subject}: {looked} looked at, as closed as asked for"),
         (0, _) => format!("{subject}{beside}: of {unknown} endpoints not everything is known"),
         (1, _) => format!("{subject}{beside}: 1 item is too open"),
         (_, _) => format!("{subject}{beside}: {failing} items are too open"),

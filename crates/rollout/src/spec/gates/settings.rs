@@ -29,6 +29,28 @@ pub struct Posture {
     pub tls_min: TlsVersion,
     /// How long a certificate must be valid yet.
     pub valid_min: Duration,
+    /// The shortest RSA key, in bits.
+    #[serde(skip_serializing_if = "is_rsa_bits_min")]
+    pub rsa_bits_min: u32,
+    /// Whether OTLP clients must show a certificate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub client_certificate: bool,
+    /// Whether every endpoint must ask who is there; on loopback it is only noted.
+    #[serde(skip_serializing_if = "is_true")]
+    pub authentication: bool,
+    /// Whether plain text is allowed everywhere; otherwise on loopback only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plain_text: bool,
+}
+
+const RSA_BITS_MIN: u32 = 2048;
+
+fn is_rsa_bits_min(bits: &u32) -> bool {
+    *bits == RSA_BITS_MIN
+}
+
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 impl Default for Posture {
@@ -40,6 +62,10 @@ impl Default for Posture {
             deadline: Duration::from_secs(60),
             tls_min: TlsVersion::default(),
             valid_min: Duration::from_secs(14 * 24 * 3600),
+            rsa_bits_min: RSA_BITS_MIN,
+            client_certificate: false,
+            authentication: true,
+            plain_text: false,
         }
     }
 }
