@@ -13,6 +13,9 @@
 //! | [`document`] | one document by its URL |
 //! | [`posture`] | what endpoints accept: TLS versions, suites, certificates, clients without credentials |
 //! | [`probe`] | synthetic traces, written and read back |
+//! | [`parity`] | the same traces, read from two environments |
+//! | [`history`] | old traces: read, compared, searched for |
+//! | [`sample`] | traces drawn at random from a time window |
 //! | [`spread`] | how far the spans of an environment's traces lie apart |
 //! | [`tls`] | TLS as a client: settings, files, what is wrong with a peer |
 //! | `clock` | the one place where the wall clock is read |
@@ -20,10 +23,13 @@
 mod clock;
 pub mod coverage;
 pub mod document;
+pub mod history;
 pub mod load;
 pub mod otlp;
+pub mod parity;
 pub mod posture;
 pub mod probe;
 pub mod query;
+pub mod sample;
 pub mod spread;
 pub mod tls;

@@ -1,5 +1,6 @@
 //! What people type: the command line as data. One struct for each command; nothing here acts.
 
+mod compared;
 mod load;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crossfade_backends::query::QueryKind;
 use crossfade_gates::drift::Version;
 
+pub(crate) use self::compared::{Between, HistoryArgs, ParityArgs};
 pub(crate) use load::{Compression, Load};
 
 /// Moves a live distributed tracing system from a blue environment to a green one: no trace torn, no span lost, and
@@ -46,6 +48,10 @@ pub(crate) enum Command {
     Posture(Posture),
     /// Write synthetic traces through an OTLP endpoint and read them back
     Probe(Probe),
+    /// Compare the same traces in two environments, drawn at random
+    Parity(ParityArgs),
+    /// Check that old traces can be read, are equal and are found in another environment
+    History(HistoryArgs),
     /// Find what one environment records and the other does not, and what is sent and recorded nowhere
     Coverage(Coverage),
     /// Find outside services that live traffic calls and tests did not, or only simulated

@@ -5,8 +5,10 @@ pub mod coverage;
 pub mod dependencies;
 pub mod drift;
 mod gauge;
+pub mod history;
 mod live;
 pub mod load;
+pub mod parity;
 pub mod posture;
 pub mod probe;
 pub mod reach;
@@ -50,6 +52,10 @@ impl GateReport {
             details: Vec::new(),
             evidence: None,
         }
+    }
+
+    fn or_why(report: Result<Report, String>) -> GateReport {
+        report.map_or_else(|why| GateReport::no_verdict(&why), |report| GateReport::of(&report))
     }
 
     fn of(report: &Report) -> GateReport {
@@ -176,9 +182,9 @@ impl Gates {
             Gate::Coverage => GateReport::of(&coverage::run(cx).await),
             Gate::Dependencies => GateReport::of(&dependencies::run(cx).await),
             Gate::Posture => posture::run(cx, &self.posture_seen).await,
-            Gate::Parity | Gate::History | Gate::Policy => {
-                GateReport::no_verdict("this gate cannot run here yet")
-            }
+            Gate::Parity => GateReport::or_why(parity::run(cx).await),
+            Gate::History => GateReport::or_why(history::run(cx).await),
+            Gate::Policy => GateReport::no_verdict("this gate cannot run here yet"),
         }
     }
 

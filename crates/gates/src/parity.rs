@@ -208,11 +208,8 @@ impl Parity {
         findings.extend(self.notes());
         let report = Report::new("parity", self.line(), findings, self.facts(sample));
         // Nobody answered, and nothing is known for that reason alone.
-        if self.compared == 0 && self.unread > 0 && self.unanswered > 0 {
-            report.unreachable()
-        } else {
-            report
-        }
+        let is_silent = self.unanswered > 0 || self.stopped.as_ref().is_some_and(|why| !why.answered);
+        if self.compared == 0 && is_silent { report.unreachable() } else { report }
     }
 
     fn standing(&self) -> Standing {

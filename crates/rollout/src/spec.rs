@@ -17,8 +17,8 @@ use crate::plan::{GATES, Outline};
 use crate::units::{RolloutId, Share, percent};
 
 pub use self::gates::{
-    Allow, Coverage, Dependencies, Drift, Expiry, Gates, History, Load, Moment, Parity, Policy, Posture,
-    Probe, Standard, Timing, TlsVersion, Waiver,
+    Allow, Coverage, Dependencies, Drift, Expiry, Gates, History, Ignore, Load, Moment, Parity, Policy,
+    Posture, Probe, Standard, Timing, TlsVersion, Waiver,
 };
 pub use self::parse::SpecError;
 pub use self::schema::schema;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod compared;
 mod coverage;
 mod demo;
 mod dependencies;
@@ -42,6 +43,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Coverage(args) => coverage::run(&args),
         Command::Dependencies(args) => dependencies::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Parity(args) => compared::parity(&args),
+        Command::History(args) => compared::history(&args),
         Command::Trace(command) => trace::run(&command),
         Command::Gateway(command) => gateway::run(&command),
         Command::Audit(command) => audit::run(&command),

@@ -129,6 +129,7 @@ pub async fn report(ask: &Ask) -> Report {
     report
 }
 
+const NO_SCHEDULE: &str = "the gateway has no schedule";
 /// A gateway that does not answer must not use up the time for everything else.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -165,8 +166,15 @@ async fn share(ask: &Ask, from: UnixNanos, deadline: Instant) -> Result<f64, Str
     }
     let client = ask.gateway.as_ref().map_err(Clone::clone)?;
     let status: Status = asked(client, "/v1/gateway", deadline).await?;
-    let schedule = status.schedule.ok_or("the gateway has no schedule")?;
+    let schedule = status.schedule.ok_or(NO_SCHEDULE)?;
     Ok(if status.fenced { 0.0 } else { share_of(&schedule, from) })
+}
+
+/// The schedule that the gateway follows.
+pub(super) async fn schedule(gateway: &Result<Client, String>) -> Result<Schedule, String> {
+    let client = gateway.as_ref().map_err(Clone::clone)?;
+    let status: Status = asked(client, "/v1/gateway", Instant::now() + PATIENCE).await?;
+    Ok(status.schedule.ok_or(NO_SCHEDULE)?)
 }
 
 fn share_of(schedule: &Schedule, from: UnixNanos) -> f64 {

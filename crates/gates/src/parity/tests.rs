@@ -110,6 +110,10 @@ fn what_could_not_be_read_never_passes() {
     let report = silent.report(json!({}));
     assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true));
     assert_eq!(report.summary, "no pair could be compared");
+    let mut gate = gate(0.01);
+    gate.stopped(Unread { why: "http://green cannot be reached".into(), answered: false });
+    let report = gate.report(json!({}));
+    assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::settings::{
-    Coverage, Dependencies, History, Load, Parity, Policy, Posture, Standard, TlsVersion,
+    Coverage, Dependencies, History, Ignore, Load, Parity, Policy, Posture, Standard, TlsVersion,
 };
 pub use self::waiver::{Expiry, Waiver};
 use crate::event::Gate;

@@ -1,4 +1,4 @@
-//! GET over plain HTTP/1.0, enough to ask a Jaeger or a metrics endpoint on this machine: the answer ends where the
+//! GET and POST over plain HTTP/1.0, enough to ask a Jaeger or a metrics endpoint on this machine: the answer ends where the
 //! connection does.
 
 use anyhow::{Context, Result, bail};
@@ -16,11 +16,24 @@ pub(crate) struct Answer {
 
 /// Asks `port` of this machine for `path`.
 pub(crate) fn get(port: u16, path: &str) -> Result<Answer> {
+    exchange(port, path, "GET", "")
+}
+
+/// Sends JSON to `path` of `port` of this machine.
+pub(crate) fn post(port: u16, path: &str, json: &str) -> Result<Answer> {
+    exchange(port, path, "POST", json)
+}
+
+fn exchange(port: u16, path: &str, method: &str, json: &str) -> Result<Answer> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let mut stream =
         TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("reaching {address}"))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let question = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n");
+    let mut question = format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n");
+    if !json.is_empty() {
+        question.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n", json.len()));
+    }
+    question.push_str(&format!("\r\n{json}"));
     stream.write_all(question.as_bytes()).with_context(|| format!("asking {address} for {path}"))?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).with_context(|| format!("reading {path} from {address}"))?;

@@ -169,8 +169,24 @@ pub struct Parity {
     pub deadline: Duration,
     /// How many traces are compared at most.
     pub traces: u32,
-    /// The share of traces that may differ: the upper bound of it at 95 % must not be greater.
+    /// The share of traces that may differ: the upper bound of it must not be greater.
     pub differ_max: Share,
+    /// How sure that bound is.
+    pub confidence: Share,
+    /// How far back traces are drawn from, where the traffic has been as it is for so long.
+    pub window: Duration,
+    /// Attributes that are meant to differ.
+    pub ignore: Vec<Ignore>,
+}
+
+/// An attribute that is meant to differ between the two environments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ignore {
+    /// Its key, in spans, events or resources; a `*` at the end stands for any rest.
+    pub attribute: String,
+    /// Why.
+    pub reason: String,
 }
 
 impl Default for Parity {
@@ -181,6 +197,9 @@ impl Default for Parity {
             deadline: Duration::from_secs(300),
             traces: 2_000,
             differ_max: Share::from_ppm(10_000),
+            confidence: Share::from_ppm(950_000),
+            window: Duration::from_secs(3600),
+            ignore: Vec::new(),
         }
     }
 }
@@ -279,6 +298,8 @@ pub struct History {
     /// Old traces stay in the active environment, which remains readable for this long; without it, they were migrated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_for: Option<Duration>,
+    /// Attributes that are meant to differ: what the migration adds, for instance.
+    pub ignore: Vec<Ignore>,
 }
 
 impl Default for History {
@@ -290,6 +311,7 @@ impl Default for History {
             reach: Duration::from_secs(7 * 24 * 3600),
             traces: 500,
             kept_for: None,
+            ignore: Vec::new(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{At, Check, TRACES_MAX};
 use crate::event::Gate;
-use crate::spec::{Drift, Gates, Moment, Probe, Waiver};
+use crate::spec::{Drift, Gates, Ignore, Moment, Probe, Waiver};
 use crate::units::Share;
 
 const ALLOW_MAX: usize = 500;
@@ -58,6 +58,12 @@ pub(super) fn gates(check: &mut Check, gates: &Gates) {
         check.that(parity.differ_max > Share::from_ppm(0), &at(Gate::Parity, "differ_max"), || {
             "no number of equal traces proves that none differs; write for instance 1%".to_owned()
         });
+        let is_share = (1..1_000_000).contains(&parity.confidence.ppm());
+        check.that(is_share, &at(Gate::Parity, "confidence"), || {
+            "nothing is as sure as that; write for instance 95%".to_owned()
+        });
+        check.duration(&parity.window, &at(Gate::Parity, "window"));
+        ignored(check, &parity.ignore, &at(Gate::Parity, "ignore"));
     }
     if let Some(coverage) = &gates.coverage {
         check.duration(&coverage.window, &at(Gate::Coverage, "window"));
@@ -88,6 +94,7 @@ pub(super) fn gates(check: &mut Check, gates: &Gates) {
         if let Some(kept_for) = &history.kept_for {
             check.duration(kept_for, &at(Gate::History, "kept_for"));
         }
+        ignored(check, &history.ignore, &at(Gate::History, "ignore"));
     }
     if let Some(policy) = &gates.policy {
         list(check, &policy.files, &at(Gate::Policy, "files"));
@@ -153,6 +160,18 @@ fn traces(check: &mut Check, traces: u32, gate: Gate) {
     check.that((1..=TRACES_MAX).contains(&traces), &at(gate, "traces"), || {
         format!("{traces} traces; write 1 to {TRACES_MAX}")
     });
+}
+
+fn ignored(check: &mut Check, ignored: &[Ignore], at: &[At]) {
+    check.that(ignored.len() <= LIST_MAX, at, || format!("{} entries; at most {LIST_MAX}", ignored.len()));
+    for (index, entry) in ignored.iter().enumerate() {
+        let field = |key| [at, &[At::Index(index), At::Key(key)]].concat();
+        let is_some = !entry.attribute.trim_end_matches('*').trim().is_empty();
+        check.that(is_some, &field("attribute"), || "no key; name the attribute".to_owned());
+        check.that(!entry.reason.trim().is_empty(), &field("reason"), || {
+            "no reason; say why it is meant to differ".to_owned()
+        });
+    }
 }
 
 fn list(check: &mut Check, list: &[String], at: &[At]) {

@@ -190,7 +190,7 @@ const EVERY_GATE: &str = "gates:
   probe: { when: [preflight, promoted] }
   posture: { every: 1m, tls_min: \"1.3\" }
   load: { off: measured last week }
-  parity: { when: [mirror, weight], traces: 100, differ_max: 5% }
+  parity: { when: [mirror, weight], traces: 100, differ_max: 5%, confidence: 99%, ignore: [{ attribute: \"k8s.*\", reason: CHG-9 }] }
   coverage: {}
   dependencies: { simulated: [\"*-mock\"] }
   history: { reach: 30d, kept_for: 90d }
@@ -246,6 +246,9 @@ fn settings_of_gates_that_mean_nothing_are_refused_where_they_stand() {
         ("deadline: 10s", "deadline: 0s", "gates.drift.deadline: a duration of nothing"),
         ("every: 1m", "every: 0s", "gates.posture.every: a duration of nothing"),
         ("traces: 100", "traces: 0", "gates.parity.traces: 0 traces"),
+        ("confidence: 99%", "confidence: 100%", "gates.parity.confidence: nothing is as sure"),
+        ("\"k8s.*\"", "\"*\"", "gates.parity.ignore[0].attribute: no key"),
+        ("reason: CHG-9", "reason: \"\"", "gates.parity.ignore[0].reason: no reason"),
         ("differ_max: 5%", "differ_max: 0", "gates.parity.differ_max: no number of equal traces"),
         ("[\"*-mock\"]", "[a, \"\"]", "gates.dependencies.simulated[1]: an empty entry"),
         ("standards: [pci, soc2], files: [policy.rego]", "standards: []", "gates.policy: no rules to ask"),

@@ -1,5 +1,6 @@
 //! The end-to-end cases, in the order in which they run. Each states its scenario and its guarantee.
 
+mod compared;
 mod harness;
 mod killed_green;
 mod killed_serve;
@@ -20,6 +21,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "stores",
         shows: "a Jaeger and a Tempo give back and find what was written, and `probe` passes on both",
         run: stores::run,
+    },
+    Case {
+        name: "compared",
+        shows: "a Jaeger and a Tempo hold the same by `parity` and `history`, and a Collector that drops spans is found out",
+        run: compared::run,
     },
     Case {
         name: "a",

@@ -1,0 +1,114 @@
+//! The history gate over sockets.
+
+use std::time::Duration;
+
+use crossfade_backends::history::{HistoryConfig, kept as kept_in, run};
+use crossfade_backends::query::QueryKind;
+use crossfade_gates::history::Promise;
+use crossfade_gates::report::{Report, Verdict};
+use opentelemetry_proto::tonic::trace::v1::Span;
+
+use super::support::{Reply, serve};
+use super::world::{BEGIN, DAY, HOUR, World, asking, in_front, jaeger, names, rules};
+
+fn config() -> HistoryConfig {
+    HistoryConfig {
+        names: names(),
+        ignore: Vec::new(),
+        window: DAY,
+        traces: 300,
+        seed: 7,
+        slices: 8,
+        deadline: Duration::from_secs(60),
+    }
+}
+
+async fn looked(count: u64, keep: &dyn Fn(usize, u64, &mut Span) -> bool) -> Report {
+    let world = World::new(count, keep).await;
+    let (blue, green) = world.queries();
+    run(&blue, &green, &config(), &|_, _, _| {}).await
+}
+
+#[tokio::test]
+async fn migrated_history_passes_and_is_searched_for() {
+    let report = looked(64, &|_, _, _| true).await;
+    assert_eq!((report.verdict(), rules(&report)), (Verdict::Pass, vec![]), "{report:?}");
+    assert_eq!((&report.facts["compared"], &report.facts["whole_population"]), (&64.into(), &true.into()));
+    let searches = report.facts["searches"].as_object().unwrap();
+    assert!(searches.len() >= 3 && searches.keys().any(|by| by.starts_with("attribute `")), "{searches:?}");
+    let hours = report.facts["hours_active_candidate_both"].as_array().unwrap();
+    let found: u64 = hours.iter().map(|hour| hour[3].as_u64().unwrap()).sum();
+    assert_eq!(found, 64);
+}
+
+/// Scenario: three hours of the day were left out of the migration.
+/// Guarantee: a hole, as a time range within which they lie.
+#[tokio::test]
+async fn hours_that_were_left_out_are_a_hole() {
+    let gone = BEGIN + 6 * HOUR..BEGIN + 9 * HOUR;
+    let report = looked(100, &|_, began, _| !gone.contains(&began)).await;
+    assert_eq!(report.verdict(), Verdict::Fail);
+    assert_eq!(rules(&report), ["history_hole", "history_fewer_found"]);
+    let range = report.findings[0].place.component.as_deref().unwrap();
+    assert!(range.starts_with("2027-01-15T14:") && range.contains(" to 2027-01-15T1"), "{range}");
+}
+
+#[tokio::test]
+async fn one_span_that_was_cut_off_is_told() {
+    let report = looked(64, &|nth, _, span| nth != 5 || !span.parent_span_id.is_empty()).await;
+    assert_eq!(report.verdict(), Verdict::Fail);
+    assert!(rules(&report).contains(&"history_spans_lost"), "{report:?}");
+}
+
+/// Scenario: green has every trace, and its searches know nothing of the last hours.
+/// Guarantee: that is told as an index that lags, not as lost traces.
+#[tokio::test]
+async fn an_index_that_lags_is_told_as_such() {
+    let world = World::new(64, &|_, _, _| true).await;
+    let (blue, _) = world.queries();
+    let indexed = World::new(64, &|_, began, _| began < BEGIN + 20 * HOUR).await;
+    let address = in_front(world.green.query_addr(), indexed.green.query_addr()).await;
+    let report = run(&blue, &jaeger(&address), &config(), &|_, _, _| {}).await;
+    assert_eq!(report.verdict(), Verdict::Fail);
+    let found = rules(&report);
+    assert!(found.contains(&"history_index_lags") && !found.contains(&"history_hole"), "{found:?}");
+    assert!(!found.contains(&"history_trace_lost"), "{found:?}");
+    let lags = report.findings.iter().find(|f| f.rule == "history_index_lags").unwrap();
+    assert!(lags.detail.ends_with("to the end"), "{}", lags.detail);
+}
+
+#[tokio::test]
+async fn environments_that_do_not_answer_are_no_verdict() {
+    let world = World::new(80, &|_, _, _| true).await;
+    let (blue, green) = world.queries();
+    for (reply, unreachable) in [(Reply::Hang, true), (Reply::Full(200, b"<html>".to_vec()), false)] {
+        let hangs = matches!(reply, Reply::Hang);
+        let address = serve(move |_| reply.clone()).await;
+        let bad = asking(QueryKind::Jaeger, &address, hangs);
+        let report = run(&bad, &green, &config(), &|_, _, _| {}).await;
+        assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, unreachable), "{report:?}");
+        let report = run(&blue, &bad, &config(), &|_, _, _| {}).await;
+        assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, unreachable), "{report:?}");
+        let promise = Promise { cut_over: DAY.until, until: DAY.until + 24 * HOUR, now: DAY.until + 1 };
+        let report = kept_in(&bad, &config(), promise, &|_, _, _| {}).await;
+        assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, unreachable), "{report:?}");
+    }
+}
+
+/// Scenario: old traces stay in blue; later its retention deletes what came last.
+/// Guarantee: as long as they are there the gate passes; then it fails, until the promise is over.
+#[tokio::test]
+async fn history_that_is_kept_is_looked_at_where_it_is() {
+    let world = World::new(64, &|_, began, _| began < BEGIN + 12 * HOUR).await;
+    let (blue, eaten) = world.queries();
+    let promise = |days: u64| Promise {
+        cut_over: DAY.until,
+        until: DAY.until + days * 24 * HOUR,
+        now: DAY.until + HOUR,
+    };
+    let report = kept_in(&blue, &config(), promise(30), &|_, _, _| {}).await;
+    assert_eq!((report.verdict(), rules(&report)), (Verdict::Pass, vec![]), "{report:?}");
+    let report = kept_in(&eaten, &config(), promise(30), &|_, _, _| {}).await;
+    assert_eq!((report.verdict(), rules(&report)), (Verdict::Fail, vec!["history_kept_too_short"]));
+    assert_eq!(kept_in(&eaten, &config(), promise(0), &|_, _, _| {}).await.verdict(), Verdict::Pass);
+}

@@ -1,0 +1,120 @@
+//! Two simulated environments that hold the traffic of a day.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
+use crossfade_backends::sample::Window;
+use crossfade_gates::parity::Names;
+use crossfade_gates::report::Report;
+use crossfade_lab::environment::{Environment, Store};
+use crossfade_lab::traffic::{TrafficConfig, past};
+use crossfade_routing::UnixNanos;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// 2027-01-15T08:00:00Z.
+pub(crate) const BEGIN: u64 = 1_800_000_000_000_000_000;
+pub(crate) const HOUR: u64 = 3_600_000_000_000;
+pub(crate) const DAY: Window = Window { from: BEGIN, until: BEGIN + 24 * HOUR };
+
+pub(crate) struct World {
+    pub(crate) blue: Environment,
+    pub(crate) green: Environment,
+}
+
+/// What becomes of a trace on its way to green: the nth, when it began, its spans. `None`: it does not get there.
+type Change<'a> = dyn Fn(usize, u64, &mut Span) -> bool + 'a;
+
+impl World {
+    /// `count` traces of a day in blue; in green those spans of them that `keep` says, as it changes them.
+    pub(crate) async fn new(count: u64, keep: &Change<'_>) -> World {
+        let world =
+            World { blue: Environment::start(1).await.unwrap(), green: Environment::start(2).await.unwrap() };
+        for (nth, (began, request)) in traffic(count).enumerate() {
+            put(&world.green.store(), began, kept(request.clone(), |span| keep(nth, began.0, span)));
+            put(&world.blue.store(), began, request);
+        }
+        world
+    }
+
+    pub(crate) fn queries(&self) -> (Query, Query) {
+        (jaeger(&self.blue.query_addr().to_string()), jaeger(&self.green.query_addr().to_string()))
+    }
+}
+
+pub(crate) fn traffic(count: u64) -> impl Iterator<Item = (UnixNanos, ExportTraceServiceRequest)> {
+    let config = TrafficConfig::default();
+    past(&config, DAY.from..DAY.until, count).collect::<Vec<_>>().into_iter()
+}
+
+pub(crate) fn put(store: &Arc<Store>, at: UnixNanos, request: ExportTraceServiceRequest) {
+    store.insert(request, at).unwrap();
+}
+
+/// The spans that `keep` keeps, as it leaves them.
+pub(crate) fn kept(
+    mut request: ExportTraceServiceRequest,
+    mut keep: impl FnMut(&mut Span) -> bool,
+) -> ExportTraceServiceRequest {
+    for scope in request.resource_spans.iter_mut().flat_map(|part| &mut part.scope_spans) {
+        scope.spans.retain_mut(&mut keep);
+    }
+    request
+}
+
+pub(crate) fn jaeger(address: &str) -> Query {
+    client(QueryKind::Jaeger, address)
+}
+
+pub(crate) fn client(kind: QueryKind, address: &str) -> Query {
+    Query::new(QueryConfig::new(kind, QueryEndpoint::parse(address).unwrap()))
+}
+
+/// Waits for nobody who will not answer, and as long as it takes for anybody else.
+pub(crate) fn asking(kind: QueryKind, address: &str, hangs: bool) -> Query {
+    let mut config = QueryConfig::new(kind, QueryEndpoint::parse(address).unwrap());
+    config.timeout = std::time::Duration::from_millis(if hangs { 200 } else { 30_000 });
+    Query::new(config)
+}
+
+pub(crate) fn names() -> Names {
+    Names { active: "blue".into(), candidate: "green".into() }
+}
+
+pub(crate) fn rules(report: &Report) -> Vec<&str> {
+    report.findings.iter().map(|finding| finding.rule).collect()
+}
+
+/// A server in front of two query services: traces are read by id from one, and everything else is asked of the other.
+pub(crate) async fn in_front(reads: SocketAddr, searches: SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(pass_on(BufReader::new(stream), reads, searches));
+        }
+    });
+    address
+}
+
+/// One request, one answer, then the end of the connection.
+async fn pass_on(
+    mut stream: BufReader<TcpStream>,
+    reads: SocketAddr,
+    searches: SocketAddr,
+) -> std::io::Result<()> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let to = if head.starts_with("GET /api/v3/traces/") { reads } else { searches };
+    let mut upstream = TcpStream::connect(to).await?;
+    upstream.write_all(head.replacen("\r\n", "\r\nconnection: close\r\n", 1).as_bytes()).await?;
+    tokio::io::copy(&mut upstream, stream.get_mut()).await?;
+    Ok(())
+}
