@@ -6,8 +6,10 @@
 //! | module | holds |
 //! |---|---|
 //! | `encode` | expected spans to an OTLP request |
+//! | [`suite`] | all of it: traces through every receiver, searches, canaries, separation |
 
 mod encode;
+pub mod suite;
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -56,18 +58,23 @@ const SECOND_LOOK: Duration = Duration::from_secs(2);
 ///
 /// Takes at most twice the deadline and a little, however many traces fail; in a healthy environment a fraction of it.
 pub async fn run(otlp: &Client, query: &Query, config: &ProbeConfig) -> ProbeReport {
-    let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let at = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    run_through(std::slice::from_ref(otlp), query, config).await
+}
+
+/// The same through several receivers of one environment: each trace begins with the next one, and each further request of a trace
+/// goes to the next again.
+async fn run_through(receivers: &[Client], query: &Query, config: &ProbeConfig) -> ProbeReport {
+    let at = now();
     let write_until = Instant::now() + config.deadline;
     let permits = Arc::new(Semaphore::new(config.concurrency.max(1)));
     let mut running = JoinSet::new();
     for (index, trace) in generate(config.seed, at, config.traces).into_iter().enumerate() {
-        let (otlp, query, deadline) = (otlp.clone(), query.clone(), config.deadline);
+        let (receivers, query, deadline) = (turned(receivers, index), query.clone(), config.deadline);
         let permits = permits.clone();
         running.spawn(async move {
             // Waiting for a trace to be readable holds up nobody: only exports take turns here, and queries in the client.
             let permit = permits.acquire().await;
-            let written = write(&otlp, &trace, write_until).await;
+            let written = write(&receivers, &trace, write_until).await;
             drop(permit);
             (index, read_back(&query, &trace, written, deadline).await)
         });
@@ -76,6 +83,19 @@ pub async fn run(otlp: &Client, query: &Query, config: &ProbeConfig) -> ProbeRep
     results.sort_by_key(|(index, _)| *index);
     let results: Vec<TraceResult> = results.into_iter().map(|(_, result)| result).collect();
     ProbeReport::new(config.seed, at, &results)
+}
+
+/// Nanoseconds since 1970.
+fn now() -> u64 {
+    let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The receivers, beginning with the one whose turn it is.
+fn turned(receivers: &[Client], turn: usize) -> Vec<Client> {
+    let mut turned = receivers.to_vec();
+    turned.rotate_left(turn.checked_rem(receivers.len()).unwrap_or(0));
+    turned
 }
 
 async fn read_back(
@@ -117,9 +137,26 @@ fn is_whole(findings: &[Finding]) -> bool {
     !findings.iter().any(|f| matches!(f.failure, Failure::NotFound | Failure::MissingSpans))
 }
 
-/// Exports one trace, again and again if it may be, until a point in time.
-async fn write(otlp: &Client, trace: &Trace, until: Instant) -> Result<Repeats, Finding> {
-    let message = Message::identity(request(trace));
+/// Exports one trace, request by request, each acknowledged before the next, until a point in time.
+async fn write(receivers: &[Client], trace: &Trace, until: Instant) -> Result<Repeats, Finding> {
+    let mut repeats = Repeats::Unexpected;
+    for (spans, receiver) in trace.requests().into_iter().zip(receivers.iter().cycle()) {
+        let protocol = receiver.endpoint().protocol();
+        let message = Message::identity(encode::spans(&spans, protocol));
+        let sent = send(receiver, message, until).await;
+        let again = sent.map_err(|(why, answered)| {
+            let through = format!("{} {}: {why}", protocol.name(), receiver.endpoint());
+            Finding::request_failed(trace.id, through, answered)
+        })?;
+        if again == Repeats::Possible {
+            repeats = again;
+        }
+    }
+    Ok(repeats)
+}
+
+/// Exports one request, again and again if it may be. Why it could not, and whether anybody answered.
+async fn send(otlp: &Client, message: Message, until: Instant) -> Result<Repeats, (String, bool)> {
     let mut repeats = Repeats::Unexpected;
     loop {
         let left = until.saturating_duration_since(Instant::now()).min(EXPORT_TIMEOUT);
@@ -133,13 +170,10 @@ async fn write(otlp: &Client, trace: &Trace, until: Instant) -> Result<Repeats, 
                 }
                 RETRY_PAUSE
             }
-            Outcome::Accepted { .. } | Outcome::Rejected { .. } => {
-                return Err(Finding::request_failed(trace.id, outcome.describe(), true));
-            }
+            Outcome::Accepted { .. } | Outcome::Rejected { .. } => return Err((outcome.describe(), true)),
         };
         if pause >= until.saturating_duration_since(Instant::now()) {
-            let answered = !matches!(outcome, Outcome::Unanswered { .. });
-            return Err(Finding::request_failed(trace.id, outcome.describe(), answered));
+            return Err((outcome.describe(), !matches!(outcome, Outcome::Unanswered { .. })));
         }
         sleep(pause).await;
     }

@@ -12,6 +12,7 @@
 //! | [`generate`](mod@generate) | seed and time to expected traces |
 //! | [`canary`] | sensitive values in every field, and whether they come back |
 //! | [`compare`](mod@compare) | expected against read, span by span |
+//! | [`suite`] | traces, searches, canaries and separation in one report |
 //! | `rules` | what each failure means |
 //! | [`report`] | findings, counts, the verdict, and how they are shown |
 
@@ -20,6 +21,7 @@ pub mod compare;
 pub mod generate;
 pub mod report;
 mod rules;
+pub mod suite;
 #[cfg(test)]
 mod tests;
 

@@ -41,7 +41,7 @@ fn tls(folder: &Path, identity: Option<&Identity>) -> Tls {
 async fn export(environment: &Environment, protocol: Protocol, tls: Option<Tls>) -> Outcome {
     let address = match protocol {
         Protocol::Grpc => environment.grpc_addr(),
-        Protocol::HttpProtobuf => environment.http_addr(),
+        Protocol::HttpProtobuf | Protocol::HttpJson => environment.http_addr(),
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let endpoint = Endpoint::parse(&format!("{scheme}://{address}"), protocol).unwrap();

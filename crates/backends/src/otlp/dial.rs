@@ -82,7 +82,7 @@ impl Dialer {
         let Some(tls) = self.endpoint.tls() else { return Ok((Stream::Plain(line), ticket)) };
         let alpn = match self.endpoint.protocol() {
             Protocol::Grpc => Alpn::H2,
-            Protocol::HttpProtobuf => Alpn::Http1,
+            Protocol::HttpProtobuf | Protocol::HttpJson => Alpn::Http1,
         };
         // The line is on its leash already: a fence cuts the handshake too.
         let shaken = timeout(self.connect_timeout, tls.connect(line, self.endpoint.host(), alpn)).await;

@@ -6,11 +6,13 @@ use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 
 use crate::tls::Tls;
 
-/// The two transports of OTLP that Crossfade sends on.
+/// The transports of OTLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Grpc,
     HttpProtobuf,
+    /// The message's bytes are JSON already: nothing is converted here. The gateway does not send it; the probe does.
+    HttpJson,
 }
 
 impl Protocol {
@@ -19,6 +21,7 @@ impl Protocol {
         match self {
             Protocol::Grpc => "grpc",
             Protocol::HttpProtobuf => "http/protobuf",
+            Protocol::HttpJson => "http/json",
         }
     }
 }
@@ -74,7 +77,7 @@ impl Endpoint {
         let path = match protocol {
             Protocol::Grpc if !matches!(uri.path(), "" | "/") => return Err(EndpointError::PathOnGrpc),
             Protocol::Grpc => PathAndQuery::from_static(GRPC_PATH),
-            Protocol::HttpProtobuf => http_path(uri.path())?,
+            Protocol::HttpProtobuf | Protocol::HttpJson => http_path(uri.path())?,
         };
         Ok(Endpoint { authority, path, protocol, tls })
     }
@@ -119,7 +122,7 @@ impl Endpoint {
     pub fn port(&self) -> u16 {
         self.authority.port_u16().unwrap_or(match self.protocol {
             Protocol::Grpc => 4317,
-            Protocol::HttpProtobuf => 4318,
+            Protocol::HttpProtobuf | Protocol::HttpJson => 4318,
         })
     }
 }
@@ -129,7 +132,7 @@ impl fmt::Display for Endpoint {
         write!(f, "{}://{}", self.scheme(), self.authority)?;
         match self.protocol {
             Protocol::Grpc => Ok(()),
-            Protocol::HttpProtobuf => f.write_str(self.path.as_str()),
+            Protocol::HttpProtobuf | Protocol::HttpJson => f.write_str(self.path.as_str()),
         }
     }
 }

@@ -15,12 +15,15 @@ use hyper_util::rt::TokioIo;
 
 use super::code::{Code, http_is_retryable};
 use super::dial::{DialError, Dialer, Lease};
+use super::endpoint::Protocol;
 use super::grpc::{UNSENT_ROUNDS_MAX, accepted, chain, hung_up, silence};
 use super::message::{Coding, Message};
 use super::outcome::{Outcome, Silence};
 use super::retry_after::{believed, retry_after};
 use super::{Call, MESSAGE_BYTES_MAX, RESPONSE_BYTES_MAX, clip, unreachable};
 
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
 /// Idle connections that are kept. More would not be wrong, only unused.
 const IDLE_MAX: usize = 64;
 
@@ -123,7 +126,8 @@ fn request(call: &Call<'_>, message: Message) -> Request<Full<Bytes>> {
     let headers = request.headers_mut();
     call.put_metadata(headers);
     headers.insert(HOST, call.host());
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    let is_json = call.config.endpoint.protocol() == Protocol::HttpJson;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(if is_json { JSON } else { PROTOBUF }));
     if coding == Coding::Gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -166,7 +170,10 @@ fn conclude(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
             let detail = format!("HTTP {status} with a page of HTML, which is no answer of an OTLP receiver");
             return silence(Silence::Broken, detail);
         }
-        return accepted(if is_type(headers, "application/x-protobuf") { body } else { &[] });
+        return match serde_json::from_slice(body) {
+            Ok(answer) if is_type(headers, JSON) => accepted_in_json(&answer),
+            _ => accepted(if is_type(headers, PROTOBUF) { body } else { &[] }),
+        };
     }
     let code = Code::Http(status);
     let (message, delay) = explain(headers, body);
@@ -177,14 +184,25 @@ fn conclude(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
     }
 }
 
+/// A `partial_success` in JSON, whose 64-bit numbers are texts or numbers.
+fn accepted_in_json(answer: &serde_json::Value) -> Outcome {
+    let partial = &answer["partialSuccess"];
+    let rejected = &partial["rejectedSpans"];
+    let rejected = rejected.as_u64().or_else(|| rejected.as_str()?.parse().ok());
+    Outcome::Accepted {
+        rejected_spans: rejected.unwrap_or(0),
+        message: clip(partial["errorMessage"].as_str().unwrap_or_default(), MESSAGE_BYTES_MAX),
+    }
+}
+
 /// The server's words: from an rpc.Status, or else the first of whatever it sent.
 fn explain(headers: &HeaderMap, body: &[u8]) -> (String, Option<Duration>) {
-    if is_type(headers, "application/x-protobuf")
+    if is_type(headers, PROTOBUF)
         && let Ok(status) = RpcStatus::parse(body)
     {
         return (clip(&status.message, MESSAGE_BYTES_MAX), status.retry_delay.map(believed));
     }
-    if is_type(headers, "application/json")
+    if is_type(headers, JSON)
         && let Ok(status) = serde_json::from_slice::<serde_json::Value>(body)
         && let Some(message) = status.get("message").and_then(|m| m.as_str())
     {

@@ -97,7 +97,7 @@ impl Client {
         let dialer = Dialer::new(config.endpoint.clone(), config.connect_timeout);
         let pool = match config.endpoint.protocol() {
             Protocol::Grpc => Pool::Grpc(GrpcPool::new(Arc::clone(&dialer))),
-            Protocol::HttpProtobuf => Pool::Http(HttpPool::new(Arc::clone(&dialer))),
+            Protocol::HttpProtobuf | Protocol::HttpJson => Pool::Http(HttpPool::new(Arc::clone(&dialer))),
         };
         Client { inner: Arc::new(Inner { config, dialer, pool }) }
     }

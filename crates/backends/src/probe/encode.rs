@@ -12,10 +12,28 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span as Proto, Status};
 use prost::Message;
 
-/// The encoded `ExportTraceServiceRequest` that writes a trace: one `ResourceSpans` for each run of spans of one service.
+use crate::otlp::Protocol;
+
+/// The `ExportTraceServiceRequest` that writes a trace whole, encoded.
 pub fn request(trace: &Trace) -> Vec<u8> {
+    message(&trace.spans.iter().collect::<Vec<_>>()).encode_to_vec()
+}
+
+/// One that writes these spans, as an endpoint of that protocol reads it.
+pub(crate) fn spans(spans: &[&Span], protocol: Protocol) -> Vec<u8> {
+    let message = message(spans);
+    match protocol {
+        Protocol::Grpc | Protocol::HttpProtobuf => message.encode_to_vec(),
+        Protocol::HttpJson => {
+            serde_json::to_vec(&message).expect("a message holds only texts, numbers and lists")
+        }
+    }
+}
+
+/// One `ResourceSpans` for each run of spans of one resource and scope.
+fn message(spans: &[&Span]) -> ExportTraceServiceRequest {
     let mut resource_spans: Vec<ResourceSpans> = Vec::new();
-    for group in trace.spans.chunk_by(|a, b| {
+    for group in spans.chunk_by(|a, b| {
         a.resource == b.resource
             && (&a.scope, &a.scope_version, &a.scope_attributes)
                 == (&b.scope, &b.scope_version, &b.scope_attributes)
@@ -27,15 +45,18 @@ pub fn request(trace: &Trace) -> Vec<u8> {
             attributes: attributes(&first.scope_attributes),
             ..Default::default()
         };
-        let scope_spans =
-            ScopeSpans { scope: Some(scope), spans: group.iter().map(span).collect(), ..Default::default() };
+        let scope_spans = ScopeSpans {
+            scope: Some(scope),
+            spans: group.iter().map(|one| span(one)).collect(),
+            ..Default::default()
+        };
         resource_spans.push(ResourceSpans {
             resource: Some(Resource { attributes: attributes(&first.resource), ..Default::default() }),
             scope_spans: vec![scope_spans],
             ..Default::default()
         });
     }
-    ExportTraceServiceRequest { resource_spans }.encode_to_vec()
+    ExportTraceServiceRequest { resource_spans }
 }
 
 fn span(span: &Span) -> Proto {

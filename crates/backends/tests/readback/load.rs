@@ -94,7 +94,7 @@ async fn what_is_offered_arrives() {
         };
         let address = match protocol {
             Protocol::Grpc => serve_grpc(take).await,
-            Protocol::HttpProtobuf => serve(take).await,
+            Protocol::HttpProtobuf | Protocol::HttpJson => serve(take).await,
         };
         let query = serve(move |seen| environment.answer(seen, Some, 0)).await;
         let config = LoadConfig { coding, ..config() };
@@ -137,7 +137,7 @@ async fn arrivals_do_not_wait_for_answers() {
         };
         let address = match protocol {
             Protocol::Grpc => serve_grpc(hold).await,
-            Protocol::HttpProtobuf => serve(hold).await,
+            Protocol::HttpProtobuf | Protocol::HttpJson => serve(hold).await,
         };
         let config = LoadConfig { timeout: Duration::from_secs(60), ..config() };
         let measured = load(&address, protocol, None, &config).await.unwrap();

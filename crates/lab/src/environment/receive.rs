@@ -1,4 +1,4 @@
-//! The OTLP receivers: gRPC with its own small framing over HTTP/2, and HTTP/1.1 with protobuf bodies.
+//! The OTLP receivers: gRPC with its own small framing over HTTP/2, and HTTP/1.1 with protobuf or JSON bodies.
 
 use super::ingest::{Answer, Ingest, Unread};
 use super::listener::{Body, Hangup};
@@ -9,12 +9,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 const GRPC_CONTENT: &str = "application/grpc";
 const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
 const INVALID_ARGUMENT: u32 = 3;
 const RESOURCE_EXHAUSTED: u32 = 8;
 const UNIMPLEMENTED: u32 = 12;
@@ -52,15 +54,33 @@ pub(crate) async fn http(ingest: Arc<Ingest>, request: Request<Incoming>, hangup
         (_, HTTP_PATH) => return plain(StatusCode::METHOD_NOT_ALLOWED, "POST only\n"),
         _ => return plain(StatusCode::NOT_FOUND, "POST /v1/traces or GET /healthz\n"),
     }
-    if text(&parts.headers, header::CONTENT_TYPE.as_str()) != Some(PROTOBUF) {
-        return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "application/x-protobuf only\n");
-    }
+    let is_json = match text(&parts.headers, header::CONTENT_TYPE.as_str()) {
+        Some(PROTOBUF) => false,
+        Some(JSON) => true,
+        _ => {
+            let only = "application/x-protobuf or application/json only\n";
+            return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, only);
+        }
+    };
     let message = match ingest.read(body).await {
         Ok(body) => wire::decompress(body, text(&parts.headers, header::CONTENT_ENCODING.as_str())),
         Err(Unread::TooLarge) => Err(wire::Unreadable::TooLarge),
         Err(Unread::Broken) => return plain(StatusCode::BAD_REQUEST, "the body broke off\n"),
     };
+    let message = match message {
+        Ok(body) if is_json => match serde_json::from_slice::<ExportTraceServiceRequest>(&body) {
+            Ok(request) => Ok(request.encode_to_vec().into()),
+            Err(_) => return plain(StatusCode::BAD_REQUEST, "not an ExportTraceServiceRequest in JSON\n"),
+        },
+        message => message,
+    };
     match ingest.answer(message, &hangup).await {
+        Answer::Accepted(response) if is_json => {
+            let body = serde_json::to_vec(&response).expect("a response holds only texts and numbers");
+            let mut response = Response::new(whole(body.into()));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+            response
+        }
         Answer::Accepted(response) => protobuf(StatusCode::OK, &response),
         Answer::Refused(refusal) => {
             let status =

@@ -65,7 +65,6 @@ fn value(value: &mut AnyValue) {
                 *bytes = own.into_bytes();
             }
         }
-        Some(Value::IntValue(number)) if is_card(&number.to_string()) => *number = 0,
         _ => {}
     }
 }

@@ -145,7 +145,7 @@ async fn large_messages_arrive_whole_and_beside_each_other() {
             let size: usize = seen.headers["x-size"].to_str().unwrap().parse().unwrap();
             let body = match protocol {
                 Protocol::Grpc => seen.body.slice(5..),
-                Protocol::HttpProtobuf => seen.body,
+                Protocol::HttpProtobuf | Protocol::HttpJson => seen.body,
             };
             assert!(body == sent[&size], "{size}");
         }
@@ -269,6 +269,7 @@ async fn configured_headers_win_over_what_is_passed_on_and_neither_touches_ours(
         let (content_type, encoding) = match protocol {
             Protocol::Grpc => ("application/grpc", "grpc-encoding"),
             Protocol::HttpProtobuf => ("application/x-protobuf", "content-encoding"),
+            Protocol::HttpJson => ("application/json", "content-encoding"),
         };
         assert_eq!(seen.headers["content-type"], content_type);
         assert_eq!(seen.headers[encoding], "gzip");

@@ -72,7 +72,9 @@ impl Play {
     pub(super) fn ok(protocol: Protocol) -> Play {
         match protocol {
             Protocol::Grpc => Play::grpc(&[0; 5], &[("grpc-status", "0")]),
-            Protocol::HttpProtobuf => Play::http(200, &[("content-type", "application/x-protobuf")], b""),
+            Protocol::HttpProtobuf | Protocol::HttpJson => {
+                Play::http(200, &[("content-type", "application/x-protobuf")], b"")
+            }
         }
     }
 
@@ -140,7 +142,7 @@ impl Server {
                                     }
                                     let _ = connection.await;
                                 }
-                                Protocol::HttpProtobuf => {
+                                Protocol::HttpProtobuf | Protocol::HttpJson => {
                                     let _ = http1::Builder::new().serve_connection(io, service).await;
                                 }
                             }
