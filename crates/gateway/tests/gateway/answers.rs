@@ -175,7 +175,7 @@ async fn an_environment_that_is_away_is_unavailable() {
             let heard = export(&case.bench.client(inward), one_span()).await;
             let code = match inward {
                 Protocol::Grpc => Code::Grpc(GrpcCode::Unavailable),
-                Protocol::HttpProtobuf => Code::Http(503),
+                Protocol::HttpProtobuf | Protocol::HttpJson => Code::Http(503),
             };
             assert!(matches!(&heard, Outcome::Retryable { code: got, .. } if *got == code), "{heard:?}");
             case.environment.revive();
@@ -202,7 +202,7 @@ async fn a_timeout_is_a_timeout_on_either_side() {
         let heard = export(&client, one_span()).await;
         let code = match inward {
             Protocol::Grpc => Code::Grpc(GrpcCode::DeadlineExceeded),
-            Protocol::HttpProtobuf => Code::Http(504),
+            Protocol::HttpProtobuf | Protocol::HttpJson => Code::Http(504),
         };
         assert!(matches!(&heard, Outcome::Retryable { code: got, .. } if *got == code), "{heard:?}");
         let settled =

@@ -200,7 +200,7 @@ async fn connection(stream: TcpStream, protocol: Protocol, state: Arc<State>) {
                     .serve_connection(io, service)
                     .await;
             }
-            Protocol::HttpProtobuf => {
+            Protocol::HttpProtobuf | Protocol::HttpJson => {
                 let service = service_fn(|request| answer(request, protocol, Arc::clone(&state)));
                 let _ = http1::Builder::new().serve_connection(io, service).await;
             }
@@ -219,7 +219,7 @@ async fn answer(request: http::Request<Incoming>, protocol: Protocol, state: Arc
     let body = body.collect().await.map_err(|_| "broken off")?.to_bytes();
     let (bytes, compressed) = match protocol {
         Protocol::Grpc => (body.slice(5..), body[0] == 1),
-        Protocol::HttpProtobuf => (body, head.headers.contains_key("content-encoding")),
+        Protocol::HttpProtobuf | Protocol::HttpJson => (body, head.headers.contains_key("content-encoding")),
     };
     let mut plain = Vec::new();
     if compressed {
@@ -287,7 +287,9 @@ fn success(protocol: Protocol, response: &ExportTraceServiceResponse) -> Respons
             let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), HeaderValue::from(0))]);
             respond(200, "application/grpc", vec![Frame::data(framed.into()), Frame::trailers(trailers)])
         }
-        Protocol::HttpProtobuf => respond(200, "application/x-protobuf", vec![Frame::data(body.into())]),
+        Protocol::HttpProtobuf | Protocol::HttpJson => {
+            respond(200, "application/x-protobuf", vec![Frame::data(body.into())])
+        }
     }
 }
 

@@ -148,7 +148,7 @@ impl Bench {
     pub(crate) fn client(&self, protocol: Protocol) -> Client {
         let address = match protocol {
             Protocol::Grpc => self.gateway.grpc_addr(),
-            Protocol::HttpProtobuf => self.gateway.http_addr(),
+            Protocol::HttpProtobuf | Protocol::HttpJson => self.gateway.http_addr(),
         };
         client(&format!("http://{}", address.unwrap()), protocol)
     }
