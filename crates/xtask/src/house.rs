@@ -167,6 +167,8 @@ pub(crate) const PURE_PACKAGES: &[(&str, &str)] = &[
     ("dyn-clone", "schemars's own"),
     ("ref-cast", "schemars's own"),
     ("xxhash-rust", "the routing hash"),
+    ("hdrhistogram", "latencies of a load, with a known error"),
+    ("byteorder", "hdrhistogram's own"),
     ("statrs", "distributions"),
     ("approx", "statrs's comparisons"),
     ("num-traits", "statrs's numbers"),
