@@ -4,6 +4,7 @@ mod compared;
 mod harness;
 mod killed_green;
 mod killed_serve;
+mod posture;
 mod promoted;
 mod scene;
 mod stopped;
@@ -26,6 +27,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "compared",
         shows: "a Jaeger and a Tempo hold the same by `parity` and `history`, and a Collector that drops spans is found out",
         run: compared::run,
+    },
+    Case {
+        name: "posture",
+        shows: "TLS and client certificates of real servers are spoken, seen, and compared",
+        run: posture::run,
     },
     Case {
         name: "a",
