@@ -1,9 +1,10 @@
 //! Parity and history, between real stores.
 //!
 //! *Scenario.* The same traces are written to a Jaeger behind a Collector, to a Tempo, and to a Jaeger behind a Collector that
-//! drops client spans; then `crossfade parity` and `crossfade history` compare the first with each of the others.
+//! drops client spans; then `crossfade parity` and `crossfade history` compare the first with each of the others. Then the same with
+//! traces that are older than Tempo believes: it stores them, and files them under the time at which they came.
 //! *Guarantee.* Between Jaeger and Tempo nothing differs, and every search finds what it should; the Collector that drops spans is found
-//! out, by the name of what is missing.
+//! out, by the name of what is missing; and so is the Tempo whose searches do not find what it has.
 
 use crate::e2e::Ground;
 use crate::e2e::stack::Environment;
@@ -42,24 +43,28 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
         )
     });
     fs::write(&site, format!("environments:\n{}", text.concat())).context("writing the site")?;
-    let request = traffic()?.to_string();
-    for port in [blue.http, green.http, tempo.http] {
-        let answer = http::post(port, "/v1/traces", &request)?;
-        ensure!(answer.status == 200, "{port} answers {}", answer.status);
-    }
+    let write = |request: Value| -> Result<()> {
+        for port in [blue.http, green.http, tempo.http] {
+            let answer = http::post(port, "/v1/traces", &request.to_string())?;
+            ensure!(answer.status == 200, "{port} answers {}", answer.status);
+        }
+        Ok(())
+    };
     let parity = ["parity", "--differ-max", "5%", "--since", "1h"];
     let history = ["history", "--since", "1h", "--traces", "80"];
-    until(ground, &site, &[&parity[..], &["--both-ways", "--to", "tempo"]].concat(), PASSED, &[])?;
-    until(ground, &site, &[&history[..], &["--to", "tempo"]].concat(), PASSED, &[])?;
-    until(
-        ground,
-        &site,
-        &[&parity[..], &["--to", "green"]].concat(),
-        REFUSED,
-        &["span_missing", "ask the ledger"],
-    )?;
-    until(ground, &site, &[&history[..], &["--to", "green"]].concat(), REFUSED, &["history_spans_lost"])?;
-    Ok("a Jaeger and a Tempo agree, and a Collector that drops spans is found out".to_owned())
+    let with = |args: &[&'static str], more: &[&'static str]| [args, more].concat();
+
+    write(traffic(SECOND, SECOND)?)?;
+    until(ground, &site, &with(&parity, &["--both-ways", "--to", "tempo"]), PASSED, &[])?;
+    until(ground, &site, &with(&history, &["--to", "tempo"]), PASSED, &[])?;
+    until(ground, &site, &with(&parity, &["--to", "green"]), REFUSED, &["span_missing", "ask the ledger"])?;
+    until(ground, &site, &with(&history, &["--to", "green"]), REFUSED, &["history_spans_lost"])?;
+
+    write(traffic(600 * SECOND, 20 * SECOND)?)?;
+    let old = with(&history, &["--until", "8m", "--to", "tempo"]);
+    until(ground, &site, &old, REFUSED, &["80 old traces are readable and equal", "history_index_lags"])?;
+    Ok("a Jaeger and a Tempo agree; what drops spans is found out, and what files old traces under today"
+        .to_owned())
 }
 
 /// Runs a command again and again until it ends as it should and says what it should: stores index what they are sent after a while.
@@ -79,12 +84,12 @@ fn until(ground: &Ground, site: &Path, args: &[&str], wanted: i32, says: &[&str]
     }
 }
 
-/// Traces of the last half hour: a shop asks its ledger, with attributes of several types and an event.
-fn traffic() -> Result<Value> {
+/// Traces, the last of which began so long ago, at such distances: a shop asks its ledger, with attributes of several types and an event.
+fn traffic(ago: u64, distance: u64) -> Result<Value> {
     let now = now()?;
     let mut parts = Vec::new();
     for nth in 1..=TRACES {
-        let begin = now - 60 * SECOND - nth * 20 * SECOND;
+        let begin = now - 6 * SECOND - ago - nth * distance;
         let trace = format!("{:016x}{nth:016x}", now);
         let span = |id: u64, parent: u64, kind: u32, name: &str| {
             json!({
