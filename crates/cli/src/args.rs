@@ -3,6 +3,7 @@
 mod compared;
 mod inventory;
 mod load;
+mod posture;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use crossfade_gates::drift::Version;
 pub(crate) use self::compared::{Between, HistoryArgs, ParityArgs};
 pub(crate) use self::inventory::{Coverage, Dependencies, GateInputs};
 pub(crate) use load::{Compression, Load};
+pub(crate) use posture::Posture;
 
 /// Moves a live distributed tracing system from a blue environment to a green one: no trace torn, no span lost, and
 /// every step on a log that anyone can check offline.
@@ -321,42 +323,6 @@ pub(crate) struct Drift {
     /// Write the `allow` entries that would declare every difference
     #[arg(long)]
     pub(crate) suggest: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  crossfade posture --environment green --against blue\n  crossfade posture --otlp https://green:4317 --ca-file ca.pem"
-)]
-pub(crate) struct Posture {
-    /// The site; its environments are looked at
-    #[arg(short, long, env = "CROSSFADE_CONFIG", default_value = "crossfade.yaml", value_name = "FILE")]
-    pub(crate) config: PathBuf,
-    /// Only this environment of the site
-    #[arg(long, value_name = "NAME")]
-    pub(crate) environment: Option<String>,
-    /// Held against this one: it may be weaker in no item
-    #[arg(long, value_name = "NAME", requires = "environment")]
-    pub(crate) against: Option<String>,
-    /// A rollout spec, whose gates.posture says what is asked for
-    #[arg(long, value_name = "FILE")]
-    pub(crate) spec: Option<PathBuf>,
-    /// Without a site: an OTLP endpoint
-    #[arg(long, value_name = "URL", conflicts_with = "environment")]
-    pub(crate) otlp: Option<String>,
-    /// The protocol of the OTLP endpoint: grpc or http/protobuf
-    #[arg(long, default_value = "grpc", value_parser = ["grpc", "http/protobuf"])]
-    pub(crate) protocol: String,
-    /// Without a site: a query endpoint
-    #[arg(long, value_name = "URL", conflicts_with = "environment")]
-    pub(crate) query: Option<String>,
-    /// What answers at the query endpoint: jaeger or tempo
-    #[arg(long, default_value = "jaeger")]
-    pub(crate) kind: QueryKind,
-    /// Without a site: the certificates that chains must lead to; the system's, if left out
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ca_file: Option<PathBuf>,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
 }
 
 #[derive(Debug, Args)]
