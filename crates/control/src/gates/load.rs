@@ -185,3 +185,36 @@ fn unable(cx: &Cx<'_>, why: String) -> Run {
     let limits = Limits::new(cx.settings.load.clone().unwrap_or_default().p99_max.0);
     Run { candidate, active: None, limits, read_back: false, transport: String::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gates::LiveRate;
+
+    #[test]
+    fn the_rate_is_the_one_that_is_given_or_a_multiple_of_what_is_live() {
+        let settings = spec::Load::default();
+        let rate = |settings: &spec::Load, live| profile(settings, live).map(|profile| profile.rate);
+        assert_eq!(rate(&settings, Some(40_000)), Ok(60_000), "150 % unless the spec says otherwise");
+        assert_eq!(
+            rate(&settings, Some(0)),
+            Ok(1),
+            "nothing is sent now, and something is offered all the same"
+        );
+        let given = spec::Load { rate: Some(500), ..settings.clone() };
+        assert_eq!(rate(&given, Some(40_000)), Ok(500));
+        assert_eq!(rate(&given, None), Ok(500));
+        let why = rate(&settings, None).unwrap_err();
+        assert!(why.contains("gates.load.rate"), "{why}");
+    }
+
+    #[test]
+    fn nothing_known_is_not_nothing_sent() {
+        let (live, copy) = (LiveRate::default(), LiveRate::default());
+        assert_eq!(live.get(), None);
+        for rate in [Some(0), Some(70_000), None] {
+            live.set(rate);
+            assert_eq!((live.get(), live.clone().get(), copy.get()), (rate, rate, None));
+        }
+    }
+}
