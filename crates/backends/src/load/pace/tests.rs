@@ -58,7 +58,8 @@ where
     A: Future<Output = Answer> + Send + 'static,
 {
     let (_stop, stopped) = watch::channel(false);
-    drive(pace, Fake(target), Instant::now(), stopped, |_| {}).await
+    // Two hours of this clock: whoever waits for ever is found out.
+    timeout(secs(7_200), drive(pace, Fake(target), Instant::now(), stopped, |_| {})).await.unwrap()
 }
 
 fn close(duration: Option<Duration>, wanted: Duration) {
