@@ -62,6 +62,11 @@ pub(crate) enum Command {
     Dependencies(Dependencies),
     /// Offer synthetic spans to an environment, more than it serves now, and see whether it keeps up
     Load(Box<Load>),
+    /// Run the gates of a rollout here and now, or list them
+    #[command(subcommand)]
+    Gate(Gate),
+    /// Ask rules in Rego about a rollout and what gates have found
+    Policy(Policy),
     /// Ask about a single trace
     #[command(subcommand)]
     Trace(Trace),
@@ -122,6 +127,90 @@ pub(crate) enum GateFormat {
     Junit,
     /// SARIF 2.1.0, for code review
     Sarif,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  crossfade policy bank.rego\n  crossfade gate run all --rollout rollout.yaml -o json --out found.json\n  crossfade policy --standard pci --rollout rollout.yaml --findings found.json\n  crossfade policy --standard pci --show\n\nWithout --rollout the policies are only checked. One that cannot be read is named with file and line, exit 2."
+)]
+pub(crate) struct Policy {
+    /// Files with rules; none: those of the spec
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The ready policy of a standard; again for more
+    #[arg(long = "standard", value_enum, value_name = "STANDARD")]
+    pub(crate) standards: Vec<PolicyStandard>,
+    /// The rollout spec that they are asked about
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rollout: Option<PathBuf>,
+    /// What gates have found: a report in JSON; again for more
+    #[arg(long, value_name = "FILE")]
+    pub(crate) findings: Vec<PathBuf>,
+    /// Print the policies' text
+    #[arg(long)]
+    pub(crate) show: bool,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: GateFormat,
+}
+
+/// A standard with a ready policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PolicyStandard {
+    /// PCI DSS 4.0.1
+    Pci,
+    /// HIPAA Security Rule
+    Hipaa,
+    /// GDPR
+    Gdpr,
+    /// SOC 2
+    Soc2,
+    /// NIST SP 800-53 Rev. 5
+    Nist,
+}
+
+/// The gates' commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Gate {
+    /// What each gate asks, and when it looks
+    #[command(after_help = "Example:\n  crossfade gate list --rollout rollout.yaml")]
+    List(GateList),
+    /// Run one gate, or all of a rollout, side by side: as the rollout would, but off the record
+    #[command(
+        after_help = "Examples:\n  crossfade gate run all --rollout rollout.yaml\n  crossfade gate run drift --rollout rollout.yaml -o sarif --out drift.sarif\n  crossfade gate run all --rollout rollout.yaml -o junit --out gates.xml --evidence evidence\n\nOf several gates the worst counts: 1 a gate fails, then 5 out of reach, then 3 no verdict."
+    )]
+    Run(GateRun),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GateList {
+    /// The rollout spec that says which gates run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rollout: Option<PathBuf>,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GateRun {
+    /// The gate, or `all` that the spec runs at any moment
+    #[arg(value_name = "GATE")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) site: Site,
+    /// The rollout spec with the gates' limits
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rollout: PathBuf,
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: GateFormat,
+    /// Where to write the result; to the terminal, if nowhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where to keep the evidence: one JSON file for each gate, named after its SHA-256
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evidence: Option<PathBuf>,
+    /// The seed of an earlier run, to draw the same samples; a random one, if none
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]

@@ -42,7 +42,7 @@ use crossfade_routing::{BootId, Conductor, EnvironmentId, UnixNanos};
 use tokio::sync::watch;
 
 use crate::api::{ApiError, ErrorCode};
-use crate::jobs::Jobs;
+use crate::jobs::{Asked, Jobs};
 use crate::journal::{Journal, JournalError, chain};
 use crate::status::Status;
 
@@ -353,6 +353,7 @@ impl Engine {
                 self.live.snapshots = None;
             }
             self.held_up = None;
+            self.stop_gates(&effects);
             let mut recorded = false;
             for effect in effects {
                 recorded |= self.perform(effect);
@@ -363,17 +364,32 @@ impl Engine {
         }
     }
 
+    /// Stops gates that nobody asks for any more. A look that has something to record is not over: it has not asked for all.
+    fn stop_gates(&self, effects: &[Effect]) {
+        if effects.iter().any(|effect| matches!(effect, Effect::Record { .. })) {
+            return;
+        }
+        let asked = |effect: &Effect| match effect {
+            Effect::RunGate { rollout, gate, step, run } => {
+                Some(Asked { rollout: rollout.clone(), gate: *gate, step: *step, run: *run })
+            }
+            _ => None,
+        };
+        self.jobs.stop_others(&effects.iter().filter_map(asked).collect::<Vec<_>>());
+    }
+
     /// Performs one effect; true if it changed the state.
     fn perform(&mut self, effect: Effect) -> bool {
         let journal = &mut self.journal;
         match effect {
             Effect::Record { events, urgency } => return self.record_due(&events, urgency),
-            Effect::RunGate { rollout, gate, run } => {
-                self.jobs.gate(rollout, gate, run, || (journal.plan(), journal.seed_source()));
+            Effect::RunGate { rollout, gate, step, run } => {
+                let asked = Asked { rollout, gate, step, run };
+                self.jobs.gate(asked, || journal.inputs(step));
             }
             Effect::Resnapshot { rollout, step } => self.jobs.snapshots(rollout, step, || journal.plan()),
             Effect::Probe { rollout, step, round, traces } => {
-                self.jobs.probe(rollout, step, round, traces, || (journal.plan(), journal.seed_source()));
+                self.jobs.probe(rollout, step, round, traces, || journal.inputs(Some(step)));
             }
             Effect::AnnounceCut { cut_at, .. } => self.announce(cut_at),
             // Gateways hear of these with their next sync: replies follow from state and conductor. A fence that is not on

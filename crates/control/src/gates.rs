@@ -1,73 +1,50 @@
-//! Collects the gates' inputs, and lets the pure gates judge them. One module for each gate.
+//! Collects the gates' inputs, and lets the pure gates judge them: in a rollout, in a plan's dry run, on the command line.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `cx` | what a gate looks at |
+//! | `run` | one look, with deadline and waivers; several side by side |
+//! | `fitting` | what a site lets gates do |
+//! | `gauge` | how far a gate has come |
+//! | `configs`, [`reach`] | files of configurations; whether endpoints answer |
+//! | the others | one for each gate |
 
 mod configs;
 pub mod coverage;
+mod cx;
 pub mod dependencies;
 pub mod drift;
+mod fitting;
 mod gauge;
 pub mod history;
 mod live;
 pub mod load;
 pub mod parity;
+pub mod policy;
 pub mod posture;
 pub mod probe;
 pub mod reach;
+mod run;
 mod sources;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossfade_backends::spread::StartSpread;
-use crossfade_gates::render;
-use crossfade_gates::report::{Report, Verdict};
-use crossfade_rollout::event::{Gate, Outcome, SeedSource};
+use crossfade_rollout::event::SeedSource;
 use crossfade_rollout::plan::{Outline, Plan};
-use crossfade_rollout::spec::{self, Moment};
+use crossfade_rollout::spec::Moment;
 use crossfade_rollout::units::Snapshots;
-use crossfade_routing::{EnvironmentId, UnixNanos};
+use crossfade_routing::EnvironmentId;
 
 pub(crate) use self::configs::Unread;
+pub use self::cx::Cx;
+pub use self::fitting::fitting;
 pub use self::gauge::{Gauge, Reading};
 pub(crate) use self::live::LiveRate;
+pub(crate) use self::run::{outcome, summary};
 use crate::clock;
-use crate::site::{Environment, Site};
-
-/// What a gate found.
-#[derive(Debug, Clone)]
-pub(crate) struct GateReport {
-    pub(crate) outcome: Outcome,
-    /// One line.
-    pub(crate) summary: String,
-    /// More lines, for people.
-    pub(crate) details: Vec<String>,
-    /// The whole report as JSON.
-    pub(crate) evidence: Option<Vec<u8>>,
-}
-
-impl GateReport {
-    pub(crate) fn no_verdict(why: &str) -> GateReport {
-        GateReport {
-            outcome: Outcome::NoVerdict,
-            summary: why.to_owned(),
-            details: Vec::new(),
-            evidence: None,
-        }
-    }
-
-    fn or_why(report: Result<Report, String>) -> GateReport {
-        report.map_or_else(|why| GateReport::no_verdict(&why), |report| GateReport::of(&report))
-    }
-
-    fn of(report: &Report) -> GateReport {
-        let outcome = match report.verdict() {
-            Verdict::Pass => Outcome::Pass,
-            Verdict::Fail => Outcome::Fail,
-            Verdict::NoVerdict => Outcome::NoVerdict,
-        };
-        let details = render::text(report).lines().skip(1).map(str::to_owned).collect();
-        GateReport { outcome, summary: report.summary.clone(), details, evidence: Some(report.evidence()) }
-    }
-}
+use crate::site::Site;
 
 /// Why the gates of a site cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -91,49 +68,6 @@ pub struct Gates {
     posture_seen: posture::Seen,
 }
 
-/// What a gate looks at, and how. The same in a rollout, in a plan's dry run and on the command line.
-#[derive(Debug, Clone)]
-pub struct Cx<'a> {
-    /// Where the environments are.
-    pub site: &'a Site,
-    /// The active environment.
-    pub from: &'a EnvironmentId,
-    /// The candidate.
-    pub to: &'a EnvironmentId,
-    /// The spec's `gates`.
-    pub settings: &'a spec::Gates,
-    /// What sampling derives from. In a rollout it follows from a checkpoint that is later than the gate's start.
-    pub seed: u64,
-    /// When in a rollout this is.
-    pub moment: Moment,
-    /// The time by which certificates, waivers and windows are judged.
-    pub now: UnixNanos,
-    /// Since when traffic is as it is: the beginning of the step, where there is one.
-    pub since: Option<UnixNanos>,
-    /// What clients send, in spans per second, if that is known.
-    pub live: Option<u64>,
-    /// Keys the digests that stand for secrets.
-    pub redact_key: &'a [u8],
-    /// Where the gate says how far it has come.
-    pub gauge: Gauge,
-}
-
-impl Cx<'_> {
-    /// The active environment.
-    pub(crate) fn active(&self) -> Result<&Environment, String> {
-        self.environment(self.from)
-    }
-
-    /// The candidate.
-    pub(crate) fn candidate(&self) -> Result<&Environment, String> {
-        self.environment(self.to)
-    }
-
-    fn environment(&self, id: &EnvironmentId) -> Result<&Environment, String> {
-        self.site.environment(id).ok_or_else(|| format!("{id} is not an environment of this site"))
-    }
-}
-
 impl Gates {
     /// With the site's key for redacted digests.
     ///
@@ -155,36 +89,22 @@ impl Gates {
         &self.live
     }
 
-    /// What a gate of a rollout, or of a plan's dry run, looks at. `seed`: the checkpoint that sampling derives from; none in
-    /// a dry run.
-    pub(crate) fn cx<'a>(&'a self, plan: &'a Plan, moment: Moment, seed: Option<&SeedSource>) -> Cx<'a> {
+    /// What a gate looks at, as of now.
+    pub fn cx<'a>(&'a self, outline: &'a Outline, seed: u64) -> Cx<'a> {
         Cx {
             site: &self.site,
-            from: &plan.outline.from,
-            to: &plan.outline.to,
-            settings: &plan.outline.gates,
-            seed: seed_of(plan, seed),
-            moment,
+            outline,
+            from: &outline.from,
+            to: &outline.to,
+            settings: &outline.gates,
+            seed,
+            moment: Moment::Preflight,
             now: clock::now(),
             since: None,
             live: self.live.get(),
             redact_key: &self.redact_key,
+            found: &[],
             gauge: Gauge::default(),
-        }
-    }
-
-    /// Runs one gate.
-    pub(crate) async fn run(&self, gate: Gate, cx: &Cx<'_>) -> GateReport {
-        match gate {
-            Gate::Drift => drift::run(cx).await,
-            Gate::Probe => probe::run(cx).await,
-            Gate::Load => GateReport::of(&load::run(cx).await),
-            Gate::Coverage => GateReport::of(&coverage::run(cx).await),
-            Gate::Dependencies => GateReport::of(&dependencies::run(cx).await),
-            Gate::Posture => posture::run(cx, &self.posture_seen).await,
-            Gate::Parity => GateReport::or_why(parity::run(cx).await),
-            Gate::History => GateReport::or_why(history::run(cx).await),
-            Gate::Policy => GateReport::no_verdict("this gate cannot run here yet"),
         }
     }
 
@@ -228,7 +148,7 @@ impl Gates {
 }
 
 /// From the checkpoint that followed the gate's start, so that nobody could choose it; a dry run takes the plan's time.
-fn seed_of(plan: &Plan, seed: Option<&SeedSource>) -> u64 {
+pub(crate) fn seed_of(plan: &Plan, seed: Option<&SeedSource>) -> u64 {
     let text = match seed {
         Some(source) => format!("{} {}", source.size, source.root),
         None => format!("dry run {}", plan.planned_at.0),

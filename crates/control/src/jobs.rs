@@ -1,43 +1,79 @@
-//! Work that takes time, beside the engine: gates, probes, snapshots. Asked twice for the same thing, it is done once.
+//! Work that takes time, beside the engine: gates, probes, snapshots. Asked twice for the same thing, it is done once; a gate
+//! that is no longer asked for is stopped.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossfade_rollout::event::{Gate, Outcome, SeedSource, StepIndex};
+use crossfade_gates::look::cannot_look;
+use crossfade_gates::report::Report;
+use crossfade_rollout::event::{Gate, SeedSource, StepIndex};
 use crossfade_rollout::observed::{GateSeen, ProbeSeen, SnapshotsSeen};
 use crossfade_rollout::plan::Plan;
 use crossfade_rollout::spec::Moment;
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Digest, RolloutId};
+use crossfade_routing::UnixNanos;
+use serde_json::Value;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use crate::engine::Message;
-use crate::gates::{GateReport, Gates};
+use crate::gates::{Cx, Gates, Gauge, outcome, seed_of, summary};
+use crate::status::Looking;
 
 /// How often, and how many times, a configuration that cannot be read is tried before that is an alert.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 const READ_ATTEMPTS: u32 = 60;
+/// How often a gate's report that could not be stored is stored again. The disk may be full for a while.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Starts jobs on a runtime, and reports to the engine.
 pub(crate) struct Jobs {
     runtime: tokio::runtime::Handle,
     gates: Arc<Gates>,
     engine: Option<Sender<Message>>,
-    under_way: Arc<Mutex<BTreeSet<Job>>>,
+    under_way: Arc<Mutex<BTreeMap<Job, Option<Run>>>>,
 }
 
 /// What is under way or done; a name is never used for two jobs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Job {
-    Gate(RolloutId, Gate, u32),
+    Gate(Asked),
     Snapshots(RolloutId, StepIndex),
     Probe(RolloutId, StepIndex, u32),
 }
 
-/// The plan of the rollout, and the checkpoint that sampling derives from.
-pub(crate) type Inputs = (Option<Arc<Plan>>, Option<SeedSource>);
+/// A gate's run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asked {
+    pub(crate) rollout: RolloutId,
+    pub(crate) gate: Gate,
+    pub(crate) step: Option<StepIndex>,
+    pub(crate) run: u32,
+}
+
+/// A gate that looks: how to stop it, and how far it is.
+#[derive(Debug)]
+struct Run {
+    task: AbortHandle,
+    gauge: Gauge,
+}
+
+/// What a job is done with.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    /// The plan of the rollout.
+    pub(crate) plan: Option<Arc<Plan>>,
+    /// The checkpoint that sampling derives from.
+    pub(crate) seed: Option<SeedSource>,
+    /// When the step began.
+    pub(crate) since: Option<UnixNanos>,
+    /// Reports of the gates that have looked at the same place.
+    pub(crate) found: Vec<Value>,
+}
 
 impl Jobs {
     pub(crate) fn new(runtime: tokio::runtime::Handle, gates: Arc<Gates>) -> Jobs {
@@ -54,29 +90,51 @@ impl Jobs {
     }
 
     /// Runs a gate for the record.
-    pub(crate) fn gate(&self, rollout: RolloutId, gate: Gate, run: u32, inputs: impl FnOnce() -> Inputs) {
-        let Some(engine) = self.begin(Job::Gate(rollout.clone(), gate, run)) else { return };
-        let (gates, (plan, seed)) = (Arc::clone(&self.gates), inputs());
-        self.runtime.spawn(async move {
-            let source = seed.clone();
-            let looked = tokio::spawn(async move {
-                match plan {
-                    Some(plan) => {
-                        let cx = gates.cx(&plan, Moment::Preflight, source.as_ref());
-                        gates.run(gate, &cx).await
-                    }
-                    None => GateReport::no_verdict("the plan document is not among the evidence"),
-                }
-            });
-            // A gate that breaks has not passed, and the rollout must not wait for it for ever.
-            let report = looked.await.unwrap_or_else(|error| broken(&error));
-            let evidence = evidence(&engine, report.evidence).await;
-            let outcome = if evidence.is_some() { report.outcome } else { without_evidence(report.outcome) };
-            let summary = report.summary;
-            let seen = GateSeen { rollout, gate, run, outcome, summary, evidence, seed };
+    pub(crate) fn gate(&self, asked: Asked, inputs: impl FnOnce() -> Inputs) {
+        let Some(engine) = self.engine.clone() else { return };
+        let job = Job::Gate(asked.clone());
+        // Held until the run is noted: one that is done at once must find it.
+        let mut under_way = lock(&self.under_way);
+        if under_way.contains_key(&job) {
+            return;
+        }
+        let (gates, inputs, gauge) = (Arc::clone(&self.gates), inputs(), Gauge::default());
+        let (done, runs) = (job.clone(), Arc::clone(&self.under_way));
+        let shown = gauge.clone();
+        let task = self.runtime.spawn(async move {
+            let report = look(&gates, &asked, &inputs, gauge).await;
+            let evidence = stored(&engine, &report.evidence()).await;
+            let (outcome, summary, seed) = (outcome(&report), summary(&report), inputs.seed);
+            let Asked { rollout, gate, step, run } = asked;
+            let seen = GateSeen { rollout, gate, step, run, outcome, summary, evidence, seed };
             // The engine may have ended meanwhile; then nobody wants the result.
             let _ = engine.send(Message::Gate(seen));
+            lock(&runs).insert(done, None);
         });
+        under_way.insert(job, Some(Run { task: task.abort_handle(), gauge: shown }));
+    }
+
+    /// Stops the gates that look and are not among `asked`. If one is asked for again, it looks again.
+    pub(crate) fn stop_others(&self, asked: &[Asked]) {
+        lock(&self.under_way).retain(|job, run| match (job, run) {
+            (Job::Gate(gate), Some(run)) if !asked.contains(gate) => {
+                run.task.abort();
+                false
+            }
+            _ => true,
+        });
+    }
+
+    /// The gates that look now, and how far they are.
+    pub(crate) fn looking(&self) -> Vec<Looking> {
+        let under_way = lock(&self.under_way);
+        let shown = under_way.iter().filter_map(|(job, run)| match (job, run) {
+            (Job::Gate(Asked { gate, step, run, .. }), Some(under_way)) => {
+                Some(Looking { gate: *gate, step: *step, run: *run, progress: under_way.gauge.reading() })
+            }
+            _ => None,
+        });
+        shown.collect()
     }
 
     /// Digests the configurations again. A second cut of one step looks again; and so does a first one whose plan could not
@@ -111,7 +169,7 @@ impl Jobs {
         inputs: impl FnOnce() -> Inputs,
     ) {
         let Some(engine) = self.begin(Job::Probe(rollout.clone(), step, round)) else { return };
-        let (gates, (plan, seed)) = (Arc::clone(&self.gates), inputs());
+        let (gates, Inputs { plan, seed, .. }) = (Arc::clone(&self.gates), inputs());
         self.runtime.spawn(async move {
             let sent = tokio::spawn(async move {
                 match plan {
@@ -128,12 +186,33 @@ impl Jobs {
     /// The way to the engine, unless the job is under way or done.
     fn begin(&self, job: Job) -> Option<Sender<Message>> {
         let engine = self.engine.clone()?;
-        lock(&self.under_way).insert(job).then_some(engine)
+        match lock(&self.under_way).entry(job) {
+            Entry::Vacant(free) => {
+                free.insert(None);
+                Some(engine)
+            }
+            Entry::Occupied(_) => None,
+        }
     }
 }
 
-fn lock(under_way: &Mutex<BTreeSet<Job>>) -> MutexGuard<'_, BTreeSet<Job>> {
+fn lock(under_way: &Mutex<BTreeMap<Job, Option<Run>>>) -> MutexGuard<'_, BTreeMap<Job, Option<Run>>> {
     under_way.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn look(gates: &Gates, asked: &Asked, inputs: &Inputs, gauge: Gauge) -> Report {
+    let Some(plan) = &inputs.plan else {
+        return cannot_look(asked.gate.name(), "the plan document is not among the evidence");
+    };
+    let moment = asked.step.and_then(|step| plan.outline.moment_of(step));
+    let cx = Cx {
+        moment: moment.unwrap_or(Moment::Preflight),
+        since: inputs.since,
+        found: &inputs.found,
+        gauge,
+        ..gates.cx(&plan.outline, seed_of(plan, inputs.seed.as_ref()))
+    };
+    gates.look(asked.gate, &cx).await
 }
 
 /// Digests of the configurations, as soon as all of the plan's can be read; none once patience is over. A file that cannot be
@@ -153,26 +232,34 @@ async fn readable(gates: &Gates, plan: &Plan) -> Option<Snapshots> {
     None
 }
 
-fn broken(error: &tokio::task::JoinError) -> GateReport {
-    tracing::error!(%error, "a gate broke");
-    GateReport::no_verdict("the gate broke while it looked: a defect; the log of the process says where")
+/// Stores a report as evidence, however long that takes: a disk that is full is no finding. `None` once the engine has ended.
+async fn stored(engine: &Sender<Message>, report: &[u8]) -> Option<Digest> {
+    let mut told = false;
+    loop {
+        let (reply, answer) = oneshot::channel();
+        engine.send(Message::Evidence { bytes: report.to_vec(), reply }).ok()?;
+        match answer.await.ok()? {
+            Ok(digest) => return Some(digest),
+            Err(error) if !told => {
+                tracing::warn!(%error, "a gate's report could not be stored; trying again")
+            }
+            Err(_) => {}
+        }
+        told = true;
+        tokio::time::sleep(STORE_AGAIN).await;
+    }
 }
 
-/// Stores a report as evidence, so that its digest can be named. Without a place for it there is no verdict either.
+/// Stores what a round of probes found, so that its digest can be named.
 async fn evidence(engine: &Sender<Message>, bytes: Option<Vec<u8>>) -> Option<Digest> {
     let (reply, answer) = oneshot::channel();
     engine.send(Message::Evidence { bytes: bytes?, reply }).ok()?;
     match answer.await {
         Ok(Ok(digest)) => Some(digest),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "a gate's report could not be stored");
+            tracing::warn!(%error, "a probe's report could not be stored");
             None
         }
         Err(_) => None,
     }
-}
-
-/// A pass whose report could not be stored is none.
-fn without_evidence(outcome: Outcome) -> Outcome {
-    if outcome == Outcome::Pass { Outcome::NoVerdict } else { outcome }
 }

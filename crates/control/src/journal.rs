@@ -21,7 +21,7 @@ use crossfade_audit::{
     AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery,
 };
 use crossfade_rollout::ending::{Ending, EntryNumber};
-use crossfade_rollout::event::{Event, SeedSource};
+use crossfade_rollout::event::{Event, SeedSource, StepIndex};
 use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::plan::Plan;
 use crossfade_rollout::{Actor, Digest, Entry, RolloutId, State, evolve};
@@ -30,6 +30,7 @@ use crossfade_routing::{Generation, Schedule, UnixNanos};
 use crossfade_tlog::{Checkpoint, SignerKey, VerifierKey};
 
 use crate::api::{ApiError, ErrorCode};
+use crate::jobs::Inputs;
 use crate::site::Site;
 use blobs::Blobs;
 
@@ -440,6 +441,18 @@ impl Journal {
     /// Forgets a blob that no entry will name.
     pub(crate) fn withdraw(&mut self, digest: &Digest) {
         self.blobs.withdraw(digest);
+    }
+
+    /// What a job at this place of the rollout is done with.
+    pub(crate) fn inputs(&mut self, step: Option<StepIndex>) -> Inputs {
+        let (plan, seed) = (self.plan(), self.seed_source());
+        let Some(rollout) = self.state().rollout.as_ref() else {
+            return Inputs { plan, seed, ..Inputs::default() };
+        };
+        let here = rollout.gates_at(step).values().filter_map(|run| run.evidence);
+        let read = |digest: Digest| serde_json::from_slice(&self.log.evidence(&digest).ok()?).ok();
+        let found = here.filter_map(read).collect();
+        Inputs { plan, seed, since: rollout.running.as_ref().map(|running| running.at), found }
     }
 
     /// The plan of the rollout that runs.

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crossfade_audit::canonical;
 use crossfade_backends::query::QueryKind as WireKind;
+use crossfade_gates::render;
+use crossfade_gates::report::Report;
 use crossfade_rollout::event::{Gate, Outcome};
 use crossfade_rollout::plan::{
     Advice, Baseline, EnvironmentFacts, Environments, Outline, PLAN_VERSION, Plan,
 };
-use crossfade_rollout::spec::{Moment, Spec};
+use crossfade_rollout::spec::Spec;
 use crossfade_rollout::traffic::{Rate, warnings};
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Digest, PlanFile, RolloutId};
@@ -19,13 +21,16 @@ use crossfade_routing::{EnvironmentId, Seed};
 use crate::api::{ApiError, ErrorCode, PlanRequest};
 use crate::clock;
 use crate::engine::{Baselined, clock_histogram};
-use crate::gates::{Gates, reach};
+use crate::gates::{Gates, fitting, outcome, reach, seed_of, summary};
 use crate::progress::Progress;
 use crate::site::{Environment, Site};
 use crate::status::Status;
 
 /// The share of spans that may go to both environments because their times are not trusted: 0.1 %.
 const UNTRUSTED_PPM_MAX: u64 = 1_000;
+
+/// How many lines of a report a plan shows; `crossfade gate run` has them all.
+const DETAILS_MAX: usize = 60;
 
 /// Makes plans for one site.
 pub struct Planner {
@@ -70,6 +75,8 @@ impl Planner {
         let seed = Seed(
             crossfade_audit::keys::random_u64().map_err(|error| ApiError::unavailable(&error.to_string()))?,
         );
+        let gates = fitting(spec.all_gates(), &self.site, &spec.from, &spec.to);
+        let spec = Spec { gates, ..spec };
         let outline = spec.outline(rollout, seed).map_err(|error| ApiError::invalid(&error.to_string()))?;
         let snapshots = self.gates.snapshots(&outline, None).await;
         let snapshots = snapshots.map_err(|unread| ApiError::unavailable(&unread.to_string()))?;
@@ -117,26 +124,38 @@ impl Planner {
         let mut advice = progress.of("reach", None, self.reach(plan), unreached).await;
         advice.extend(baseline_advice(plan, baseline));
         advice.extend(name_advice(&plan.outline.rollout, baseline));
-        for gate in [Gate::Drift, Gate::Probe] {
-            let name = gate.to_string();
-            let deadline = (gate == Gate::Probe).then_some(plan.outline.gates.probe.deadline.0);
-            let cx = self.gates.cx(plan, Moment::Preflight, None);
-            let run = self.gates.run(gate, &cx);
-            let report = progress.of(&name, deadline, run, |report| report.outcome).await;
-            advice.push(Advice {
-                gate: name,
-                outcome: report.outcome,
-                summary: report.summary,
-                details: report.details,
-                warning: false,
-            });
-        }
+        advice.extend(self.gates_advice(plan, progress).await);
         let overlap = progress.of("overlap", None, self.overlap(plan), |advice| advice.outcome);
         advice.push(overlap.await);
         let window = &plan.outline.window;
         advice.push(skew_advice(window.skew(), window.gamma(), &clock_histogram(status)));
         advice.push(traffic_advice(&plan.outline, status.traffic));
         advice
+    }
+
+    /// The gates of the preflight, side by side, as they would look now.
+    async fn gates_advice(&self, plan: &Plan, progress: &Progress) -> Vec<Advice> {
+        let outline = &plan.outline;
+        let cx_of = |gate: Gate| {
+            progress.begun(gate.name(), Some(outline.gates.deadline(gate)));
+            self.gates.cx(outline, seed_of(plan, None))
+        };
+        let each =
+            |report: &Report| progress.ended(report.gate, outcome(report), report.took.unwrap_or_default());
+        let reports = self.gates.look_at_all(&outline.required_gates, cx_of, each).await;
+        let said = |report: Report| {
+            let outcome = outcome(&report);
+            let text = render::text(&report);
+            let details = text.lines().skip(1).take_while(|_| outcome != Outcome::Pass).take(DETAILS_MAX);
+            Advice {
+                gate: report.gate.to_owned(),
+                outcome,
+                summary: summary(&report),
+                details: details.map(str::to_owned).collect(),
+                warning: false,
+            }
+        };
+        reports.into_iter().map(said).collect()
     }
 
     /// Whether each environment takes OTLP and answers queries.

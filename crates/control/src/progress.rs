@@ -62,12 +62,21 @@ impl Progress {
         look: impl Future<Output = T>,
         outcome: impl FnOnce(&T) -> Outcome,
     ) -> T {
-        self.tell(PlanNews::Begun { gate: gate.to_owned(), at_most_ms: at_most.map(millis) });
+        self.begun(gate, at_most);
         let began = Instant::now();
         let found = look.await;
-        let (outcome, took_ms) = (outcome(&found), millis(began.elapsed()));
-        self.tell(PlanNews::Ended { gate: gate.to_owned(), outcome, took_ms });
+        self.ended(gate, outcome(&found), began.elapsed());
         found
+    }
+
+    /// A check begins to look.
+    pub(crate) fn begun(&self, gate: &str, at_most: Option<Duration>) {
+        self.tell(PlanNews::Begun { gate: gate.to_owned(), at_most_ms: at_most.map(millis) });
+    }
+
+    /// It has looked.
+    pub(crate) fn ended(&self, gate: &str, outcome: Outcome, took: Duration) {
+        self.tell(PlanNews::Ended { gate: gate.to_owned(), outcome, took_ms: millis(took) });
     }
 
     fn tell(&self, news: PlanNews) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crossfade_rollout::ending::Ending;
-use crossfade_rollout::event::Alert;
+use crossfade_rollout::event::{Alert, Gate, StepIndex};
 use crossfade_rollout::numbers::MetricReading;
 use crossfade_rollout::state::{PastRollout, Rollout};
 use crossfade_rollout::traffic::Rate;
@@ -11,6 +11,8 @@ use crossfade_rollout::units::text64;
 use crossfade_routing::sync::Report;
 use crossfade_routing::{EnvironmentId, GatewayId, Generation, UnixNanos};
 use serde::{Deserialize, Serialize};
+
+use crate::gates::Reading;
 
 /// The version of [`Status`]'s format.
 pub const STATUS_VERSION: u32 = 1;
@@ -37,6 +39,9 @@ pub struct Status {
     pub ending: Option<Ending>,
     /// Rollouts that have ended, oldest first.
     pub past: Vec<PastRollout>,
+    /// Gates that look now.
+    #[serde(default)]
+    pub looking: Vec<Looking>,
     /// Why nothing happens, in words.
     pub waiting: Vec<String>,
     /// What the analysis says at this look.
@@ -48,6 +53,19 @@ pub struct Status {
     pub traffic: Option<Rate>,
     /// What needs a person.
     pub alerts: BTreeMap<Alert, UnixNanos>,
+}
+
+/// A gate that looks now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looking {
+    /// Which.
+    pub gate: Gate,
+    /// In which step; `None` in preflight.
+    pub step: Option<StepIndex>,
+    /// Which of its runs there.
+    pub run: u32,
+    /// How far it is.
+    pub progress: Reading,
 }
 
 /// The log as the engine sees it.
@@ -86,6 +104,7 @@ impl Status {
             rollout: None,
             ending: None,
             past: Vec::new(),
+            looking: Vec::new(),
             waiting: Vec::new(),
             readings: Vec::new(),
             gateways: Vec::new(),

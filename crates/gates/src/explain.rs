@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::rule::Rule;
-use crate::{coverage, dependencies, drift, history, load, parity, posture, probe, waiver};
+use crate::{coverage, dependencies, drift, history, load, look, parity, policy, posture, probe, waiver};
 
 /// The rules of every gate, gate by gate. A gate that is not here has no explanations.
 const GATES: &[(&str, &[&Rule])] = &[
@@ -14,7 +14,9 @@ const GATES: &[(&str, &[&Rule])] = &[
     ("load", load::RULES),
     ("parity", parity::RULES),
     ("posture", posture::RULES),
+    ("policy", policy::RULES),
     ("probe", probe::RULES),
+    ("every gate", look::RULES),
     ("waivers", waiver::RULES),
 ];
 

@@ -15,8 +15,10 @@
 //! | [`difference`] | one trace in two environments: what differs, and what does not count as a difference |
 //! | [`posture`] | what is true on the wire, held against a policy and another environment |
 //! | [`probe`] | synthetic traces: what is written, and what came back |
+//! | [`policy`] | rules in Rego: what they hold against a rollout |
 //! | [`rule`], [`control`] | what a finding of a kind means, and whom it concerns |
 //! | [`finding`], [`report`] | what a gate says, in the form that all share |
+//! | [`look`] | what is said of a gate that could not look |
 //! | [`waiver`] | risks that are accepted for a time |
 //! | [`render`] | reports as text, JSON, JUnit, SARIF |
 //! | [`model`] | spans as gates see them |
@@ -33,8 +35,10 @@ pub mod finding;
 pub mod history;
 pub mod inventory;
 pub mod load;
+pub mod look;
 pub mod model;
 pub mod parity;
+pub mod policy;
 pub mod posture;
 pub mod probe;
 pub mod render;

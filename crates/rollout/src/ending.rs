@@ -5,7 +5,7 @@ use std::fmt;
 use crossfade_routing::sync::FenceCause;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{AbortReason, Outcome, RollbackReason};
+use crate::event::{AbortReason, Gate, Outcome, RollbackReason};
 use crate::state::{Phase, Rollout};
 use crate::units::{Actor, text64};
 
@@ -99,6 +99,7 @@ fn cause_of(reason: &RollbackReason) -> EndingCause {
         RollbackReason::Verdict { .. } => EndingCause::Verdict,
         RollbackReason::Fence { .. } => EndingCause::Fence,
         RollbackReason::Snapshots { .. } => EndingCause::Snapshots,
+        RollbackReason::Gate { .. } => EndingCause::Gate,
     }
 }
 
@@ -113,8 +114,21 @@ fn rolled_back(rollout: &Rollout, reason: &RollbackReason) -> String {
             }
             Some(FenceCause::Verdict {}) | None => format!("fence of gateway {gateway}, {why}"),
         },
+        RollbackReason::Gate { gate, outcome } => gate_said(rollout, *gate, *outcome),
         other => other.to_string(),
     }
+}
+
+/// What a gate found when it ended the rollout.
+fn gate_said(rollout: &Rollout, gate: Gate, outcome: Outcome) -> String {
+    let last = rollout.step_gates.values().rev().chain([&rollout.gates]).find_map(|gates| gates.get(&gate));
+    let found = last.map(|run| run.summary.as_str()).unwrap_or_default();
+    let said = match outcome {
+        Outcome::NoVerdict => "has no verdict",
+        Outcome::Fail | Outcome::Pass => "failed",
+    };
+    let colon = if found.is_empty() { "" } else { ": " };
+    format!("gate {gate} {said}{colon}{found}")
 }
 
 fn aborted(rollout: &Rollout, reason: &AbortReason, by: Option<&Actor>) -> (EndingCause, String) {
@@ -123,15 +137,7 @@ fn aborted(rollout: &Rollout, reason: &AbortReason, by: Option<&Actor>) -> (Endi
             let by = by.map_or_else(|| "somebody".to_owned(), ToString::to_string);
             (EndingCause::Command, commanded(&by, why))
         }
-        AbortReason::Gate { gate, outcome } => {
-            let found = rollout.gates.get(gate).map(|run| run.summary.as_str()).unwrap_or_default();
-            let said = match outcome {
-                Outcome::NoVerdict => "has no verdict",
-                Outcome::Fail | Outcome::Pass => "failed",
-            };
-            let colon = if found.is_empty() { "" } else { ": " };
-            (EndingCause::Gate, format!("gate {gate} {said}{colon}{found}"))
-        }
+        AbortReason::Gate { gate, outcome } => (EndingCause::Gate, gate_said(rollout, *gate, *outcome)),
         AbortReason::Snapshots { .. } => (EndingCause::Snapshots, reason.to_string()),
     }
 }

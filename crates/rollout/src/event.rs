@@ -156,11 +156,14 @@ pub enum Event {
         rollout: RolloutId,
         at: UnixNanos,
     },
-    /// A gate is about to look. `run` counts from 1: reruns are seen.
+    /// A gate is about to look. `run` counts from 1 in preflight and in each step: reruns are seen.
     GateStarted {
         rollout: RolloutId,
         gate: Gate,
         run: u32,
+        /// The step in which it looks; `None` in preflight.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepIndex>,
         at: UnixNanos,
     },
     /// A gate has looked.
@@ -168,6 +171,8 @@ pub enum Event {
         rollout: RolloutId,
         gate: Gate,
         run: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<StepIndex>,
         outcome: Outcome,
         summary: String,
         /// The report's blob; absent only if the gate could not report at all.
@@ -561,6 +566,11 @@ pub enum RollbackReason {
     /// Configurations changed since the plan.
     Snapshots {
         changed: Vec<String>,
+    },
+    /// A gate did not pass while the candidate owned traces.
+    Gate {
+        gate: Gate,
+        outcome: Outcome,
     },
 }
 

@@ -89,8 +89,13 @@ pub fn evolve(mut state: State, event: &Event) -> State {
 }
 
 fn void_running_gates(state: &mut State) {
-    let gates = state.rollout.iter_mut().flat_map(|r| r.gates.values_mut());
+    let gates = state.rollout.iter_mut().flat_map(all_gates);
     gates.filter(|gate| gate.status == GateStatus::Running).for_each(|gate| gate.status = GateStatus::Void);
+}
+
+/// Gates in preflight, and in steps.
+fn all_gates(rollout: &mut Rollout) -> impl Iterator<Item = &mut GateRun> {
+    rollout.gates.values_mut().chain(rollout.step_gates.values_mut().flat_map(BTreeMap::values_mut))
 }
 
 fn booted(state: &mut State, gateway: &GatewayId, boot: &BootId, at: UnixNanos) {
@@ -116,6 +121,7 @@ fn drafted(id: &RolloutId, plan: Digest, outline: &Outline, at: UnixNanos) -> Ro
         began: at,
         ended: None,
         gates: BTreeMap::new(),
+        step_gates: BTreeMap::new(),
         preflight: false,
         approval: None,
         step: 0,
@@ -196,20 +202,7 @@ fn past_rollout(rollout: &Rollout, ended: UnixNanos) -> PastRollout {
 fn in_rollout(rollout: &mut Rollout, event: &Event, generation: Generation) {
     match event {
         Event::PreflightStarted { .. } => rollout.phase = Phase::Preflight,
-        Event::GateStarted { gate, run, .. } => {
-            let status = GateStatus::Running;
-            rollout
-                .gates
-                .insert(*gate, GateRun { run: *run, status, summary: String::new(), evidence: None });
-        }
-        Event::GateFinished { gate, run, outcome, summary, evidence, .. } => {
-            let status = GateStatus::Done(*outcome);
-            let done = GateRun { run: *run, status, summary: summary.clone(), evidence: *evidence };
-            // A run that is over says nothing about the one after it.
-            if rollout.gates.get(gate).is_none_or(|known| known.run <= *run) {
-                rollout.gates.insert(*gate, done);
-            }
-        }
+        Event::GateStarted { .. } | Event::GateFinished { .. } => gate(rollout, event),
         Event::PreflightPassed { .. } => {
             rollout.preflight = true;
             rollout.phase = Phase::AwaitingApproval;
@@ -268,6 +261,36 @@ fn in_rollout(rollout: &mut Rollout, event: &Event, generation: Generation) {
             account(rollout, gateway, boot, last_known, *at, LedgerStatus::Gap);
         }
         _ => in_step(rollout, event),
+    }
+}
+
+/// A gate starts, or has looked.
+fn gate(rollout: &mut Rollout, event: &Event) {
+    let (Event::GateStarted { step, .. } | Event::GateFinished { step, .. }) = event else { return };
+    let gates = match step {
+        None => &mut rollout.gates,
+        Some(step) => rollout.step_gates.entry(*step).or_default(),
+    };
+    match event {
+        Event::GateStarted { gate, run, at, .. } => {
+            let last = gates.get(gate);
+            let passed = last.is_none_or(|last| last.status == GateStatus::Done(Outcome::Pass));
+            let missed = last.map_or(0, |last| last.missed).saturating_add(u32::from(!passed));
+            let status = GateStatus::Running;
+            let (at, summary) = (Some(*at), String::new());
+            gates.insert(*gate, GateRun { run: *run, missed, at, status, summary, evidence: None });
+        }
+        Event::GateFinished { gate, run, outcome, summary, evidence, .. } => {
+            let known = gates.get(gate);
+            // A run that is over says nothing about the one after it.
+            if known.is_some_and(|known| known.run > *run) {
+                return;
+            }
+            let (missed, at) = known.map_or((0, None), |known| (known.missed, known.at));
+            let (summary, status) = (summary.clone(), GateStatus::Done(*outcome));
+            gates.insert(*gate, GateRun { run: *run, missed, at, status, summary, evidence: *evidence });
+        }
+        _ => {}
     }
 }
 
@@ -385,10 +408,8 @@ fn resumed(rollout: &mut Rollout, at: UnixNanos) {
     }
     match pause.by {
         PauseCause::Gate { .. } => {
-            let failed = |gate: &&mut GateRun| {
-                matches!(gate.status, GateStatus::Done(Outcome::Fail | Outcome::NoVerdict))
-            };
-            rollout.gates.values_mut().filter(failed).for_each(|gate| gate.status = GateStatus::Void);
+            let missed = all_gates(rollout).filter(|gate| gate.has_missed());
+            missed.for_each(|gate| gate.status = GateStatus::Void);
         }
         PauseCause::Analysis {} => {
             rollout.carried.clear();
@@ -417,6 +438,10 @@ fn stop(rollout: &mut Rollout, at: UnixNanos) {
     rollout.ending = Some(at);
     rollout.paused = None;
     rollout.cut = None;
+    for gate in all_gates(rollout).filter(|gate| gate.status == GateStatus::Running) {
+        gate.status = GateStatus::Done(Outcome::NoVerdict);
+        gate.summary = "cancelled: the rollout was over first".to_owned();
+    }
     if let Some(running) = rollout.running.take() {
         rollout.steps.push(StepRecord {
             step: rollout.step,
@@ -444,7 +469,9 @@ fn the_fence(rollout: &Rollout, reason: &RollbackReason, generation: Generation,
             None => FenceCause::Breaker { detail: format!("reported by {gateway}") },
         },
         RollbackReason::Command { actor, .. } => FenceCause::Command { actor: actor.to_string() },
-        RollbackReason::Verdict { .. } | RollbackReason::Snapshots { .. } => FenceCause::Verdict {},
+        RollbackReason::Verdict { .. } | RollbackReason::Snapshots { .. } | RollbackReason::Gate { .. } => {
+            FenceCause::Verdict {}
+        }
     };
     Fence { rollout: rollout.id.to_string(), generation, at, cause }
 }

@@ -71,6 +71,7 @@ mod due;
 pub mod ending;
 pub mod event;
 mod evolve;
+pub mod moments;
 pub mod numbers;
 pub mod observed;
 pub mod plan;

@@ -58,6 +58,8 @@ pub struct CutSeen {
 pub struct GateSeen {
     pub rollout: RolloutId,
     pub gate: Gate,
+    /// `None` in preflight.
+    pub step: Option<StepIndex>,
     pub run: u32,
     pub outcome: Outcome,
     /// One line.
@@ -95,8 +97,9 @@ pub struct ProbeSeen {
 pub enum Effect {
     /// Append, fold, and call `due` again. `Emergency`: if the log does not take them, the emergency file does.
     Record { events: Vec<Event>, urgency: Urgency },
-    /// Run the gate unless this run is under way; its result goes into [`Observed::gates`].
-    RunGate { rollout: RolloutId, gate: Gate, run: u32 },
+    /// Run the gate unless this run is under way; its result goes into [`Observed::gates`]. A run that is no longer asked for
+    /// when nothing is left to record is nobody's any more: stop it.
+    RunGate { rollout: RolloutId, gate: Gate, step: Option<StepIndex>, run: u32 },
     /// Digest the configurations again unless that is under way; the result goes into [`Observed::snapshots`].
     Resnapshot { rollout: RolloutId, step: StepIndex },
     /// Send and read back probe traces unless this round is under way; the result goes into [`Observed::probe`].

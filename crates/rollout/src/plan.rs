@@ -9,6 +9,7 @@ use crossfade_routing::{EnvironmentId, Generation, Seed, UnixNanos, Window};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Gate;
+use crate::moments::Later;
 use crate::spec::{Analysis, Change, Gates, OnFailure, Protection, Step};
 use crate::units::{Digest, RolloutId, Snapshots, text64};
 
@@ -66,10 +67,13 @@ pub struct Outline {
     pub seed: Seed,
     pub steps: Vec<Step>,
     pub gates: Gates,
-    /// The gates that it has to pass, in the order in which they look. An auditor asks for these, whatever gates a later
-    /// version knows.
+    /// The gates that it has to pass before the candidate is named. An auditor asks for these, whatever gates a later version
+    /// knows.
     #[serde(default = "first_gates", skip_serializing_if = "is_first_gates")]
     pub required_gates: Vec<Gate>,
+    /// The gates that it has to pass while traffic moves, and after. Plans from before there were such have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_gates: Vec<Later>,
     pub analysis: Analysis,
     /// The counts of a step are tested in two parts, with the window of the last cut still open and after it. Plans from
     /// before this was known have one test for both, and are judged by it.
@@ -77,9 +81,6 @@ pub struct Outline {
     pub split_at_window: bool,
     pub on_failure: OnFailure,
 }
-
-/// Every gate that this version plans, in the order in which they look: a candidate that drift refuses is not written to.
-pub const GATES: [Gate; 2] = [Gate::Drift, Gate::Probe];
 
 /// What plans had to pass before they named their gates. Never changes: such plans are in logs.
 fn first_gates() -> Vec<Gate> {

@@ -57,6 +57,11 @@ pub const RULES: &[Rule] = &[
     rule("ended", "a rollout ends with the one environment alone that is active then", phases::ended),
     rule("gates", "no candidate is named before every gate has passed, on the record", gates::gates),
     rule(
+        "step_gates",
+        "no step ends, and nothing goes further, before its gates have passed, on the record",
+        gates::in_steps,
+    ),
+    rule(
         "gate_runs",
         "a gate says that it starts before it says what it found, and counts its runs",
         gates::runs,

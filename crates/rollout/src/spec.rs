@@ -12,8 +12,9 @@ use crossfade_yaml::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::moments;
 use crate::numbers::MetricName;
-use crate::plan::{GATES, Outline};
+use crate::plan::Outline;
 use crate::units::{RolloutId, Share, percent};
 
 pub use self::gates::{
@@ -47,6 +48,9 @@ pub struct Spec {
     pub routing: Routing,
     /// What happens, in order.
     pub steps: Vec<Step>,
+    /// A standard that the rollout answers to: its ready policy is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Standard>,
     /// Checks that must pass before, while and after traffic moves.
     #[serde(default)]
     pub gates: Gates,
@@ -59,12 +63,24 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// The gates' settings, with what the profile adds.
+    pub fn all_gates(&self) -> Gates {
+        let Some(profile) = self.profile else { return self.gates.clone() };
+        let mut gates = self.gates.clone();
+        let policy = gates.policy.get_or_insert_default();
+        if !policy.standards.contains(&profile) {
+            policy.standards.push(profile);
+        }
+        gates
+    }
+
     /// What the spec means for one attempt at it.
     ///
     /// # Errors
     /// If the windows do not fit each other; [`Spec::parse`] has checked that.
     pub fn outline(self, rollout: RolloutId, seed: Seed) -> Result<Outline, crossfade_routing::WindowError> {
         let Routing { overlap, skew, gamma } = self.routing;
+        let gates = moments::written_out(self.all_gates());
         let mut analysis = self.analysis;
         if !analysis.metrics.iter().any(|metric| metric.name() == MetricName::Shed) {
             analysis.metrics.push(Metric::Shed { max: 0 });
@@ -78,8 +94,9 @@ impl Spec {
             window: Window::new(overlap.0, skew.0, gamma.0)?,
             seed,
             steps: self.steps,
-            gates: self.gates,
-            required_gates: GATES.to_vec(),
+            required_gates: moments::first(&gates),
+            later_gates: moments::later(&gates),
+            gates,
             analysis,
             split_at_window: true,
             on_failure: self.on_failure,

@@ -18,7 +18,7 @@ use crate::units::{Digest, RolloutId, percent, text64};
 
 /// The version of [`State`]'s format, as its digest sees it. One more whenever a log that exists would fold to another
 /// canonical JSON: a new field that is left out while it says nothing does not need it until the fold of old events sets it.
-pub const STATE_VERSION: u32 = 2;
+pub const STATE_VERSION: u32 = 3;
 
 /// The state of one log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +141,11 @@ pub struct Rollout {
     pub phase: Phase,
     pub began: UnixNanos,
     pub ended: Option<UnixNanos>,
+    /// Gates in preflight.
     pub gates: BTreeMap<Gate, GateRun>,
+    /// Gates in steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub step_gates: BTreeMap<StepIndex, BTreeMap<Gate, GateRun>>,
     /// Every gate has passed.
     pub preflight: bool,
     /// Why no approval was needed.
@@ -276,6 +280,20 @@ impl Rollout {
         self.steps.iter().rfind(|record| record.step == step).map(|record| record.how)
     }
 
+    /// Gates in preflight, or in a step.
+    pub fn gates_at(&self, step: Option<StepIndex>) -> &BTreeMap<Gate, GateRun> {
+        static NONE: BTreeMap<Gate, GateRun> = BTreeMap::new();
+        match step {
+            None => &self.gates,
+            Some(step) => self.step_gates.get(&step).unwrap_or(&NONE),
+        }
+    }
+
+    /// Where gates look now: in preflight, or in the step that runs or comes next.
+    pub(crate) fn place(&self) -> Option<StepIndex> {
+        self.phase.is_live().then_some(self.step)
+    }
+
     /// Whether `promote --full` would pass over, or cut short, anything that is left.
     pub(crate) fn has_something_to_skip(&self) -> bool {
         let left = self.outline.steps.iter().skip(usize::try_from(self.step).unwrap_or(usize::MAX));
@@ -326,9 +344,32 @@ pub struct Answers {
 pub struct GateRun {
     /// How often it was started.
     pub run: u32,
+    /// How many runs before this one were no pass.
+    #[serde(default, skip_serializing_if = "is_none_missed")]
+    pub missed: u32,
+    /// When it was started last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<UnixNanos>,
     pub status: GateStatus,
     pub summary: String,
     pub evidence: Option<Digest>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_none_missed(missed: &u32) -> bool {
+    *missed == 0
+}
+
+impl GateRun {
+    /// It has passed, and a report says so.
+    pub(crate) fn has_passed(&self) -> bool {
+        self.status == GateStatus::Done(Outcome::Pass) && self.evidence.is_some()
+    }
+
+    /// It has looked, and has not passed.
+    pub(crate) fn has_missed(&self) -> bool {
+        matches!(self.status, GateStatus::Done(Outcome::Fail | Outcome::NoVerdict))
+    }
 }
 
 /// Where a gate's last run is.

@@ -43,9 +43,11 @@ fn rollout_event(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "{rollout}: {} -> {} drafted, {} steps", outline.from, outline.to, outline.steps.len())
         }
         Event::PreflightStarted { .. } => f.write_str("preflight"),
-        Event::GateStarted { gate, run, .. } => write!(f, "gate {gate} looks{}", again(*run)),
-        Event::GateFinished { gate, run, outcome, summary, .. } => {
-            write!(f, "gate {gate}{}: {outcome}: {summary}", again(*run))
+        Event::GateStarted { gate, run, step, .. } => {
+            write!(f, "gate {gate} looks{}{}", in_step(*step), again(*run))
+        }
+        Event::GateFinished { gate, run, step, outcome, summary, .. } => {
+            write!(f, "gate {gate}{}{}: {outcome}: {summary}", in_step(*step), again(*run))
         }
         Event::PreflightPassed { .. } => f.write_str("preflight passed"),
         Event::ApprovalNotRequired { why, .. } => write!(f, "approval not required: {why}"),
@@ -254,6 +256,7 @@ impl fmt::Display for RollbackReason {
             Self::Verdict { why } => write!(f, "the analysis: {why}"),
             Self::Fence { gateway, why } => write!(f, "gateway {gateway} has fenced, {why}"),
             Self::Snapshots { changed } => write!(f, "changed since the plan: {}", changed.join(", ")),
+            Self::Gate { gate, outcome } => write!(f, "gate {gate}: {outcome}"),
         }
     }
 }
@@ -285,6 +288,10 @@ impl fmt::Display for Step {
 /// People count from 1.
 fn number(step: u32) -> u64 {
     u64::from(step) + 1
+}
+
+fn in_step(step: Option<u32>) -> String {
+    step.map_or_else(String::new, |step| format!(" in step {}", number(step)))
 }
 
 fn again(attempt: u32) -> String {

@@ -42,7 +42,22 @@ enum Act {
     EditBeforeTheCut,
     EditSite,
     RestoreSite,
-    GateSays(Outcome),
+    GateSays(usize, Outcome),
+    GatesTake(u64),
+}
+
+/// The gates of the spec: in preflight, in each step, again and again, after promotion.
+const GATES: [&str; 5] = ["drift", "probe", "posture", "parity", "coverage"];
+
+const GATED: &str =
+    "gates: { posture: { every: 10s }, parity: { deadline: 30s }, coverage: { when: [promoted] } }\n";
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![3 => Just(Outcome::Pass), 1 => Just(Outcome::Fail), 1 => Just(Outcome::NoVerdict)]
+}
+
+fn gated() -> String {
+    format!("{SPEC}{GATED}")
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -73,7 +88,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::EditBeforeTheCut),
         1 => Just(Act::EditSite),
         1 => Just(Act::RestoreSite),
-        1 => prop_oneof![Just(Outcome::Pass), Just(Outcome::Fail), Just(Outcome::NoVerdict)].prop_map(Act::GateSays),
+        2 => (0..GATES.len(), outcome()).prop_map(|(gate, says)| Act::GateSays(gate, says)),
+        1 => (0_u64..60).prop_map(Act::GatesTake),
     ]
 }
 
@@ -84,7 +100,7 @@ fn perform(world: &mut World, act: &Act) {
     let command = match act {
         Act::Time(secs) => return world.run(Duration::from_secs(*secs)),
         Act::Start => {
-            let _ = world.start(SPEC);
+            let _ = world.start(&gated());
             return;
         }
         Act::Pause => Command::Pause { rollout: None },
@@ -123,10 +139,11 @@ fn perform(world: &mut World, act: &Act) {
         Act::EditBeforeTheCut => return,
         Act::EditSite => return world.move_green("http://elsewhere:4317"),
         Act::RestoreSite => return world.move_green("http://green:4317"),
-        Act::GateSays(outcome) => {
-            world.gates.insert("probe".to_owned(), *outcome);
+        Act::GateSays(gate, outcome) => {
+            world.gates.insert(GATES[*gate].to_owned(), *outcome);
             return;
         }
+        Act::GatesTake(secs) => return world.gates_take = Duration::from_secs(*secs),
     };
     let _ = world.command(command);
 }
@@ -199,10 +216,11 @@ fn comes_to_an_end(world: &mut World) -> Result<(), TestCaseError> {
         Act::RestoreConfig,
         Act::RestoreSite,
         Act::KillControl,
-        Act::GateSays(Outcome::Pass),
+        Act::GatesTake(0),
     ] {
         perform(world, &act);
     }
+    (0..GATES.len()).for_each(|gate| perform(world, &Act::GateSays(gate, Outcome::Pass)));
     for _ in 0..20 {
         perform(world, &Act::Time(60));
         perform(world, &Act::Resume);
@@ -224,7 +242,8 @@ proptest! {
     #[test]
     fn whatever_happens(acts in prop::collection::vec(act(), 1..40), hold in any::<bool>()) {
         let mut world = World::new().told();
-        let spec = if hold { format!("{SPEC}\non_failure: hold\n") } else { SPEC.to_owned() };
+        (0..GATES.len()).for_each(|gate| perform(&mut world, &Act::GateSays(gate, Outcome::Pass)));
+        let spec = if hold { format!("{}on_failure: hold\n", gated()) } else { gated() };
         world.start(&spec).unwrap();
         for act in &acts {
             let before = Seen::of(&world);

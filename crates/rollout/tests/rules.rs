@@ -159,6 +159,17 @@ const LIES: &[(&str, Change)] = &[
         Event::GateFinished { evidence, .. } => evidence.take().is_some(),
         _ => false,
     }),
+    ("step_gates", |event| match event {
+        Event::GateFinished { step: Some(_), evidence, .. } => evidence.take().is_some(),
+        _ => false,
+    }),
+    ("gate_runs", |event| match event {
+        Event::GateStarted { step: Some(step), .. } => {
+            *step -= 1;
+            true
+        }
+        _ => false,
+    }),
     ("gates", |event| match event {
         Event::RolloutDrafted { outline, .. } => outline.required_gates.pop().is_some(),
         _ => false,
@@ -230,7 +241,7 @@ fn a_run_that_is_over_says_nothing_of_the_next() {
     log.truncate(at + 1);
     let finished = log[at].clone();
     let rollout = finished.event.rollout().unwrap().clone();
-    let again = Event::GateStarted { rollout, gate: Gate::Probe, run: 2, at: finished.time };
+    let again = Event::GateStarted { rollout, gate: Gate::Probe, run: 2, step: None, at: finished.time };
     log.push(Entry { event: again, ..finished.clone() });
     log.push(finished);
     assert_eq!(broken(&log), ["gate_runs"]);

@@ -178,6 +178,14 @@ pub(crate) const PURE_PACKAGES: &[(&str, &str)] = &[
     ("strsim", "did you mean"),
     ("saphyr-parser", "the YAML parser: events with positions, no input or output of its own"),
     ("arraydeque", "the YAML parser's own"),
+    ("regorus", "Rego; without its features it knows no clock, no network, no randomness, and reads no file"),
+    ("anyhow", "regorus's errors"),
+    ("lazy_static", "regorus's tables of builtins"),
+    ("num-bigint", "Rego's numbers"),
+    ("num-integer", "num-bigint's own"),
+    ("spin", "regorus's lock: it has no thread of its own"),
+    ("lock_api", "spin's own"),
+    ("scopeguard", "lock_api's own"),
 ];
 
 /// Files longer than the limit, and why.

@@ -72,7 +72,7 @@ pub(crate) fn preflight(number: u64) -> Vec<Entry> {
 /// One run of a gate, from 1, with its evidence; after [`preflight`].
 pub(crate) fn gate_run(number: u64, run: u32, evidence: Digest) -> Vec<Entry> {
     let (at, rollout, gate) = (time(number), "tempo-3".parse::<RolloutId>().unwrap(), Gate::Drift);
-    let started = Event::GateStarted { rollout, gate, run, at };
+    let started = Event::GateStarted { rollout, gate, run, step: None, at };
     vec![by_control(number, started), gate_finished(number, run, evidence)]
 }
 
@@ -82,6 +82,7 @@ pub(crate) fn gate_finished(number: u64, run: u32, evidence: Digest) -> Entry {
         rollout: "tempo-3".parse().unwrap(),
         gate: Gate::Drift,
         run,
+        step: None,
         outcome: Outcome::Pass,
         summary: format!("run {run}"),
         evidence: Some(evidence),

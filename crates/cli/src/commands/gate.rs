@@ -1,10 +1,213 @@
-//! What the gates' commands share: how reports are printed, and how they end.
+//! `crossfade gate`: the gates of a rollout, here and now; and what the gates' own commands share.
 
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use crossfade_control::gates::{Gates, fitting};
+use crossfade_control::site::Site;
 use crossfade_gates::render;
 use crossfade_gates::report::{Report, Verdict};
+use crossfade_rollout::event::Gate as Name;
+use crossfade_rollout::moments::{DEFAULTS, moments, written_out};
+use crossfade_rollout::plan::Outline;
+use crossfade_rollout::spec::{Gates as Settings, Moment};
+use crossfade_rollout::{Digest, RolloutId, Spec};
+use crossfade_routing::Seed;
 
-use crate::args::GateFormat;
-use crate::exit::Exit;
+use super::{block_on, print_json, read_text, site};
+use crate::args::{Format, Gate, GateFormat, GateList, GateRun};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
+use crate::ui::Paint;
+use crate::ui::story::seconds;
+
+pub(crate) fn run(command: &Gate) -> Outcome {
+    match command {
+        Gate::List(args) => list(args),
+        Gate::Run(args) => run_gates(args),
+    }
+}
+
+/// A rollout spec.
+pub(super) fn spec(path: &Path) -> Result<Spec, Failure> {
+    crossfade_control::spec::read(&read_text(path)?, &path.display().to_string()).or_usage()
+}
+
+fn list(args: &GateList) -> Outcome {
+    let settings = match &args.rollout {
+        Some(path) => Some(spec(path)?.all_gates()),
+        None => None,
+    };
+    let rows: Vec<Row> = DEFAULTS.iter().map(|known| Row::of(known.gate, settings.as_ref())).collect();
+    match args.output {
+        Format::Json => print_json(&serde_json::json!({ "schema_version": 1, "gates": rows }))?,
+        Format::Text => rows.iter().for_each(|row| println!("{}", row.text())),
+    }
+    Ok(Exit::Passed)
+}
+
+/// What there is to say of a gate.
+#[derive(Debug, serde::Serialize)]
+struct Row {
+    name: &'static str,
+    asks: &'static str,
+    /// When it looks unless the spec says otherwise.
+    default_moments: &'static [Moment],
+    /// Whether it looks even if the spec says nothing of it.
+    unasked: bool,
+    /// When it looks under the spec.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moments: Option<Vec<Moment>>,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    off: Option<String>,
+}
+
+impl Row {
+    fn of(gate: Name, settings: Option<&Settings>) -> Row {
+        let known = DEFAULTS.iter().find(|known| known.gate == gate);
+        Row {
+            name: gate.name(),
+            asks: gate.asks(),
+            default_moments: known.map_or(&[], |known| known.moments),
+            unasked: known.is_some_and(|known| known.unasked),
+            moments: settings.map(|settings| moments(settings, gate).to_vec()),
+            off: settings.and_then(|settings| settings.timing(gate).off).map(str::to_owned),
+        }
+    }
+
+    fn text(&self) -> String {
+        let names =
+            |moments: &[Moment]| moments.iter().map(|moment| moment.name()).collect::<Vec<_>>().join(", ");
+        let when = match (&self.moments, &self.off) {
+            (_, Some(why)) => format!("off: {why}"),
+            (Some(moments), None) if moments.is_empty() => "not in this spec".to_owned(),
+            (Some(moments), None) => names(moments),
+            (None, None) if self.unasked => names(self.default_moments),
+            (None, None) => format!("if the spec names it: {}", names(self.default_moments)),
+        };
+        format!("{:<13} {}\n{:<13} {when}", self.name, self.asks, "")
+    }
+}
+
+fn run_gates(args: &GateRun) -> Outcome {
+    let spec = spec(&args.rollout)?;
+    let site = Arc::new(site(&args.site)?);
+    for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
+        let named = site.wanted(id, field, &args.rollout.display().to_string());
+        named.map_err(|what| Failure::usage(anyhow::anyhow!(what)))?;
+    }
+    let seed = match args.seed {
+        Some(seed) => seed,
+        None => crossfade_audit::keys::random_u64().or_usage()?,
+    };
+    let settings = written_out(fitting(spec.all_gates(), &site, &spec.from, &spec.to));
+    let wanted = wanted(&args.name, &settings)?;
+    let settings = wanted.iter().fold(settings, |settings, gate| settings.with(*gate));
+    let rollout = RolloutId::attempt(&spec.name, 1).or_usage()?;
+    let outline = Spec { gates: settings, ..spec }.outline(rollout, Seed(seed)).or_usage()?;
+    let gates = Gates::with_key(Arc::clone(&site), redact_key(&site)?);
+    eprintln!("seed {seed}");
+    let reports = block_on(async {
+        tokio::select! {
+            reports = look(&gates, &outline, &wanted, seed) => Ok(reports),
+            _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before every gate had looked"))),
+        }
+    })?;
+    if let Some(folder) = &args.evidence {
+        reports.iter().try_for_each(|report| keep(folder, report))?;
+    }
+    let shown = shown(&reports, args.output, args.name == ALL);
+    match &args.out {
+        Some(path) => write(path, shown.as_bytes())?,
+        None => std::io::stdout().write_all(shown.as_bytes()).or_unreachable()?,
+    }
+    Ok(worst(&reports))
+}
+
+const ALL: &str = "all";
+
+/// The gates that were asked for by name; of all, those that the spec runs at some moment.
+fn wanted(name: &str, settings: &Settings) -> Result<Vec<Name>, Failure> {
+    let all = Name::ALL.into_iter();
+    let wanted: Vec<Name> = match name {
+        ALL => all.filter(|gate| !moments(settings, *gate).is_empty()).collect(),
+        _ => all.filter(|gate| gate.name() == name).collect(),
+    };
+    if wanted.is_empty() {
+        let names: Vec<&str> = Name::ALL.iter().map(|gate| gate.name()).collect();
+        let what = format!("`{name}` is no gate; there are {}, and all", names.join(", "));
+        return Err(Failure::usage(anyhow::anyhow!(what)));
+    }
+    Ok(wanted)
+}
+
+async fn look(gates: &Gates, outline: &Outline, wanted: &[Name], seed: u64) -> Vec<Report> {
+    let paint = Paint::stderr();
+    let cx_of = |gate: Name| {
+        eprintln!(
+            "{} {:<13} looks; at most {}",
+            paint.dim("·"),
+            gate.name(),
+            seconds(outline.gates.deadline(gate))
+        );
+        let first = moments(&outline.gates, gate).first().copied();
+        crossfade_control::gates::Cx { moment: first.unwrap_or(Moment::Preflight), ..gates.cx(outline, seed) }
+    };
+    let each = |report: &Report| {
+        let mark = match report.verdict() {
+            Verdict::Pass => paint.good("✔"),
+            Verdict::Fail => paint.bad("✘"),
+            Verdict::NoVerdict => paint.warn("?"),
+        };
+        eprintln!("{mark} {:<13} {}", report.gate, seconds(report.took.unwrap_or_default()));
+    };
+    gates.look_at_all(wanted, cx_of, each).await
+}
+
+/// The site's key of redacted digests, so that a report may be held against its plans; before `init`, one for this run.
+fn redact_key(site: &Site) -> Result<Vec<u8>, Failure> {
+    match std::fs::read(site.redact_key_file()) {
+        Ok(key) => Ok(key),
+        Err(_) => Ok(crossfade_audit::keys::random().or_usage()?.to_vec()),
+    }
+}
+
+/// Writes a report down under its digest, and says so.
+fn keep(folder: &Path, report: &Report) -> Result<(), Failure> {
+    let evidence = report.evidence();
+    let digest = Digest::from_bytes(crossfade_tlog::sha256(&evidence)).to_string();
+    let path = folder.join(format!("{}-{}.json", report.gate, digest.trim_start_matches("sha256:")));
+    std::fs::create_dir_all(folder)
+        .map_err(|error| anyhow::anyhow!("cannot make {}: {error}", folder.display()))
+        .or_usage()?;
+    write(&path, &evidence)?;
+    eprintln!("evidence {digest}  {}", path.display());
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes)
+        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}; check the path", path.display()))
+        .or_usage()
+}
+
+fn shown(reports: &[Report], format: GateFormat, all: bool) -> String {
+    match (format, reports) {
+        (GateFormat::Text, _) => reports.iter().map(render::text).collect(),
+        (GateFormat::Json, [report]) if !all => render::json(report) + "\n",
+        (GateFormat::Json, _) => render::json_all(reports) + "\n",
+        (GateFormat::Junit, _) => render::junit(reports),
+        (GateFormat::Sarif, _) => render::sarif(reports, env!("CARGO_PKG_VERSION")) + "\n",
+    }
+}
+
+/// A gate that fails counts for more than one that could not look.
+fn worst(reports: &[Report]) -> Exit {
+    let exits: Vec<Exit> = reports.iter().map(exit).collect();
+    let grave = [Exit::Refused, Exit::Unreachable, Exit::NoVerdict];
+    grave.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Exit::Passed)
+}
 
 /// Prints one gate's report, and says how its command ends.
 pub(super) fn print(report: &Report, format: GateFormat) -> Exit {

@@ -12,6 +12,7 @@ mod gate;
 mod gateway;
 mod init;
 mod load;
+mod policy;
 mod posture;
 mod probe;
 mod rollout;
@@ -45,6 +46,8 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Load(args) => load::run(&args),
         Command::Parity(args) => compared::parity(&args),
         Command::History(args) => compared::history(&args),
+        Command::Gate(command) => gate::run(&command),
+        Command::Policy(args) => policy::run(&args),
         Command::Trace(command) => trace::run(&command),
         Command::Gateway(command) => gateway::run(&command),
         Command::Audit(command) => audit::run(&command),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crossfade_rollout::event::{Event, Outcome, RollbackReason, StepEnd};
+use crossfade_rollout::event::{Event, Gate, Outcome, RollbackReason, StepEnd};
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::Step;
 use crossfade_routing::UnixNanos;
@@ -57,6 +57,11 @@ impl Narrator {
         Some(Line { at, tone, head, text })
     }
 
+    fn is_repeated(&self, gate: Gate) -> bool {
+        let mut later = self.outline.iter().flat_map(|outline| &outline.later_gates);
+        later.any(|later| later.gate == gate && later.every.is_some())
+    }
+
     fn words(&self, event: &Event) -> Option<(UnixNanos, Tone, String, String)> {
         use Tone::{Bad, Good, Note};
         let line = |at: &UnixNanos, tone, head: &str, text: String| Some((*at, tone, head.to_owned(), text));
@@ -69,6 +74,12 @@ impl Narrator {
         match event {
             Event::RolloutDrafted { rollout, outline, at, .. } => {
                 line(at, Note, "planned", format!("{rollout}  {} -> {}", outline.from, outline.to))
+            }
+            // What looks again and again is told when it begins, and when it is no longer so.
+            Event::GateFinished { gate, outcome: Outcome::Pass, run: 2.., step: Some(_), .. }
+                if self.is_repeated(*gate) =>
+            {
+                None
             }
             Event::GateFinished { gate, outcome, summary, at, .. } => {
                 let tone = if *outcome == Outcome::Pass { Good } else { Bad };

@@ -15,7 +15,7 @@ const LOG_RETRY: Duration = Duration::from_millis(500);
 const BOOTS_MAX: usize = 16;
 
 /// How many results of gates are remembered: those of the rollout that runs, and a few that came late.
-const GATES_MAX: usize = 16;
+const GATES_MAX: usize = 32;
 
 /// Live inputs of `due`.
 #[derive(Debug, Default)]
@@ -94,7 +94,8 @@ impl Live {
     /// Keeps the result of a gate's run. One that comes late displaces no other: each is of its own rollout, gate and run.
     pub(crate) fn gate(&mut self, seen: GateSeen) {
         let same = |known: &GateSeen| {
-            (&known.rollout, known.gate, known.run) == (&seen.rollout, seen.gate, seen.run)
+            (&known.rollout, known.gate, known.step, known.run)
+                == (&seen.rollout, seen.gate, seen.step, seen.run)
         };
         self.gates.retain(|known| !same(known));
         self.gates.push(seen);
@@ -142,6 +143,7 @@ mod tests {
         let seen = |rollout: &str, run, outcome| GateSeen {
             rollout: rollout.parse().unwrap(),
             gate: Gate::Probe,
+            step: None,
             run,
             outcome,
             summary: String::new(),

@@ -82,6 +82,7 @@ impl Engine {
             rollout: state.rollout.clone(),
             ending: self.journal.ending(),
             past: state.past.clone(),
+            looking: self.jobs.looking(),
             waiting,
             readings: self.report.readings.clone(),
             gateways: gateways.collect(),

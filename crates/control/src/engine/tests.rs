@@ -369,6 +369,7 @@ async fn an_impossible_entry_is_not_a_full_disk() {
     rig.handle.send(Message::Gate(GateSeen {
         rollout: "move".parse().unwrap(),
         gate: Gate::Drift,
+        step: None,
         run: 1,
         outcome: Outcome::Pass,
         summary: "of another world".to_owned(),

@@ -1,21 +1,21 @@
 //! The drift gate's inputs: the configurations of both environments, as their files are now.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crossfade_gates::drift::{
     Allow, Context, DriftReport, EnvironmentError, LoadError, Loaded, OwnEndpoints, Pair, Version, Versions,
-    compare, render,
+    compare,
 };
-use crossfade_gates::report::Verdict;
-use crossfade_rollout::event::Outcome;
+use crossfade_gates::look::{broke, cannot_look};
+use crossfade_gates::report::Report;
 use crossfade_rollout::spec;
 use crossfade_rollout::units::Literal;
 use crossfade_yaml::{self as yaml, Node};
 
 pub use super::configs::Listed;
 pub use super::sources::{Source, SourceError};
-use super::{Cx, GateReport, configs};
+use super::{Cx, configs};
 use crate::site::{Environment, Site};
 
 /// The files of one configuration name, on both sides.
@@ -162,26 +162,29 @@ pub(crate) fn literal(value: &Option<Literal>) -> Option<Node> {
 }
 
 /// Runs the gate on a site's environments.
-pub(super) async fn run(cx: &Cx<'_>) -> GateReport {
+pub(super) async fn run(cx: &Cx<'_>) -> Report {
     let (blue, green) = match (cx.active(), cx.candidate()) {
         (Ok(blue), Ok(green)) => (blue, green),
-        (Err(why), _) | (_, Err(why)) => return GateReport::no_verdict(&why),
+        (Err(why), _) | (_, Err(why)) => return cannot_look("drift", why),
     };
     let sets = sets(blue, green);
     if sets.is_empty() {
-        return GateReport::no_verdict(
-            "no configuration is named: list both sides' files under environments.*.configs",
-        );
+        let why = "no configuration is named: list both sides' files under environments.*.configs";
+        return cannot_look("drift", why);
     }
     let context = Context { blue: own_endpoints(blue), green: own_endpoints(green) };
     let (allow, key, private) = (declarations(cx.settings), cx.redact_key.to_vec(), private(cx.site));
     // Files are read, and URLs waited for.
     let read = move || match report(&sets, &allow, &context, &key, &private) {
-        Ok(report) => judged(&report),
-        Err(error) => GateReport::no_verdict(&error.to_string()),
+        Ok(found) => {
+            let mut report = found.report();
+            report.summary.push_str(&as_written(&found));
+            report.summary.push_str(&unknown(&found));
+            report
+        }
+        Err(error) => cannot_look("drift", error.to_string()),
     };
-    let read = tokio::task::spawn_blocking(read).await;
-    read.unwrap_or_else(|error| GateReport::no_verdict(&format!("the comparison broke off: {error}")))
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| broke("drift"))
 }
 
 /// The site's own files, which no configuration has to do with.
@@ -191,44 +194,12 @@ pub(super) fn private(site: &Site) -> Vec<PathBuf> {
         .into()
 }
 
-fn judged(report: &DriftReport) -> GateReport {
-    let shared = report.report();
-    let outcome = match shared.verdict() {
-        Verdict::Pass => Outcome::Pass,
-        Verdict::Fail => Outcome::Fail,
-        Verdict::NoVerdict => Outcome::NoVerdict,
-    };
-    let details = match outcome {
-        Outcome::Pass => Vec::new(),
-        _ => render::text(report, render::Detail::Excerpt).lines().map(str::to_owned).collect(),
-    };
-    GateReport {
-        outcome,
-        summary: format!("{}{}{}{}", shared.summary, first(report), as_written(report), unknown(report)),
-        details,
-        evidence: Some(shared.evidence()),
-    }
-}
-
 fn unknown(report: &DriftReport) -> String {
     match report.unknown_components.len() {
         0 => String::new(),
         1 => "; 1 component that no rule knows".to_owned(),
         count => format!("; {count} components that no rule knows"),
     }
-}
-
-/// The weightiest difference that is not declared, so that one line says what is to be mended. Values stay out of it.
-fn first(report: &DriftReport) -> String {
-    let undeclared = report.findings.iter().find(|finding| finding.declared.is_none());
-    undeclared.map_or_else(String::new, |finding| {
-        let (id, rule, path, mark) = (finding.id, finding.rule, &finding.path, &finding.mark);
-        if mark.is_nowhere() {
-            return format!("; first: {id} {rule} {path}");
-        }
-        let file = Path::new(&*mark.source).file_name().unwrap_or_default().to_string_lossy();
-        format!("; first: {id} {rule} {path} ({file}:{})", mark.line)
-    })
 }
 
 fn as_written(report: &DriftReport) -> String {

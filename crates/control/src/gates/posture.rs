@@ -7,12 +7,13 @@ use std::sync::Mutex;
 use axum::http::HeaderMap;
 use crossfade_backends::posture::{LookConfig, Target, What, look};
 use crossfade_backends::query::{QueryEndpoint, QueryKind as WireKind};
+use crossfade_gates::look::cannot_look;
 use crossfade_gates::posture::{AdminKind, Facts, Input, Listener, Policy, Role, Version, judge, listeners};
 use crossfade_gates::report::Report;
 use crossfade_rollout::spec::{self, Moment, TlsVersion};
 use crossfade_routing::EnvironmentId;
 
-use super::{Cx, GateReport, configs};
+use super::{Cx, configs};
 use crate::clock;
 use crate::site::{self, Environment, Site};
 
@@ -36,10 +37,10 @@ pub fn policy(settings: &spec::Posture) -> Policy {
 }
 
 /// Runs the gate.
-pub(super) async fn run(cx: &Cx<'_>, seen: &Seen) -> GateReport {
+pub(super) async fn run(cx: &Cx<'_>, seen: &Seen) -> Report {
     let (blue, green) = match (cx.active(), cx.candidate()) {
         (Ok(blue), Ok(green)) => (blue, green),
-        (Err(why), _) | (_, Err(why)) => return GateReport::no_verdict(&why),
+        (Err(why), _) | (_, Err(why)) => return cannot_look("posture", why),
     };
     let (blue, green) = tokio::join!(
         facts(cx.site, cx.from.as_str(), blue, cx.seed),
@@ -47,7 +48,7 @@ pub(super) async fn run(cx: &Cx<'_>, seen: &Seen) -> GateReport {
     );
     let (blue, green) = match (blue, green) {
         (Ok(blue), Ok(green)) => (blue, green),
-        (Err(why), _) | (_, Err(why)) => return GateReport::no_verdict(&why),
+        (Err(why), _) | (_, Err(why)) => return cannot_look("posture", why),
     };
     let policy = policy(&cx.settings.posture.clone().unwrap_or_default());
     // Before a rollout an environment may be changed as anybody likes.
@@ -58,20 +59,11 @@ pub(super) async fn run(cx: &Cx<'_>, seen: &Seen) -> GateReport {
     if report.findings.iter().all(|finding| finding.rule != "regressed") {
         last(seen).insert(cx.to.clone(), green);
     }
-    judged(&report)
+    report
 }
 
 fn last(seen: &Seen) -> std::sync::MutexGuard<'_, BTreeMap<EnvironmentId, Facts>> {
     seen.lock().expect("nothing panics while it holds this lock")
-}
-
-/// One line names the first finding too.
-fn judged(report: &Report) -> GateReport {
-    let first = report
-        .first()
-        .map_or_else(String::new, |first| format!("; first: {} {}: {}", first.id, first.rule, first.detail));
-    let all = GateReport::of(report);
-    GateReport { summary: format!("{}{first}", all.summary), ..all }
 }
 
 /// As the gate does it, for one environment of a site, beside another or alone: `crossfade posture`.

@@ -7,10 +7,11 @@ use crossfade_backends::otlp::{Client, ClientConfig, Endpoint};
 use crossfade_backends::probe::{ProbeConfig, run as run_probe};
 use crossfade_backends::query::Query;
 use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
-use crossfade_gates::probe::{ProbeReport, Verdict};
-use crossfade_rollout::event::Outcome;
+use crossfade_gates::look::cannot_look;
+use crossfade_gates::probe::ProbeReport;
+use crossfade_gates::report::Report;
 
-use super::{Cx, GateReport};
+use super::Cx;
 use crate::clock;
 use crate::site::Environment;
 
@@ -21,42 +22,16 @@ const SPREAD_TRACES_PER_SERVICE: u32 = 100;
 const SPREAD_SERVICES_MAX: usize = 50;
 
 /// Runs the gate.
-pub(super) async fn run(cx: &Cx<'_>) -> GateReport {
+pub(super) async fn run(cx: &Cx<'_>) -> Report {
     let gate = &cx.settings.probe;
     let candidate = match cx.candidate() {
         Ok(candidate) => candidate,
-        Err(why) => return GateReport::no_verdict(&why),
+        Err(why) => return cannot_look("probe", why),
     };
     match probe(candidate, gate.traces, gate.deadline.0, cx.seed).await {
-        Ok(report) => judged(&report),
-        Err(why) => GateReport::no_verdict(&why),
+        Ok(report) => report.report(),
+        Err(why) => cannot_look("probe", why),
     }
-}
-
-fn judged(report: &ProbeReport) -> GateReport {
-    let outcome = match report.verdict {
-        Verdict::Pass => Outcome::Pass,
-        Verdict::Fail => Outcome::Fail,
-        Verdict::NoVerdict => Outcome::NoVerdict,
-    };
-    let details = if outcome == Outcome::Pass {
-        Vec::new()
-    } else {
-        report.text().lines().map(str::to_owned).collect()
-    };
-    let summary = format!("{}{}", report.line(), first(report));
-    GateReport { outcome, summary, details, evidence: Some(report.json().into_bytes()) }
-}
-
-/// What one line has room for of a finding's words; the report has them all.
-const DETAIL_CHARS_MAX: usize = 200;
-
-/// The first finding, so that one line says what is to be mended.
-fn first(report: &ProbeReport) -> String {
-    report.findings.first().map_or_else(String::new, |finding| {
-        let detail: String = finding.detail.chars().take(DETAIL_CHARS_MAX).collect();
-        format!("; first: {} {}: {detail}", finding.id, finding.failure.name())
-    })
 }
 
 /// One round within a step: how many traces were not read back whole, and the report.

@@ -275,6 +275,7 @@ fn naming(report: Digest) -> Event {
         rollout: "move".parse().unwrap(),
         gate: crossfade_rollout::event::Gate::Drift,
         run: 1,
+        step: None,
         outcome: crossfade_rollout::event::Outcome::Pass,
         summary: String::new(),
         evidence: Some(report),

@@ -2,7 +2,7 @@
 
 use crossfade_routing::{Schedule, Stage, UnixNanos, Weight};
 
-use super::{Cx, Flow, NEXT, Out, cut, watch, way_back};
+use super::{Cx, Flow, NEXT, Out, cut, gates, watch, way_back};
 use crate::assess::{Assessment, carry};
 use crate::event::{Event, GenerationCause, Outcome, StepEnd};
 use crate::observed::Waiting;
@@ -11,14 +11,17 @@ use crate::state::Running;
 
 pub(super) fn go_on(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     let (Some(step), Some(schedule)) = (cx.rollout.step(), cx.schedule()) else { return NEXT };
+    gates::missed(cx, out)?;
     if let Some(running) = &cx.rollout.running {
         return run(cx, out, step, running);
     }
     if cx.state.roster.is_empty() {
         return out.wait(Waiting::Gateway {});
     }
+    // What is looked at after promotion is looked at whoever is in a hurry.
+    let passed = cx.rollout.promoted.is_none() || gates::in_step(cx, out, false)?;
     if cx.rollout.full && is_skippable(cx, step) {
-        if cx.is_paused(out) {
+        if cx.is_paused(out) || !passed {
             return NEXT;
         }
         let (rollout, step, how) = (cx.rollout.id.clone(), cx.rollout.step, StepEnd::Skipped);
@@ -37,6 +40,7 @@ pub(super) fn go_on(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
             let baking = Event::BakeStarted { rollout, step, mirror_back, at: cx.now };
             watch::begin(cx, out, schedule, vec![baking])
         }
+        Step::Finalize {} if cx.is_paused(out) || !passed => NEXT,
         Step::Finalize {} => finalize(cx, out, schedule),
     }
 }
@@ -91,7 +95,7 @@ fn promote(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule) -> Flow {
 }
 
 fn finalize(cx: &Cx<'_>, out: &mut Out<'_>, schedule: &Schedule) -> Flow {
-    if cx.is_paused(out) || !acknowledged(cx, out) {
+    if !acknowledged(cx, out) {
         return NEXT;
     }
     let until = schedule.settled_at();
@@ -118,11 +122,14 @@ fn run(cx: &Cx<'_>, out: &mut Out<'_>, step: &Step, running: &Running) -> Flow {
     }
     watch::probe(cx, out, running)?;
     watch::record(cx, out, running)?;
+    let leave = running.leave || cx.rollout.full;
+    let until = step_end(step, running);
+    let closing = cx.rollout.paused.is_none() && (leave || until.is_some_and(|until| cx.now >= until));
+    let passed = gates::in_step(cx, out, closing)?;
     if cx.is_paused(out) {
         return NEXT;
     }
-    let leave = running.leave || cx.rollout.full;
-    match step_end(step, running) {
+    match until {
         _ if leave => {}
         None => return out.wait(Waiting::Promote {}),
         Some(until) if cx.now < until => {
@@ -132,6 +139,9 @@ fn run(cx: &Cx<'_>, out: &mut Out<'_>, step: &Step, running: &Running) -> Flow {
             return NEXT;
         }
         Some(_) => {}
+    }
+    if !passed {
+        return NEXT;
     }
     end(cx, out, step, running, assessment, if leave { StepEnd::PromotedEarly } else { StepEnd::Elapsed })
 }

@@ -85,7 +85,17 @@ fn consequence(cx: &Cx<'_>, out: &mut Out<'_>, mut events: Vec<Event>, why: Stri
         events.push(Event::Paused { rollout: cx.rollout.id.clone(), by, at: cx.now });
         return out.record(events);
     }
-    let back = rollback(cx, RollbackReason::Verdict { why }, &events);
+    go_back(cx, out, events, RollbackReason::Verdict { why })
+}
+
+/// Goes back at once, whatever the log does. `events`: what goes on the record ahead of it.
+pub(super) fn go_back(
+    cx: &Cx<'_>,
+    out: &mut Out<'_>,
+    mut events: Vec<Event>,
+    reason: RollbackReason,
+) -> Flow {
+    let back = rollback(cx, reason, &events);
     events.push(back);
     let generation = cx.state.generation();
     let rollout = cx.rollout.id.to_string();

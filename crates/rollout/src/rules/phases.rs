@@ -45,6 +45,7 @@ fn allows(phase: Phase, event: &Event) -> bool {
         event,
         Event::LedgerNoted { .. } | Event::LedgerClosed { .. } | Event::LedgerGapDeclared { .. }
     );
+    let gate = matches!(event, Event::GateStarted { .. } | Event::GateFinished { .. });
     let person = matches!(event, Event::Paused { .. } | Event::Resumed { .. });
     let before = person || matches!(event, Event::AbortStarted { .. });
     let issued = match event {
@@ -53,10 +54,7 @@ fn allows(phase: Phase, event: &Event) -> bool {
     };
     match phase {
         Phase::Draft => before || matches!(event, Event::PreflightStarted { .. }),
-        Phase::Preflight => {
-            let gate = matches!(event, Event::GateStarted { .. } | Event::GateFinished { .. });
-            before || gate || matches!(event, Event::PreflightPassed { .. })
-        }
+        Phase::Preflight => before || gate || matches!(event, Event::PreflightPassed { .. }),
         Phase::AwaitingApproval => {
             before
                 || matches!(event, Event::ApprovalNotRequired { .. })
@@ -64,11 +62,11 @@ fn allows(phase: Phase, event: &Event) -> bool {
         }
         Phase::Mirroring | Phase::Shifting { .. } => match issued {
             Some(why) => matches!(why, Why::Mirror | Why::Promotion),
-            None => before || account || is_step(event),
+            None => before || account || is_step(event) || gate,
         },
         Phase::Promoted => match issued {
             Some(_) => false,
-            None => person || account || is_step(event),
+            None => person || account || is_step(event) || gate,
         },
         Phase::RollingBack => {
             account

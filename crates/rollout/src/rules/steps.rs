@@ -8,7 +8,7 @@ use crate::due::{looked_at, step_end};
 use crate::event::{AbortReason, Event, Outcome, PauseCause, RollbackReason, StepEnd};
 use crate::numbers::{LogE, MetricReading};
 use crate::spec::Step;
-use crate::state::{GateStatus, Rollout, Running, State};
+use crate::state::{GateRun, Rollout, Running, State};
 
 pub(super) fn begins(before: &State, event: &Event) -> Option<String> {
     let Event::StepStarted { step, generation, at, .. } = event else { return None };
@@ -107,11 +107,14 @@ fn agree(readings: &[MetricReading], again: &Assessment) -> bool {
 pub(super) fn failure(before: &State, event: &Event) -> Option<String> {
     let rollout = before.current().filter(|rollout| rollout.phase.is_live() && rollout.paused.is_none())?;
     let failed = rollout.running.as_ref().is_some_and(|running| running.verdict == Some(Outcome::Fail));
+    let failed = failed || rollout.gates_at(rollout.place()).values().any(GateRun::has_missed);
     let of_it = event.rollout() == Some(&rollout.id) || event.schedule().is_some();
     let acts = matches!(
         event,
         Event::RollbackStarted { .. }
-            | Event::Paused { by: PauseCause::Analysis {}, .. }
+            | Event::AbortStarted { .. }
+            | Event::Paused { .. }
+            | Event::SnapshotsRetaken { .. }
             | Event::Fenced { .. }
             | Event::LedgerGapDeclared { .. }
             | Event::LedgerClosed { .. }
@@ -125,10 +128,7 @@ pub(super) fn failure(before: &State, event: &Event) -> Option<String> {
 pub(super) fn cause(before: &State, event: &Event) -> Option<String> {
     let rollout = before.current()?;
     let failed = || rollout.running.as_ref().is_some_and(|running| running.verdict == Some(Outcome::Fail));
-    let gate_failed = |gate| {
-        let status = rollout.gates.get(gate).map(|run| run.status);
-        matches!(status, Some(GateStatus::Done(Outcome::Fail | Outcome::NoVerdict)))
-    };
+    let gate_failed = |gate| rollout.gates_at(rollout.place()).get(gate).is_some_and(GateRun::has_missed);
     let on_record = match event {
         Event::RollbackStarted { reason: RollbackReason::Verdict { .. }, .. }
         | Event::Paused { by: PauseCause::Analysis {}, .. } => failed(),
@@ -138,6 +138,7 @@ pub(super) fn cause(before: &State, event: &Event) -> Option<String> {
         Event::AbortStarted { reason: AbortReason::Gate { gate, outcome }, .. } => {
             gate_failed(gate) && *outcome != Outcome::Pass
         }
+        Event::RollbackStarted { reason: RollbackReason::Gate { gate, .. }, .. } => gate_failed(gate),
         Event::Paused { by: PauseCause::Gate { gate }, .. } => gate_failed(gate),
         _ => true,
     };

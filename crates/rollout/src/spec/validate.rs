@@ -6,7 +6,8 @@ use crossfade_routing::{EnvironmentId, Weight};
 use crossfade_yaml::Duration;
 
 use super::{Analysis, Metric, Spec, Step};
-use crate::plan::{GATES, Outline};
+use crate::moments;
+use crate::plan::Outline;
 use crate::units::{Share, is_name};
 
 /// Longest duration of anything.
@@ -71,7 +72,7 @@ pub(super) fn problems(spec: &Spec) -> Vec<Problem> {
         check.that(false, &[At::Key("routing")], || format!("{error}; change one of them"));
     }
     steps(&mut check, &spec.steps);
-    gates::gates(&mut check, &spec.gates);
+    gates::gates(&mut check, &spec.all_gates());
     analysis(&mut check, &spec.analysis);
     check.0
 }
@@ -82,9 +83,17 @@ pub fn check_outline(outline: &Outline) -> Vec<Problem> {
     environments(&mut check, &outline.from, &outline.to);
     steps(&mut check, &outline.steps);
     gates::gates(&mut check, &outline.gates);
-    check.that(outline.required_gates == GATES, &[], || {
-        let names: Vec<String> = GATES.iter().map(ToString::to_string).collect();
-        format!("a plan of this version has to pass these gates, in this order: {}", names.join(", "))
+    let planned = moments::written_out(outline.gates.clone());
+    check.that(planned == outline.gates, &[], || {
+        "a plan of this version says what each of its gates runs with".to_owned()
+    });
+    let named = (&outline.required_gates, &outline.later_gates);
+    check.that(named == (&moments::first(&planned), &moments::later(&planned)), &[], || {
+        let names: Vec<String> = moments::first(&planned).iter().map(ToString::to_string).collect();
+        format!(
+            "a plan of this version has to pass these gates in preflight: {}; and later those of its `gates`",
+            names.join(", ")
+        )
     });
     analysis(&mut check, &outline.analysis);
     check.that(outline.split_at_window, &[], || {

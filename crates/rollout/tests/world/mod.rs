@@ -12,7 +12,7 @@ mod gateway;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crossfade_rollout::event::{Event, GenerationCause, Outcome};
+use crossfade_rollout::event::{Event, Gate, GenerationCause, Outcome};
 use crossfade_rollout::observed::{
     CutSeen, GateSeen, GatewaySeen, LogHealth, Observed, ProbeSeen, SnapshotsSeen, Urgency,
 };
@@ -77,8 +77,14 @@ pub(crate) struct World {
     pub(crate) gateways: Vec<Gateway>,
     pub(crate) weather: Weather,
     seen: BTreeMap<(GatewayId, BootId), GatewaySeen>,
-    /// What gates say; a gate that is not here does not answer.
+    /// What gates say: by name, or in a step by name and step, `probe@6`; a gate that is not here does not answer.
     pub(crate) gates: BTreeMap<String, Outcome>,
+    /// How long gates take.
+    pub(crate) gates_take: Duration,
+    /// Runs that are under way, and since when.
+    pub(crate) looking: BTreeMap<Asked, UnixNanos>,
+    /// Runs that were stopped, since nobody asked for them any more.
+    pub(crate) cancelled: Vec<Asked>,
     gate_results: Vec<GateSeen>,
     snapshots: Option<SnapshotsSeen>,
     pub(crate) now_snapshots: Snapshots,
@@ -96,6 +102,9 @@ pub(crate) struct World {
     /// Do each effect twice.
     pub(crate) twice: bool,
 }
+
+/// A gate's run, where it looks, and which it is.
+pub(crate) type Asked = (Gate, Option<u32>, u32);
 
 pub(crate) fn gateway_id(name: &str) -> GatewayId {
     name.parse().unwrap()
@@ -138,6 +147,9 @@ impl World {
             weather: Weather::default(),
             seen: BTreeMap::new(),
             gates: [("drift".to_owned(), Outcome::Pass), ("probe".to_owned(), Outcome::Pass)].into(),
+            gates_take: Duration::ZERO,
+            looking: BTreeMap::new(),
+            cancelled: Vec::new(),
             gate_results: Vec::new(),
             snapshots: None,
             now_snapshots: snapshots.clone(),
@@ -320,9 +332,24 @@ impl World {
                 }
             }
             if !recorded {
-                return;
+                return self.cancel();
             }
         }
+    }
+
+    /// Stops gates that nobody asks for any more. A result that comes all the same is nobody's.
+    fn cancel(&mut self) {
+        let asked = |effect: &Effect| match effect {
+            Effect::RunGate { gate, step, run, .. } => Some((*gate, *step, *run)),
+            _ => None,
+        };
+        let asked: Vec<Asked> = self.effects.iter().filter_map(asked).collect();
+        let done =
+            |run: &Asked| self.gate_results.iter().any(|seen| (seen.gate, seen.step, seen.run) == *run);
+        let stopped: Vec<Asked> =
+            self.looking.keys().filter(|run| !asked.contains(run) && !done(run)).copied().collect();
+        self.looking.retain(|run, _| asked.contains(run));
+        self.cancelled.extend(stopped);
     }
 
     fn perform(&mut self, effect: &Effect) -> bool {
@@ -330,18 +357,20 @@ impl World {
             Effect::Record { events, urgency } => {
                 return self.append(Actor::control(), events.clone(), *urgency);
             }
-            Effect::RunGate { rollout, gate, run } => {
-                if let Some(outcome) = self.gates.get(&gate.to_string()) {
-                    let (rollout, gate, run, outcome) = (rollout.clone(), *gate, *run, *outcome);
-                    let summary = "as told".to_owned();
-                    let evidence = Some(digest(4));
+            Effect::RunGate { rollout, gate, step, run } => {
+                let asked = (*gate, *step, *run);
+                let began = *self.looking.entry(asked).or_insert(self.now);
+                let here = step.map(|step| format!("{gate}@{step}"));
+                let says = here.and_then(|here| self.gates.get(&here)).or(self.gates.get(&gate.to_string()));
+                if let Some(outcome) = says.filter(|_| self.now >= began.plus(self.gates_take)) {
                     self.gate_results.push(GateSeen {
-                        rollout,
-                        gate,
-                        run,
-                        outcome,
-                        summary,
-                        evidence,
+                        rollout: rollout.clone(),
+                        gate: *gate,
+                        step: *step,
+                        run: *run,
+                        outcome: *outcome,
+                        summary: "as told".to_owned(),
+                        evidence: Some(digest(4)),
                         seed: None,
                     });
                 }
@@ -476,6 +505,7 @@ impl World {
         self.conductor = None;
         self.seen.clear();
         self.gate_results.clear();
+        self.looking.clear();
         self.snapshots = None;
         self.looked = None;
         self.probe = None;

@@ -20,7 +20,7 @@ pub(super) const TICK: Duration = Duration::from_secs(1);
 pub(super) struct Progress {
     live: bool,
     paint: Paint,
-    looking: Option<Looking>,
+    looking: Vec<Looking>,
 }
 
 struct Looking {
@@ -32,20 +32,20 @@ struct Looking {
 impl Progress {
     pub(super) fn new() -> Progress {
         let live = std::io::stderr().is_terminal() && ui::can_draw();
-        Progress { live, paint: Paint::stderr(), looking: None }
+        Progress { live, paint: Paint::stderr(), looking: Vec::new() }
     }
 
     pub(super) fn hear(&mut self, news: &PlanNews) {
         if let PlanNews::Begun { gate, at_most_ms } = news {
             let at_most = at_most_ms.map(|millis| Duration::from_millis(millis.into()));
             let (gate, since) = (gate.clone(), Instant::now());
-            self.looking = Some(Looking { gate, at_most, since });
+            self.looking.push(Looking { gate, at_most, since });
             if self.live {
                 return self.tick();
             }
         }
-        if let PlanNews::Ended { .. } = news {
-            self.looking = None;
+        if let PlanNews::Ended { gate, .. } = news {
+            self.looking.retain(|looking| looking.gate != *gate);
         }
         self.erase();
         if let Some(line) = line(news, self.paint) {
@@ -56,11 +56,15 @@ impl Progress {
     /// Time has passed.
     pub(super) fn tick(&mut self) {
         self.erase();
-        if let Some(looking) = self.looking.as_ref().filter(|_| self.live) {
+        let one = |looking: &Looking| {
             let so_far = seconds(Instant::now().duration_since(looking.since));
             let at_most = looking.at_most.map(|at_most| format!(" of at most {}", seconds(at_most)));
             let gate = &looking.gate;
-            eprint!("{} {gate:<9} {so_far}{}", self.paint.warn("◐"), at_most.unwrap_or_default());
+            format!("{} {gate:<9} {so_far}{}", self.paint.warn("◐"), at_most.unwrap_or_default())
+        };
+        if self.live && !self.looking.is_empty() {
+            let line: Vec<String> = self.looking.iter().map(one).collect();
+            eprint!("{}", line.join("  "));
             let _ = std::io::stderr().flush();
         }
     }
@@ -80,7 +84,7 @@ fn line(news: &PlanNews, paint: Paint) -> Option<String> {
     match news {
         PlanNews::Begun { gate, at_most_ms: Some(millis) } => {
             let at_most = seconds(Duration::from_millis((*millis).into()));
-            Some(format!("{} {gate:<9} looks; storage may take {at_most}", paint.dim("·")))
+            Some(format!("{} {gate:<9} looks; at most {at_most}", paint.dim("·")))
         }
         PlanNews::Begun { gate, at_most_ms: None } => Some(format!("{} {gate:<9} looks", paint.dim("·"))),
         PlanNews::Ended { gate, outcome, took_ms } => {
@@ -109,7 +113,7 @@ mod tests {
             lines,
             [
                 "· probe     looks",
-                "· probe     looks; storage may take 1m00s",
+                "· probe     looks; at most 1m00s",
                 "✔ probe     1m01s",
                 "? probe     1m01s"
             ]

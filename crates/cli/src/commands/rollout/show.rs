@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crossfade_control::status::{GatewayStatus, Status};
+use crossfade_control::status::{GatewayStatus, Looking, Status};
 use crossfade_rollout::ending::{Ending, EndingKind};
-use crossfade_rollout::event::{Outcome, StepEnd};
-use crossfade_rollout::state::Rollout;
+use crossfade_rollout::event::{Gate, Outcome, StepEnd};
+use crossfade_rollout::plan::Outline;
+use crossfade_rollout::state::{GateRun, GateStatus, Rollout};
 use crossfade_rollout::{Phase, PlanFile};
 use crossfade_routing::EnvironmentId;
 use crossfade_routing::sync::LedgerRow;
@@ -44,6 +45,15 @@ pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String 
             None => step_name(step),
         })
         .collect();
+    for later in later(outline) {
+        let _ = writeln!(text, "  · {later}");
+    }
+    for waiver in &outline.gates.waivers {
+        let place = waiver.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+        let (finding, owner, expires, reason) =
+            (&waiver.finding.value, &waiver.owner, waiver.expires, &waiver.reason);
+        let _ = writeln!(text, "  ~ {finding}{place} waived by {owner} until {expires}: {reason}");
+    }
     let _ = writeln!(text, "Steps     {}", steps.join(" -> "));
     let _ = writeln!(
         text,
@@ -70,6 +80,22 @@ pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String 
     text
 }
 
+/// Gates that look later, and gates that do not look.
+fn later(outline: &Outline) -> Vec<String> {
+    let one = |gate: Gate| {
+        let of_it = outline.later_gates.iter().filter(|later| later.gate == gate);
+        let moments: Vec<&str> = of_it.clone().map(|later| later.moment.name()).collect();
+        let every = of_it.filter_map(|later| later.every).next();
+        let every = every.map_or_else(String::new, |every| format!(", every {every}"));
+        match (outline.gates.timing(gate).off, moments.is_empty()) {
+            (Some(why), _) => Some(format!("{gate:<13} off: {why}")),
+            (None, true) => None,
+            (None, false) => Some(format!("{gate:<13} later, at {}{every}", moments.join(", "))),
+        }
+    };
+    Gate::ALL.into_iter().filter_map(one).collect()
+}
+
 /// Whether the dry run found anything against it.
 pub(super) fn readiness(file: &PlanFile) -> Exit {
     let outcomes = || file.advice.iter().map(|advice| advice.outcome);
@@ -94,6 +120,9 @@ pub(super) fn status(status: &Status, paint: Paint) -> String {
             let _ = writeln!(text, "no rollout; {active} is active");
         }
     }
+    status.looking.iter().for_each(|looking| {
+        let _ = writeln!(text, "{}", self::looking(looking, paint));
+    });
     for alert in status.alerts.keys() {
         let _ = writeln!(text, "{}", paint.bad(&format!("alert     {alert}")));
     }
@@ -104,6 +133,32 @@ pub(super) fn status(status: &Status, paint: Paint) -> String {
         let _ = writeln!(text, "gateways  none has reported");
     }
     text
+}
+
+/// `gate      ◐ parity in step 2, run 1: 310 of 2000 traces compared`
+fn looking(looking: &Looking, paint: Paint) -> String {
+    let step = looking.step.map_or_else(String::new, |step| format!(" in step {}", step + 1));
+    let progress = looking.progress.to_string();
+    let colon = if progress.is_empty() { "" } else { ": " };
+    format!("gate      {} {}{step}, run {}{colon}{progress}", paint.warn("◐"), looking.gate, looking.run)
+}
+
+/// Gates that have looked: the last run of each, here; reruns are counted.
+fn looked(rollout: &Rollout, paint: Paint) -> Vec<String> {
+    let here = rollout.step_gates.get(&rollout.step).map(|gates| (Some(rollout.step), gates));
+    let places = [(None, &rollout.gates)].into_iter().chain(here);
+    let done = places.flat_map(|(step, gates)| gates.iter().map(move |(gate, run)| (step, gate, run)));
+    let line = |(step, gate, run): (Option<u32>, &Gate, &GateRun)| {
+        let GateStatus::Done(outcome) = run.status else { return None };
+        let step = step.map_or_else(|| "preflight".to_owned(), |step| format!("step {}", step + 1));
+        let missed = match run.missed {
+            0 => String::new(),
+            missed => format!(", {missed} before it no pass"),
+        };
+        let mark = mark(outcome, paint);
+        Some(format!("gate      {mark} {gate}, {step}, run {}{missed}: {}", run.run, run.summary))
+    };
+    done.filter_map(line).collect()
 }
 
 fn rollout(text: &mut String, status: &Status, rollout: &Rollout, paint: Paint) {
@@ -127,6 +182,9 @@ fn rollout(text: &mut String, status: &Status, rollout: &Rollout, paint: Paint) 
         .map(|(index, step)| step_mark(rollout, index, &step_name(step), paint))
         .collect();
     let _ = writeln!(text, "{}", marks.join("  "));
+    for line in looked(rollout, paint) {
+        let _ = writeln!(text, "{line}");
+    }
     let _ = writeln!(text, "             {:>10} {:>10}", outline.from.as_str(), outline.to.as_str());
     let from = Totals::of(&status.gateways, &outline.from);
     let to = Totals::of(&status.gateways, &outline.to);

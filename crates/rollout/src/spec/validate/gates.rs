@@ -98,6 +98,10 @@ pub(super) fn gates(check: &mut Check, gates: &Gates) {
     }
     if let Some(policy) = &gates.policy {
         list(check, &policy.files, &at(Gate::Policy, "files"));
+        let rego = |file: &String| file.ends_with(".rego") && !file.starts_with('/') && !file.contains("..");
+        check.that(policy.files.iter().all(rego), &at(Gate::Policy, "files"), || {
+            "a policy is a file that ends in .rego, below the folder of the site's configuration".to_owned()
+        });
         let asks = policy.off.is_some() || !policy.standards.is_empty() || !policy.files.is_empty();
         check.that(asks, &[At::Key("gates"), At::Key("policy")], || {
             "no rules to ask; name `standards` or `files`".to_owned()

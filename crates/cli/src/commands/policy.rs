@@ -1,0 +1,89 @@
+//! `crossfade policy`: rules in Rego, checked, shown, or asked about a rollout and what gates have found.
+
+use std::path::Path;
+
+use crossfade_control::gates::policy::{About, ready, report};
+use crossfade_gates::policy::{Source, check};
+use crossfade_gates::report::Report;
+use crossfade_rollout::RolloutId;
+use crossfade_rollout::spec::{Moment, Standard};
+use crossfade_routing::Seed;
+use serde_json::Value;
+
+use super::{gate, read_text};
+use crate::args::{Policy, PolicyStandard};
+use crate::exit::{Exit, Failure, OrExit, Outcome};
+
+pub(crate) fn run(args: &Policy) -> Outcome {
+    let named = args.standards.iter().map(|standard| Ok(ready(Standard::from(standard))));
+    let files = args.files.iter().map(|path| source(path));
+    let policies: Vec<Source> = named.chain(files).collect::<Result<_, Failure>>()?;
+    if args.show {
+        policies.iter().for_each(|policy| println!("{}", policy.text.trim_end()));
+        return Ok(Exit::Passed);
+    }
+    policies.iter().try_for_each(check).or_usage()?;
+    let Some(rollout) = &args.rollout else {
+        policies.iter().for_each(|policy| println!("✔ {}", policy.name));
+        return Ok(Exit::Passed);
+    };
+    let found = args.findings.iter().map(|path| reports(path)).collect::<Result<Vec<_>, Failure>>()?;
+    let found: Vec<Value> = found.into_iter().flatten().collect();
+    let report = asked(rollout, policies, &found)?;
+    Ok(gate::print(&report, args.output))
+}
+
+/// The policies that are named here, or else those of the spec, asked about the spec's plan.
+fn asked(rollout: &Path, mut policies: Vec<Source>, found: &[Value]) -> Result<Report, Failure> {
+    let spec = gate::spec(rollout)?;
+    let gates = spec.all_gates();
+    if policies.is_empty()
+        && let Some(settings) = &gates.policy
+    {
+        policies.extend(settings.standards.iter().map(|standard| ready(*standard)));
+        let folder = rollout.parent().unwrap_or(Path::new(""));
+        for file in &settings.files {
+            policies.push(source(&folder.join(file))?);
+        }
+    }
+    if policies.is_empty() {
+        let what = "no policy to ask: name a file or --standard, or set gates.policy in the spec";
+        return Err(Failure::usage(anyhow::anyhow!(what)));
+    }
+    let id = RolloutId::attempt(&spec.name, 1).or_usage()?;
+    let outline = spec.outline(id, Seed(0)).or_usage()?;
+    let now = crossfade_control::now();
+    report(&outline, &policies, About { found, moment: Moment::Preflight, now }).or_usage()
+}
+
+fn source(path: &Path) -> Result<Source, Failure> {
+    Ok(Source { name: path.display().to_string(), text: read_text(path)? })
+}
+
+/// The reports of a file: one, or all of a `gate run all`.
+fn reports(path: &Path) -> Result<Vec<Value>, Failure> {
+    let wrong = |why: String| {
+        Failure::usage(anyhow::anyhow!(
+            "{}: {why}; give what `crossfade gate run -o json` prints",
+            path.display()
+        ))
+    };
+    let value: Value = serde_json::from_str(&read_text(path)?).map_err(|error| wrong(error.to_string()))?;
+    match (value["gates"].as_array(), value["gate"].as_str()) {
+        (Some(all), _) => Ok(all.clone()),
+        (None, Some(_)) => Ok(vec![value]),
+        (None, None) => Err(wrong("no report of a gate".to_owned())),
+    }
+}
+
+impl From<&PolicyStandard> for Standard {
+    fn from(standard: &PolicyStandard) -> Standard {
+        match standard {
+            PolicyStandard::Pci => Standard::Pci,
+            PolicyStandard::Hipaa => Standard::Hipaa,
+            PolicyStandard::Gdpr => Standard::Gdpr,
+            PolicyStandard::Soc2 => Standard::Soc2,
+            PolicyStandard::Nist => Standard::Nist,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `crossfade gate` and `crossfade policy`, as a person or a pipeline runs them.
+
+#![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+mod support;
+
+use serde_json::Value;
+use support::{COLLECTOR, Folder, ROLLOUT};
+
+const ALL: [&str; 4] = ["gate", "run", "all", "--rollout"];
+
+/// A probe that soon gives up.
+const QUICK: &str = "gates: { probe: { traces: 1, deadline: 1s } }\n";
+
+/// Two sides that differ in their limits, and an environment that nobody answers at.
+fn differing() -> Folder {
+    let folder = Folder::new();
+    let site = support::SITE.replacen("collector: [collector.yaml]", "collector: [blue.yaml]", 1);
+    folder.write("crossfade.yaml", &site);
+    folder.write("blue.yaml", COLLECTOR);
+    folder.write("collector.yaml", &COLLECTOR.replace(":4317\"", ":4317\", max_recv_msg_size_mib: 3"));
+    folder.write("rollout.yaml", &format!("{ROLLOUT}{QUICK}"));
+    folder
+}
+
+#[test]
+fn the_gates_are_listed() {
+    let folder = differing();
+    let listed = folder.run(&["gate", "list"]);
+    assert_eq!(listed.code, 0);
+    assert!(listed.stdout.contains("drift         does the candidate's"), "{}", listed.stdout);
+    let json: Value = serde_json::from_str(
+        &folder.run(&["gate", "list", "--rollout", "rollout.yaml", "-o", "json"]).stdout,
+    )
+    .unwrap();
+    let gates = json["gates"].as_array().unwrap();
+    assert_eq!(gates.len(), 9);
+    assert_eq!(gates[0]["moments"], serde_json::json!(["preflight", "promoted"]));
+}
+
+/// Scenario: drift fails, and the candidate is out of reach.
+/// Guarantee: both are said, the failure counts, and what was found is kept under its digest.
+#[test]
+fn all_gates_side_by_side() {
+    let folder = differing();
+    let ran = folder.run(&[&ALL[..], &["rollout.yaml", "-o", "json", "--evidence", "kept"]].concat());
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let json: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let verdicts: Vec<&str> =
+        json["gates"].as_array().unwrap().iter().map(|gate| gate["verdict"].as_str().unwrap()).collect();
+    assert_eq!((json["verdict"].as_str(), verdicts), (Some("fail"), vec!["fail", "no_verdict"]));
+    assert!(ran.stderr.starts_with("seed "), "alone, the seed is random, and said: {}", ran.stderr);
+    let kept: Vec<_> =
+        std::fs::read_dir(folder.path().join("kept")).unwrap().map(|file| file.unwrap().path()).collect();
+    assert_eq!(kept.len(), 2);
+    for path in kept {
+        let digest = crossfade_tlog::sha256(&std::fs::read(&path).unwrap());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(path.to_str().unwrap().ends_with(&format!("-{hex}.json")), "{path:?}");
+        assert!(ran.stderr.contains(&hex));
+    }
+}
+
+#[test]
+fn the_worst_of_all_is_the_exit_code() {
+    let folder = differing();
+    let code = |gate: &str| folder.run(&["gate", "run", gate, "--rollout", "rollout.yaml"]).code;
+    assert_eq!((code("drift"), code("probe"), code("nothing")), (1, 5, 2));
+    folder.write("collector.yaml", COLLECTOR);
+    assert_eq!((code("drift"), code("all")), (0, 5));
+    // What nobody named has no verdict, and does not pass.
+    let site = support::SITE.replace("    configs: { collector: [collector.yaml] }\n", "");
+    folder.write("crossfade.yaml", &site);
+    assert_eq!(code("drift"), 3);
+    assert_eq!(folder.run(&["gate", "run", "all", "--rollout", "missing.yaml"]).code, 2);
+}
+
+#[test]
+fn results_for_other_programs() {
+    let folder = differing();
+    for (format, begins) in [("junit", "<?xml"), ("sarif", "{"), ("text", "✘ drift")] {
+        let out = format!("out.{format}");
+        let ran =
+            folder.run(&["gate", "run", "drift", "--rollout", "rollout.yaml", "-o", format, "--out", &out]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""));
+        assert!(std::fs::read_to_string(folder.path().join(&out)).unwrap().starts_with(begins), "{format}");
+    }
+}
+
+#[test]
+fn a_waiver_lets_a_finding_through_until_it_expires() {
+    let folder = differing();
+    let waive = |expires: &str| {
+        folder.write("rollout.yaml", &format!("{ROLLOUT}gates:\n  waivers:\n    - {{ finding: CF-DRIFT-019, reason: CHG-1, owner: sre, expires: {expires} }}\n"));
+        folder.run(&["gate", "run", "drift", "--rollout", "rollout.yaml"])
+    };
+    let accepted = waive("2500-01-01");
+    assert_eq!(accepted.code, 0, "{}", accepted.stdout);
+    assert!(accepted.stdout.contains("waived by sre until 2500-01-01: CHG-1"), "{}", accepted.stdout);
+    let expired = waive("2020-01-01");
+    assert_eq!(expired.code, 1);
+    assert!(expired.stdout.contains("CF-WAIVER-001"), "{}", expired.stdout);
+}
+
+const OWN: &str =
+    "package bank\n\ndeny contains \"no change on a freeze\" if input.plan.change.ticket == \"\"\n";
+
+#[test]
+fn policies_are_asked_and_broken_ones_are_named_with_their_place() {
+    let folder = differing();
+    folder.write("bank.rego", OWN);
+    folder.write("broken.rego", "package bank\n\ndeny contains x if {\n  x := \n}\n");
+    assert_eq!(folder.run(&["policy", "bank.rego"]).stdout, "✔ bank.rego\n");
+    let broken = folder.run(&["policy", "broken.rego"]);
+    assert_eq!(broken.code, 2);
+    assert!(broken.stderr.contains("broken.rego:4:5: "), "{}", broken.stderr);
+    let denied = folder.run(&["policy", "bank.rego", "--rollout", "rollout.yaml"]);
+    assert_eq!(denied.code, 1);
+    assert!(
+        denied.stdout.contains("CF-POLICY-001") && denied.stdout.contains("no change on a freeze"),
+        "{}",
+        denied.stdout
+    );
+    assert_eq!(folder.run(&["policy", "--rollout", "rollout.yaml"]).code, 2, "nothing to ask");
+    assert!(folder.run(&["policy", "--standard", "pci", "--show"]).stdout.contains("package crossfade.pci"));
+}
+
+/// Scenario: the gates' findings are kept, and a policy is asked about them later.
+/// Guarantee: it denies by the requirement that the finding touches, and quotes it.
+#[test]
+fn a_ready_policy_quotes_its_requirement() {
+    let folder = differing();
+    let found = folder.run(&[
+        "gate",
+        "run",
+        "drift",
+        "--rollout",
+        "rollout.yaml",
+        "-o",
+        "json",
+        "--out",
+        "found.json",
+    ]);
+    assert_eq!(found.code, 1);
+    let soc2 = ["policy", "--standard", "soc2", "--rollout", "rollout.yaml", "--findings", "found.json"];
+    let denied = folder.run(&soc2);
+    assert_eq!(denied.code, 1);
+    assert!(
+        denied.stdout.contains("SOC 2 A1.1, \"capacity meets demand\": CF-DRIFT-019"),
+        "{}",
+        denied.stdout
+    );
+    // As a gate of the rollout it is asked about what the others have found, in one go.
+    folder.write("rollout.yaml", &format!("profile: soc2\n{ROLLOUT}{QUICK}"));
+    let all = folder.run(&[&ALL[..], &["rollout.yaml"]].concat());
+    assert!(all.stdout.contains("\"capacity meets demand\""), "{}", all.stdout);
+    folder.write("found.json", "[]");
+    assert_eq!(folder.run(&soc2).code, 2);
+}

@@ -1,0 +1,136 @@
+//! The policy gate's inputs: the plan, what other gates found, the time; and policies, ready ones and files.
+
+use std::path::{Component, Path};
+
+use crossfade_gates::control;
+use crossfade_gates::policy::{PolicyError, Source, ask, cannot_ask, input, judge, library};
+use crossfade_gates::report::Report;
+use crossfade_rollout::plan::Outline;
+use crossfade_rollout::spec::{Moment, Standard, Waiver};
+use crossfade_routing::UnixNanos;
+use serde_json::{Value, json};
+
+use super::Cx;
+use crate::site::Site;
+
+/// Why policies cannot be collected.
+#[derive(Debug, thiserror::Error)]
+pub enum PoliciesError {
+    /// A file outside of what a spec may name.
+    #[error(
+        "{0} is not for a spec to name: give a file that ends in .rego, below the folder of the site's configuration"
+    )]
+    Elsewhere(String),
+    /// A file that cannot be read.
+    #[error("cannot read {name}: {source}; check gates.policy.files")]
+    Unread {
+        /// As the spec names it.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What policies are asked about, apart from the plan.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// Reports of the gates that have looked.
+    pub found: &'a [Value],
+    /// When in the rollout this is.
+    pub moment: Moment,
+    /// The time that policies see.
+    pub now: UnixNanos,
+}
+
+/// Runs the gate.
+pub(super) async fn run(cx: &Cx<'_>) -> Report {
+    let policies = match collect(cx) {
+        Ok(policies) => policies,
+        Err(error) => return crossfade_gates::look::cannot_look("policy", error.to_string()),
+    };
+    let (outline, found, moment, now) = (cx.outline.clone(), cx.found.to_vec(), cx.moment, cx.now);
+    // Rules of others may take their time, and must not keep anybody from noticing that.
+    let asked = tokio::task::spawn_blocking(move || {
+        report(&outline, &policies, About { found: &found, moment, now })
+    });
+    match asked.await {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => cannot_ask(&error),
+        Err(_) => crossfade_gates::look::broke("policy"),
+    }
+}
+
+/// What the policies say of a plan.
+///
+/// # Errors
+/// A policy that cannot be asked, with its place.
+pub fn report(outline: &Outline, policies: &[Source], about: About<'_>) -> Result<Report, PolicyError> {
+    let plan = serde_json::to_value(outline).unwrap_or_default();
+    let rollout = json!({
+        "id": outline.rollout, "from": outline.from, "to": outline.to, "moment": about.moment,
+    });
+    let waivers: Vec<Value> = outline.gates.waivers.iter().map(waiver).collect();
+    let input = input(plan, rollout, about.found, json!(waivers), seconds(about.now));
+    let answers = ask(policies, &input)?;
+    let blind: Vec<String> = about
+        .found
+        .iter()
+        .filter(|report| report["verdict"] == "no_verdict")
+        .filter_map(|report| report["gate"].as_str().map(str::to_owned))
+        .collect();
+    let names: Vec<String> = policies.iter().map(named).collect();
+    Ok(judge(&names, &answers, &blind))
+}
+
+/// `policy.rego sha256:…`: what was asked, to the byte.
+fn named(policy: &Source) -> String {
+    let digest = crossfade_rollout::Digest::from_bytes(crossfade_tlog::sha256(policy.text.as_bytes()));
+    format!("{} {digest}", policy.name)
+}
+
+fn waiver(waiver: &Waiver) -> Value {
+    json!({
+        "finding": waiver.finding.value,
+        "where": waiver.place,
+        "reason": waiver.reason,
+        "owner": waiver.owner,
+        "expires": waiver.expires,
+        "expires_unix": seconds(waiver.expires.0),
+    })
+}
+
+fn seconds(time: UnixNanos) -> u64 {
+    time.0 / 1_000_000_000
+}
+
+/// The ready policy for a standard of a spec.
+pub fn ready(standard: Standard) -> Source {
+    library(match standard {
+        Standard::Pci => control::Standard::PciDss,
+        Standard::Hipaa => control::Standard::Hipaa,
+        Standard::Gdpr => control::Standard::Gdpr,
+        Standard::Soc2 => control::Standard::Soc2,
+        Standard::Nist => control::Standard::Nist80053,
+    })
+}
+
+/// The policies that the spec names.
+fn collect(cx: &Cx<'_>) -> Result<Vec<Source>, PoliciesError> {
+    let Some(settings) = &cx.settings.policy else { return Ok(Vec::new()) };
+    let files = settings.files.iter().map(|name| file(cx.site, name));
+    settings.standards.iter().map(|standard| Ok(ready(*standard))).chain(files).collect()
+}
+
+/// A file of a spec, which may come from elsewhere: it names policies, and nothing else of this machine.
+fn file(site: &Site, name: &str) -> Result<Source, PoliciesError> {
+    let path = Path::new(name);
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if !plain || path.extension().is_none_or(|extension| extension != "rego") {
+        return Err(PoliciesError::Elsewhere(name.to_owned()));
+    }
+    let folder = site.path.parent().unwrap_or(Path::new(""));
+    let text = std::fs::read_to_string(folder.join(path));
+    let text = text.map_err(|source| PoliciesError::Unread { name: name.to_owned(), source })?;
+    Ok(Source { name: name.to_owned(), text })
+}

@@ -1,0 +1,76 @@
+# Ready policy of crossfade for the HIPAA Security Rule, 45 CFR Part 164.
+#
+# The words of each requirement are crossfade's own, and short (data.crossfade.requirements); the standard has the whole text.
+package crossfade.hipaa
+
+standard := "HIPAA"
+
+# The same checks again after the cut-over.
+deny contains denial("164.308(a)(8)", sprintf("%s does not look again after promotion: add `promoted` to gates.%s.when", [gate, gate])) if {
+	some gate in ["drift", "probe"]
+	not looks_at(gate, "promoted")
+}
+
+deny contains denial("164.308(a)(8)", sprintf("the gate %s is off: %s", [gate, why])) if {
+	some gate in ["posture", "parity", "coverage"]
+	why := input.plan.gates[gate].off
+}
+
+# Health data without protection on the way is no risk that anybody may take.
+deny contains denial("164.312(e)(1)", sprintf("%s is waived by %s, and is nothing to be accepted", [told(finding), finding.accepted.owner])) if {
+	some finding in input.findings
+	finding.severity == "critical"
+	finding.accepted.by == "waiver"
+	requirement("164.312(e)(1)") in finding.controls
+}
+
+# What was recorded before is neither altered nor lost by going back.
+deny contains denial("164.312(c)(1)", "after promotion nothing is mirrored back, and a way back would lose spans: set bake.mirror_back") if {
+	some step in input.plan.steps
+	step.bake.mirror_back == false
+}
+
+deny contains denial("164.312(c)(1)", "there is no bake after promotion: no time in which going back is as safe as going forth") if {
+	count([step | some step in input.plan.steps; step.bake]) == 0
+}
+
+# ---- what all of the ready policies share
+
+requirement(number) := sprintf("%s %s", [standard, number])
+
+denial(number, because) := {
+	"requirement": requirement(number),
+	"says": data.crossfade.requirements[requirement(number)],
+	"because": because,
+}
+
+# What a gate holds against the candidate, and nobody has declared as intended or accepted as a risk.
+open(finding) if {
+	not finding.severity in {"note", "unknown"}
+	not finding.accepted
+}
+
+place(finding) := concat(" ", [part |
+	some key in ["environment", "file", "url", "component"]
+	part := finding["where"][key]
+])
+
+told(finding) := sprintf("%s %s at %s: %s", [finding.id, finding.rule, place(finding), finding.detail])
+
+# Whatever a gate finds against a requirement of this standard, by the requirement that it touches.
+deny contains denied if {
+	some finding in input.findings
+	open(finding)
+	some control in finding.controls
+	startswith(control, concat("", [standard, " "]))
+	says := data.crossfade.requirements[control]
+	denied := {"requirement": control, "says": says, "because": told(finding)}
+}
+
+looks_at(gate, moment) if {
+	some later in input.plan.later_gates
+	later.gate == gate
+	later.moment == moment
+}
+
+blank(text) if trim_space(text) == ""

@@ -1,0 +1,96 @@
+# Ready policy of crossfade for PCI DSS 4.0.1.
+#
+# The words of each requirement are crossfade's own, and short (data.crossfade.requirements); the standard has the whole text.
+package crossfade.pci
+
+standard := "PCI DSS"
+
+deny contains denial("6.5.1", "the plan names no change record: set change.ticket") if blank(input.plan.change.ticket)
+
+deny contains denial("6.5.1", "the plan does not say why: set change.reason") if blank(input.plan.change.reason)
+
+deny contains denial("6.5.1", "the plan does not say what users will notice: set change.impact") if blank(input.plan.change.impact)
+
+# A way back that loses nothing, for as long as the former active is kept.
+deny contains denial("6.5.1", "after promotion nothing is mirrored back, and a way back would lose spans: set bake.mirror_back") if {
+	some step in input.plan.steps
+	step.bake.mirror_back == false
+}
+
+deny contains denial("6.5.1", "there is no bake after promotion: no time in which going back is as safe as going forth") if {
+	count([step | some step in input.plan.steps; step.bake]) == 0
+}
+
+# The same checks again after the cut-over.
+deny contains denial("6.5.2", sprintf("%s does not look again after promotion: add `promoted` to gates.%s.when", [gate, gate])) if {
+	some gate in ["drift", "probe"]
+	not looks_at(gate, "promoted")
+}
+
+# Card numbers in the clear are no risk that anybody may take.
+deny contains denial("3.5.1", sprintf("%s is waived by %s, and is nothing to be accepted", [told(finding), finding.accepted.owner])) if {
+	some finding in input.findings
+	finding.severity == "critical"
+	finding.accepted.by == "waiver"
+	requirement("3.5.1") in finding.controls
+}
+
+# Nor is broken cryptography on their way.
+deny contains denial("4.2.1", sprintf("%s is waived by %s, and is nothing to be accepted", [told(finding), finding.accepted.owner])) if {
+	some finding in input.findings
+	finding.severity == "critical"
+	finding.accepted.by == "waiver"
+	requirement("4.2.1") in finding.controls
+}
+
+# Accepted risks are looked at again within a year.
+deny contains denial("6.5.1", sprintf("the waiver of %s by %s runs until %s: accept it for a year at most", [waiver.finding, waiver.owner, waiver.expires])) if {
+	some waiver in input.waivers
+	waiver.expires_unix - input.time.unix > 366 * 24 * 3600
+}
+
+deny contains denial("6.5.2", sprintf("the gate %s is off: %s", [gate, why])) if {
+	some gate in ["posture", "parity", "coverage"]
+	why := input.plan.gates[gate].off
+}
+
+# ---- what all of the ready policies share
+
+requirement(number) := sprintf("%s %s", [standard, number])
+
+denial(number, because) := {
+	"requirement": requirement(number),
+	"says": data.crossfade.requirements[requirement(number)],
+	"because": because,
+}
+
+# What a gate holds against the candidate, and nobody has declared as intended or accepted as a risk.
+open(finding) if {
+	not finding.severity in {"note", "unknown"}
+	not finding.accepted
+}
+
+place(finding) := concat(" ", [part |
+	some key in ["environment", "file", "url", "component"]
+	part := finding["where"][key]
+])
+
+told(finding) := sprintf("%s %s at %s: %s", [finding.id, finding.rule, place(finding), finding.detail])
+
+# Whatever a gate finds against a requirement of this standard, by the requirement that it touches.
+deny contains denied if {
+	some finding in input.findings
+	open(finding)
+	some control in finding.controls
+	startswith(control, concat("", [standard, " "]))
+	says := data.crossfade.requirements[control]
+	denied := {"requirement": control, "says": says, "because": told(finding)}
+}
+
+looks_at(gate, moment) if {
+	some later in input.plan.later_gates
+	later.gate == gate
+	later.moment == moment
+}
+
+blank(text) if trim_space(text) == ""

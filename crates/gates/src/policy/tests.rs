@@ -1,0 +1,179 @@
+use serde_json::{Value, json};
+
+use super::{Answers, Source, ask, cannot_ask, check, input, judge, library};
+use crate::control::Standard;
+use crate::report::Verdict;
+
+const STANDARDS: [Standard; 5] =
+    [Standard::PciDss, Standard::Hipaa, Standard::Gdpr, Standard::Soc2, Standard::Nist80053];
+const NOW: u64 = 1_795_262_400;
+
+/// A plan that every ready policy is content with.
+fn plan() -> Value {
+    json!({
+        "change": { "ticket": "CHG-1", "reason": "a new version", "impact": "none" },
+        "steps": [{ "weight": { "percent": "100", "duration": "1h" } }, { "promote": {} },
+            { "bake": { "duration": "24h", "mirror_back": true } }, { "finalize": {} }],
+        "gates": { "drift": { "allow": [] }, "probe": { "traces": 100 }, "posture": { "every": "5m" } },
+        "required_gates": ["drift", "posture", "probe"],
+        "later_gates": [{ "gate": "drift", "moment": "promoted" }, { "gate": "probe", "moment": "promoted" }],
+        "on_failure": "rollback",
+    })
+}
+
+fn asked(plan: Value, findings: Value, waivers: Value) -> Value {
+    let report = json!({ "gate": "posture", "verdict": "fail", "summary": "", "findings": findings });
+    input(
+        plan,
+        json!({ "id": "move", "from": "blue", "to": "green", "moment": "preflight" }),
+        &[report],
+        waivers,
+        NOW,
+    )
+}
+
+/// Green takes clients without a certificate.
+fn no_certificate() -> Value {
+    json!({
+        "id": "CF-POSTURE-013", "rule": "no_client_certificate", "severity": "high", "class": "security",
+        "where": { "environment": "green", "url": "https://green:4317" },
+        "detail": "it takes clients that show no certificate, and blue does not",
+        "controls": ["PCI DSS 8.3.1", "HIPAA 164.312(d)", "GDPR 32(1)(b)", "SOC 2 CC6.1", "NIST 800-53 IA-3"],
+    })
+}
+
+fn answers(standard: Standard, input: &Value) -> Answers {
+    ask(&[library(standard)], input).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn requirements(answers: &Answers) -> Vec<&str> {
+    answers.denials.iter().map(|denial| denial.requirement.as_str()).collect()
+}
+
+fn source(text: &str) -> Source {
+    Source { name: "policy.rego".to_owned(), text: text.to_owned() }
+}
+
+#[test]
+fn the_ready_policies_let_a_good_plan_through() {
+    for standard in STANDARDS {
+        let answers = answers(standard, &asked(plan(), json!([]), json!([])));
+        assert_eq!(answers, Answers::default(), "{}", standard.name());
+        check(&library(standard)).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+/// Scenario: green accepts clients without certificate, and card numbers come back unredacted.
+/// Guarantee: the policy for PCI DSS denies the plan, and the denial quotes the requirement.
+#[test]
+fn pci_denies_a_green_that_takes_anybody_and_redacts_nothing() {
+    let card = json!({
+        "id": "CF-PROBE-011", "rule": "canary_leaked", "severity": "critical", "class": "security",
+        "where": { "environment": "green", "component": "span.attributes" },
+        "detail": "card numbers are readable in 18 fields",
+        "controls": ["PCI DSS 3.5.1", "PCI DSS 3.4.1", "GDPR 32(1)(a)"],
+    });
+    let answers = answers(Standard::PciDss, &asked(plan(), json!([no_certificate(), card]), json!([])));
+    assert_eq!(requirements(&answers), ["PCI DSS 3.4.1", "PCI DSS 3.5.1", "PCI DSS 8.3.1"]);
+    let report = judge(&["crossfade:pci.rego".to_owned()], &answers, &[]);
+    assert_eq!(report.verdict(), Verdict::Fail);
+    insta::assert_snapshot!(crate::render::text(&report));
+}
+
+#[test]
+fn every_standard_denies_by_its_own_requirement() {
+    let asked = asked(plan(), json!([no_certificate()]), json!([]));
+    let said: Vec<String> =
+        STANDARDS.iter().map(|standard| requirements(&answers(*standard, &asked)).join(" ")).collect();
+    assert_eq!(
+        said,
+        ["PCI DSS 8.3.1", "HIPAA 164.312(d)", "GDPR 32(1)(b)", "SOC 2 CC6.1", "NIST 800-53 IA-3"]
+    );
+}
+
+#[test]
+fn what_the_plan_itself_lacks_is_denied() {
+    let lacks = |change: fn(&mut Value)| {
+        let mut plan = plan();
+        change(&mut plan);
+        requirements(&answers(Standard::PciDss, &asked(plan, json!([]), json!([])))).join(" ")
+    };
+    assert_eq!(lacks(|plan| plan["change"]["ticket"] = json!(" ")), "PCI DSS 6.5.1");
+    assert_eq!(lacks(|plan| plan["change"]["impact"] = json!("")), "PCI DSS 6.5.1");
+    assert_eq!(lacks(|plan| plan["steps"][2]["bake"]["mirror_back"] = json!(false)), "PCI DSS 6.5.1");
+    assert_eq!(lacks(|plan| plan["steps"] = json!([{ "promote": {} }])), "PCI DSS 6.5.1");
+    assert_eq!(lacks(|plan| plan["later_gates"] = json!([])), "PCI DSS 6.5.2 PCI DSS 6.5.2");
+    assert_eq!(lacks(|plan| plan["gates"]["posture"] = json!({ "off": "no time" })), "PCI DSS 6.5.2");
+}
+
+/// A waiver lets a finding through; but not where the standard leaves nothing to accept, and not for ever.
+#[test]
+fn waivers_have_their_limits() {
+    let accepted = |severity: &str, control: &str| {
+        let mut finding = no_certificate();
+        finding["severity"] = json!(severity);
+        finding["controls"] = json!([control]);
+        finding["accepted"] =
+            json!({ "by": "waiver", "reason": "r", "owner": "ciso", "expires": "2026-12-31" });
+        let denied = answers(Standard::PciDss, &asked(plan(), json!([finding]), json!([])));
+        requirements(&denied).join(" ")
+    };
+    assert_eq!(accepted("high", "PCI DSS 8.3.1"), "");
+    assert_eq!(accepted("critical", "PCI DSS 8.3.1"), "");
+    assert_eq!(accepted("critical", "PCI DSS 3.5.1"), "PCI DSS 3.5.1");
+    let waived = |days: u64| {
+        let waivers = json!([{ "finding": "CF-POSTURE-010", "owner": "ops", "expires": "some day",
+            "expires_unix": NOW + days * 24 * 3600 }]);
+        answers(Standard::PciDss, &asked(plan(), json!([]), waivers)).denials.len()
+    };
+    assert_eq!((waived(365), waived(400)), (0, 1));
+}
+
+#[test]
+fn notes_and_what_is_not_known_are_not_denied() {
+    for severity in ["note", "unknown"] {
+        let mut finding = no_certificate();
+        finding["severity"] = json!(severity);
+        assert!(answers(Standard::PciDss, &asked(plan(), json!([finding]), json!([]))).denials.is_empty());
+    }
+    let report = judge(&[], &Answers::default(), &["posture".to_owned()]);
+    assert_eq!(report.verdict(), Verdict::NoVerdict, "no rule can allow what no gate has found out");
+}
+
+#[test]
+fn policies_of_ones_own() {
+    let own = source(
+        "package bank\n\nimport rego.v1\n\ndeny contains \"never on a Friday\" if input.time.unix % 7 == 0\n\n\
+         warn contains {\"because\": \"soon\", \"requirement\": \"house rule 7\"} if true\n",
+    );
+    let said = |now: u64| {
+        ask(std::slice::from_ref(&own), &input(json!({}), json!({}), &[], json!([]), now)).unwrap()
+    };
+    assert_eq!(said(7).denials[0].because, "never on a Friday");
+    assert_eq!((said(8).denials.len(), said(8).warnings.len()), (0, 1));
+    let report = judge(&["policy.rego".to_owned()], &said(7), &[]);
+    assert_eq!(report.findings[0].detail, "never on a Friday");
+    assert_eq!(report.verdict(), Verdict::Fail);
+    assert_eq!(judge(&[], &said(8), &[]).verdict(), Verdict::Pass, "a warning is a note");
+}
+
+#[test]
+fn broken_policies_are_found_with_their_place() {
+    for (text, line, says) in [
+        ("package a\n\ndeny contains x if {\n  x := \n}\n", Some(4), "policy.rego:4:5: expecting `}`"),
+        ("package a\n\ndeny contains x if { x := nothing(1) }\n", Some(3), "policy.rego:3"),
+        ("package a\n\ndeny contains x if { y := 1 }\n", Some(3), "policy.rego:3"),
+        ("deny := 1", Some(1), "policy.rego:1"),
+        ("", Some(1), "policy.rego:1"),
+        ("package a\n\nallow := true\n", None, "policy.rego: data.a has no rule `deny`"),
+        ("package a\n\ndeny := true\n", None, "`deny` is to be a set"),
+        ("package a\n\ndeny contains 7 if true\n", None, "`deny` is to be a set"),
+        ("\u{0}\u{1}\u{2}", Some(1), "policy.rego:1"),
+    ] {
+        let error = check(&source(text)).expect_err(text);
+        assert_eq!(error.line, line, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+        let report = cannot_ask(&error);
+        assert_eq!(report.verdict(), Verdict::NoVerdict);
+    }
+}
