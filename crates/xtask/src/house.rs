@@ -186,6 +186,8 @@ pub(crate) const PURE_PACKAGES: &[(&str, &str)] = &[
     ("spin", "regorus's lock: it has no thread of its own"),
     ("lock_api", "spin's own"),
     ("scopeguard", "lock_api's own"),
+    ("vstd", "regorus's proofs: specifications that vanish when it is compiled"),
+    ("verus_builtin", "vstd's own"),
 ];
 
 /// Files longer than the limit, and why.
