@@ -434,7 +434,9 @@ async fn what_cannot_be_read_gets_the_status_that_says_so() {
     assert_eq!(status(&[protobuf], bad_id.encode_to_vec().into()).await, 400);
     assert_eq!(status(&[protobuf, gzip], good.clone().into()).await, 400);
     assert_eq!(status(&[protobuf, gzip], bomb.clone()).await, 413);
-    assert_eq!(status(&[("content-type", "application/json")], "{}".into()).await, 415);
+    assert_eq!(status(&[("content-type", "text/plain")], "{}".into()).await, 415);
+    assert_eq!(status(&[("content-type", "application/json")], "{}".into()).await, 200);
+    assert_eq!(status(&[("content-type", "application/json")], "{\"resourceSpans\":1}".into()).await, 400);
 
     let mut framed_bomb = wire::frame(&bomb).to_vec();
     framed_bomb[0] = 1;

@@ -35,13 +35,21 @@ fn arms(outline: &Outline, seen: &GatewaySeen, generation: Generation) -> Arms {
 fn tallies(cx: &Cx<'_>, generation: Generation) -> BTreeMap<GatewayId, Tally> {
     let mut tallies = cx.rollout.tallies.clone();
     tallies.retain(|_, tally| tally.generation == generation);
-    for (gateway, seen) in cx.fleet.members() {
-        if let Some(seen) = seen {
-            let counts = arms(&cx.rollout.outline, seen, generation);
-            record_counts(&mut tallies, gateway, &seen.report.boot, generation, &counts, seen.received_at);
-        }
+    for seen in on_record(cx) {
+        let counts = arms(&cx.rollout.outline, seen, generation);
+        let (gateway, boot) = (&seen.report.gateway, &seen.report.boot);
+        record_counts(&mut tallies, gateway, boot, generation, &counts, seen.received_at);
     }
     tallies
+}
+
+/// The reports of gateways whose boot is on the record. While the log takes nothing, a gateway may be started again that it does
+/// not know of: what that one counts can neither be recorded nor, then, be judged.
+fn on_record<'a>(cx: &'a Cx<'_>) -> impl Iterator<Item = &'a GatewaySeen> {
+    let known = |seen: &&GatewaySeen| {
+        cx.state.roster.get(&seen.report.gateway).and_then(Option::as_ref) == Some(&seen.report.boot)
+    };
+    cx.fleet.members().filter_map(|(_, seen)| seen).filter(known)
 }
 
 /// The judgement at this look; `None` for a step in which nothing can be compared.
@@ -121,8 +129,7 @@ pub(super) fn counts(cx: &Cx<'_>) -> Vec<Event> {
 }
 
 fn counts_in(cx: &Cx<'_>, generation: Generation) -> Vec<Event> {
-    let known = cx.fleet.members().filter_map(|(_, seen)| seen);
-    known.map(|seen| recorded(cx.rollout, seen, generation, cx.now)).collect()
+    on_record(cx).map(|seen| recorded(cx.rollout, seen, generation, cx.now)).collect()
 }
 
 fn recorded(rollout: &Rollout, seen: &GatewaySeen, generation: Generation, at: UnixNanos) -> Event {
