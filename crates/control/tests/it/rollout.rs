@@ -22,7 +22,12 @@ async fn a_rollout_goes_through_its_phases() {
     let plan = operator.plan(SPEC).await.unwrap();
     let said: Vec<_> = plan.advice.iter().map(|advice| (advice.gate.as_str(), advice.outcome)).collect();
     let passes = |gate| (gate, Outcome::Pass);
-    assert_eq!(said, ["drift", "probe", "overlap", "skew", "traffic"].map(passes), "{:#?}", plan.advice);
+    assert_eq!(
+        said,
+        ["drift", "posture", "probe", "overlap", "skew", "traffic"].map(passes),
+        "{:#?}",
+        plan.advice
+    );
     operator.start(&plan).await.unwrap();
     assert_eq!(operator.until_over().await, Phase::Finalized);
     assert_eq!(gateway.with(|gateway| gateway.schedule().unwrap().from().to_string()), "green");
@@ -71,7 +76,11 @@ async fn a_plan_tells_how_far_it_is() {
         })
         .collect();
     let passes = |gate: &'static str| [(gate, None), (gate, Some(Outcome::Pass))];
-    assert_eq!(told, ["reach", "drift", "probe", "overlap"].map(passes).concat());
+    let [reach, drift, posture, probe, overlap] =
+        ["reach", "drift", "posture", "probe", "overlap"].map(passes);
+    assert_eq!((told[..2].to_vec(), told[6..].to_vec()), (reach.to_vec(), [probe, overlap].concat()));
+    // Side by side, in whatever order.
+    assert!([drift, posture].concat().iter().all(|line| told[2..6].contains(line)), "{told:?}");
     // A minute for storage, and two to write and for what hangs.
     let deadline = PlanNews::Begun { gate: "probe".to_owned(), at_most_ms: Some(180_000) };
     assert!(heard.contains(&deadline), "{heard:?}");
