@@ -75,7 +75,7 @@ impl Planner {
         let seed = Seed(
             crossfade_audit::keys::random_u64().map_err(|error| ApiError::unavailable(&error.to_string()))?,
         );
-        let gates = fitting(spec.all_gates(), &self.site, &spec.from, &spec.to);
+        let gates = fitting(&spec, &self.site, status.traffic);
         let spec = Spec { gates, ..spec };
         let outline = spec.outline(rollout, seed).map_err(|error| ApiError::invalid(&error.to_string()))?;
         let snapshots = self.gates.snapshots(&outline, None).await;

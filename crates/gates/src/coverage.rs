@@ -161,6 +161,11 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     true
 }
 
+/// Whether a finding says that traces were too few for a verdict.
+pub fn is_too_little(finding: &Finding) -> bool {
+    finding.id == rules::TOO_LITTLE.id
+}
+
 /// Judges.
 pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
     let mut findings = Vec::new();

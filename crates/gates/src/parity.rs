@@ -357,6 +357,11 @@ pub fn pairs_for(limits: Limits) -> Option<u64> {
     pairs_needed(0, limits.differ_max, limits.confidence)
 }
 
+/// Whether a finding says that pairs were too few for a verdict.
+pub fn is_too_few(finding: &Finding) -> bool {
+    finding.id == rules::TOO_FEW.id
+}
+
 /// Whether a difference means that waiting may mend it: something is not there yet.
 pub fn may_arrive(what: What) -> bool {
     use What::{

@@ -11,7 +11,7 @@ use crossfade_control::site::Site;
 use crossfade_gates::render;
 use crossfade_gates::report::{Report, Verdict};
 use crossfade_rollout::event::Gate as Name;
-use crossfade_rollout::moments::{DEFAULTS, moments, written_out};
+use crossfade_rollout::moments::{DEFAULTS, Unasked, moments, written_out};
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::{Gates as Settings, Moment};
 use crossfade_rollout::{Digest, RolloutId, Spec};
@@ -65,8 +65,8 @@ struct Row {
     asks: &'static str,
     /// When it looks unless the spec says otherwise.
     default_moments: &'static [Moment],
-    /// Whether it looks even if the spec says nothing of it.
-    unasked: bool,
+    /// Whether it looks if the spec says nothing of it.
+    unasked: Unasked,
     /// When it looks under the spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     moments: Option<Vec<Moment>>,
@@ -82,7 +82,7 @@ impl Row {
             name: gate.name(),
             asks: gate.asks(),
             default_moments: known.map_or(&[], |known| known.moments),
-            unasked: known.is_some_and(|known| known.unasked),
+            unasked: known.map_or(Unasked::No, |known| known.unasked),
             moments: settings.map(|settings| moments(settings, gate).to_vec()),
             off: settings.and_then(|settings| settings.timing(gate).off).map(str::to_owned),
         }
@@ -95,8 +95,16 @@ impl Row {
             (_, Some(why)) => format!("off: {why}"),
             (Some(moments), None) if moments.is_empty() => "not in this spec".to_owned(),
             (Some(moments), None) => names(moments),
-            (None, None) if self.unasked => names(self.default_moments),
-            (None, None) => format!("if the spec names it: {}", names(self.default_moments)),
+            (None, None) => {
+                let names = names(self.default_moments);
+                match self.unasked {
+                    Unasked::Yes => names,
+                    Unasked::WhereItFits => {
+                        format!("where both environments can be asked and there is traffic enough: {names}")
+                    }
+                    Unasked::No => format!("if the spec names it: {names}"),
+                }
+            }
         };
         format!("{:<13} {}\n{:<13} {when}", self.name, self.asks, "")
     }
@@ -110,7 +118,7 @@ fn run_gates(args: &GateRun) -> Outcome {
         named.map_err(|what| Failure::usage(anyhow::anyhow!(what)))?;
     }
     let seed = seed(args.seed)?;
-    let settings = written_out(fitting(spec.all_gates(), &site, &spec.from, &spec.to));
+    let settings = written_out(fitting(&spec, &site, None));
     let wanted = wanted(&args.name, &settings)?;
     let settings = wanted.iter().fold(settings, |settings, gate| settings.with(*gate));
     let rollout = RolloutId::attempt(&spec.name, 1).or_usage()?;
