@@ -41,7 +41,7 @@ use crossfade_routing::EnvironmentId;
 
 pub(crate) use self::configs::Unread;
 pub use self::cx::Cx;
-pub use self::fitting::fitting;
+pub use self::fitting::{Fitted, fitting};
 pub use self::gauge::{Gauge, Reading};
 pub(crate) use self::live::LiveRate;
 pub(crate) use self::run::{outcome, summary};

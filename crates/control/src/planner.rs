@@ -21,7 +21,7 @@ use crossfade_routing::{EnvironmentId, Seed};
 use crate::api::{ApiError, ErrorCode, PlanRequest};
 use crate::clock;
 use crate::engine::{Baselined, clock_histogram};
-use crate::gates::{Gates, fitting, outcome, reach, seed_of, summary};
+use crate::gates::{Fitted, Gates, fitting, outcome, reach, seed_of, summary};
 use crate::progress::Progress;
 use crate::site::{Environment, Site};
 use crate::status::Status;
@@ -75,9 +75,10 @@ impl Planner {
         let seed = Seed(
             crossfade_audit::keys::random_u64().map_err(|error| ApiError::unavailable(&error.to_string()))?,
         );
-        let gates = fitting(&spec, &self.site, status.traffic);
+        let Fitted { gates, left_out } = fitting(&spec, &self.site, status.traffic);
         let spec = Spec { gates, ..spec };
         let outline = spec.outline(rollout, seed).map_err(|error| ApiError::invalid(&error.to_string()))?;
+        let outline = Outline { left_out, ..outline };
         let snapshots = self.gates.snapshots(&outline, None).await;
         let snapshots = snapshots.map_err(|unread| ApiError::unavailable(&unread.to_string()))?;
         let plan = Plan {

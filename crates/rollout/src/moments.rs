@@ -37,7 +37,7 @@ pub struct Default {
 pub enum Unasked {
     /// Always.
     Yes,
-    /// Where whoever plans finds that it can have a verdict: it names the gate then, and otherwise says in the plan why it is off.
+    /// Where whoever plans finds that it can have a verdict: it names the gate then, and otherwise the plan says why not.
     WhereItFits,
     /// Never.
     No,

@@ -74,6 +74,9 @@ pub struct Outline {
     /// The gates that it has to pass while traffic moves, and after. Plans from before there were such have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later_gates: Vec<Later>,
+    /// Gates that would look unasked, and why they do not, or not at all of their moments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<Gate, String>,
     pub analysis: Analysis,
     /// The counts of a step are tested in two parts, with the window of the last cut still open and after it. Plans from
     /// before this was known have one test for both, and are judged by it.

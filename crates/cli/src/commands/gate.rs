@@ -118,7 +118,7 @@ fn run_gates(args: &GateRun) -> Outcome {
         named.map_err(|what| Failure::usage(anyhow::anyhow!(what)))?;
     }
     let seed = seed(args.seed)?;
-    let settings = written_out(fitting(&spec, &site, None));
+    let settings = written_out(fitting(&spec, &site, None).gates);
     let wanted = wanted(&args.name, &settings)?;
     let settings = wanted.iter().fold(settings, |settings, gate| settings.with(*gate));
     let rollout = RolloutId::attempt(&spec.name, 1).or_usage()?;

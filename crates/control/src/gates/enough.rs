@@ -78,8 +78,7 @@ mod tests {
     async fn traffic_is_waited_for_within_a_step() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("crossfade.yaml");
-        std::fs::write(&path, "environments: { blue: { otlp: { endpoint: 'http://127.0.0.1:1' } } }")
-            .unwrap();
+        std::fs::write(&path, SITE).unwrap();
         let site = std::sync::Arc::new(Site::load(&path, &|_| None).unwrap());
         let text = "{ name: x, from: blue, to: green, steps: [{ weight: { percent: 100, duration: 1m } }, promote, finalize] }";
         let spec: Spec = crate::spec::read(text, "rollout.yaml").unwrap();
