@@ -9,7 +9,7 @@ use crossfade_backends::query::{Query as QueryClient, QueryConfig, QueryEndpoint
 use crossfade_backends::tls::Tls;
 use crossfade_routing::EnvironmentId;
 
-use super::{Checker, Environment, GatewaySite, Protocol, Query, QueryKind, mark_of};
+use super::{Checker, Environment, GatewaySite, Protocol, Query, QueryKind, ReceiverProtocol, mark_of};
 
 /// Where an endpoint is. Two are one if these are equal; the port is the one that is connected to, said or not.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +64,22 @@ impl Environment {
             Protocol::HttpProtobuf => WireProtocol::HttpProtobuf,
         };
         Ok(Endpoint::parse(&self.otlp, protocol)?.with_tls(Tls::new(self.tls.clone())))
+    }
+
+    /// Every receiver of it, the endpoint that requests are sent to first.
+    ///
+    /// # Errors
+    /// An address that is none.
+    pub fn receivers(&self) -> Result<Vec<Endpoint>, EndpointError> {
+        let further = self.receivers.iter().map(|receiver| {
+            let protocol = match receiver.protocol {
+                ReceiverProtocol::Grpc => WireProtocol::Grpc,
+                ReceiverProtocol::HttpProtobuf => WireProtocol::HttpProtobuf,
+                ReceiverProtocol::HttpJson => WireProtocol::HttpJson,
+            };
+            Ok(Endpoint::parse(&receiver.endpoint, protocol)?.with_tls(Tls::new(self.tls.clone())))
+        });
+        std::iter::once(self.endpoint()).chain(further).collect()
     }
 
     /// Headers added to each request to it; their values are never shown.
