@@ -140,3 +140,6 @@ pub(super) async fn start_spread(query: &Query) -> Result<StartSpread, String> {
     };
     measure(query, &config).await.map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,7 @@ pub struct EnvironmentFile {
 pub struct ReceiverFile {
     /// A URL, such as `http://blue-collector:4318`.
     pub endpoint: String,
-    /// What it speaks.
+    /// What it speaks; gRPC, if left out.
     #[serde(default)]
     pub protocol: ReceiverProtocol,
 }

@@ -94,8 +94,9 @@ pub struct Timing<'a> {
     pub deadline: Option<Time>,
 }
 
-/// How long storage is given beyond what the probe's own deadline says: for writing, and for what hangs.
-const PROBE_MARGIN: Time = Time::from_secs(120);
+/// So many of its own deadlines a probe takes at most: for writing, for reading, for searches; and what hangs beyond that.
+const PROBE_DEADLINES: u32 = 3;
+const PROBE_MARGIN: Time = Time::from_secs(30);
 /// How long a look may take if nothing else is said.
 const DEADLINE: Time = Time::from_secs(60);
 
@@ -123,7 +124,9 @@ impl Gates {
             Gate::Probe => Timing {
                 named: true,
                 when: self.probe.when.as_deref(),
-                deadline: Some(self.probe.deadline.0.saturating_add(PROBE_MARGIN)),
+                deadline: Some(
+                    self.probe.deadline.0.saturating_mul(PROBE_DEADLINES).saturating_add(PROBE_MARGIN),
+                ),
                 ..Timing::default()
             },
             Gate::Posture => timing!(self.posture, every: every),
