@@ -36,9 +36,11 @@ const fn default(gate: Gate, unasked: bool, moments: &'static [Moment]) -> Defau
 }
 
 /// What makes a spec without `gates` safe. To add to it is to change plans from here on, never those that are in a log.
+///
+/// Parity and coverage have no verdict where a step brings too little traffic, and so look only if they are named.
 pub const DEFAULTS: [Default; 9] = [
     default(Gate::Drift, true, &[Moment::Preflight, Moment::Promoted]),
-    default(Gate::Posture, false, &[Moment::Preflight, Moment::Mirror, Moment::Weight, Moment::Promoted]),
+    default(Gate::Posture, true, &[Moment::Preflight, Moment::Mirror, Moment::Weight, Moment::Promoted]),
     default(Gate::Probe, true, &[Moment::Preflight, Moment::Promoted]),
     default(Gate::Load, false, &[Moment::Preflight]),
     default(Gate::Parity, false, &[Moment::Mirror, Moment::Weight]),

@@ -53,7 +53,7 @@ fn the_candidate_is_somewhere_else() {
         world.gates.clear();
         world.start(SPEC).unwrap();
         if end == Phase::RolledBack {
-            world.gates = [("drift".to_owned(), Outcome::Pass), ("probe".to_owned(), Outcome::Pass)].into();
+            world.gates = ["drift", "posture", "probe"].map(|gate| (gate.to_owned(), Outcome::Pass)).into();
         }
         world.until(at);
         world.move_green("http://elsewhere:4317");

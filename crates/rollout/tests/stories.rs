@@ -122,7 +122,7 @@ fn killed_again_and_again() {
     world.run(SECOND);
     world.why();
     world.kill_control();
-    world.gates = [("drift".to_owned(), Outcome::Pass), ("probe".to_owned(), Outcome::Pass)].into();
+    world.gates = ["drift", "posture", "probe"].map(|gate| (gate.to_owned(), Outcome::Pass)).into();
     world.until("cut to 10 % announced");
     world.kill_control();
     world.until("step 2 begins");

@@ -10,7 +10,7 @@ use crossfade_rollout::{RolloutId, Spec};
 use crossfade_routing::Seed;
 use serde::Serialize;
 
-use super::{block_on, print_json, read_text, site};
+use super::{block_on, print_json, site};
 use crate::args::{Check, Format};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui::Paint;
@@ -72,9 +72,8 @@ impl Looked {
 }
 
 fn spec(site: &Site, path: &std::path::Path) -> Result<(Spec, Looked), Failure> {
-    let text = read_text(path)?;
     let source = path.display().to_string();
-    let spec = crossfade_control::spec::read(&text, &source).or_usage()?;
+    let spec = super::gate::spec(path)?;
     for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
         site.wanted(id, field, &source).map_err(anyhow::Error::msg).or_usage()?;
     }

@@ -13,9 +13,10 @@ use crossfade_rollout::spec::{History, Ignore, Parity};
 use crossfade_rollout::units::Share;
 use crossfade_routing::{EnvironmentId, UnixNanos};
 
-use super::{block_on, gate, site};
+use super::gate::{self, parsed};
+use super::{block_on, site};
 use crate::args::{Between, HistoryArgs, ParityArgs};
-use crate::exit::{Failure, OrExit, Outcome};
+use crate::exit::{Failure, Outcome};
 
 /// How often progress is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
@@ -28,9 +29,9 @@ pub(crate) fn parity(args: &ParityArgs) -> Outcome {
     let usual = Parity::default();
     let settings = Parity {
         traces: args.traces.unwrap_or(usual.traces),
-        differ_max: share("--differ-max", &args.differ_max)?,
-        confidence: share("--confidence", &args.confidence)?,
-        deadline: duration("--deadline", &args.between.deadline)?,
+        differ_max: parsed("--differ-max", &args.differ_max)?,
+        confidence: parsed("--confidence", &args.confidence)?,
+        deadline: parsed("--deadline", &args.between.deadline)?,
         ignore: between.ignore.clone(),
         ..usual
     };
@@ -66,10 +67,10 @@ pub(crate) fn parity(args: &ParityArgs) -> Outcome {
 pub(crate) fn history(args: &HistoryArgs) -> Outcome {
     let between = Sides::of(&args.between)?;
     let usual = History::default();
-    let kept_for = args.kept_for.as_deref().map(|text| duration("--kept-for", text)).transpose()?;
+    let kept_for = args.kept_for.as_deref().map(|text| parsed("--kept-for", text)).transpose()?;
     let settings = History {
         traces: args.traces.unwrap_or(usual.traces),
-        deadline: duration("--deadline", &args.between.deadline)?,
+        deadline: parsed("--deadline", &args.between.deadline)?,
         kept_for,
         ignore: between.ignore.clone(),
         ..usual
@@ -117,13 +118,15 @@ impl Sides {
                 "--from and --to are the same: name two environments"
             )));
         }
-        let seed = match args.seed {
-            Some(seed) => seed,
-            None => crossfade_audit::keys::random_u64().or_usage()?,
-        };
         let ignore =
             args.ignore.iter().map(|key| Ignore { attribute: key.clone(), reason: "--ignore".to_owned() });
-        Ok(Sides { site: site(&args.site)?, from, to, seed, ignore: ignore.collect() })
+        Ok(Sides {
+            site: site(&args.site)?,
+            from,
+            to,
+            seed: gate::seed(args.seed)?,
+            ignore: ignore.collect(),
+        })
     }
 }
 
@@ -149,14 +152,6 @@ fn moment(flag: &str, text: &str, now: UnixNanos) -> Result<UnixNanos, Failure> 
         anyhow::anyhow!("{flag}: `{text}` is neither a time like 2026-11-21T10:00:00Z nor a duration like 1h")
     };
     ago.map(|ago| now.minus(ago.0)).map_err(|_| Failure::usage(what()))
-}
-
-fn duration(flag: &str, text: &str) -> Result<crossfade_yaml::Duration, Failure> {
-    text.parse().map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()
-}
-
-fn share(flag: &str, text: &str) -> Result<Share, Failure> {
-    text.parse().map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()
 }
 
 /// Runs a gate, shows how far it is, and prints its report.

@@ -7,7 +7,7 @@ use crossfade_control::site::Site;
 use crossfade_rollout::spec;
 use crossfade_routing::EnvironmentId;
 
-use super::{block_on, gate, read_text};
+use super::{block_on, gate};
 use crate::args::{Coverage, GateInputs};
 use crate::exit::{Failure, OrExit, Outcome};
 use crate::ui;
@@ -63,9 +63,7 @@ pub(super) fn site(inputs: &GateInputs) -> Result<Option<Site>, Failure> {
 
 /// The rollout spec, if one is named.
 pub(super) fn spec_of(inputs: &GateInputs) -> Result<Option<spec::Spec>, Failure> {
-    let Some(path) = &inputs.spec else { return Ok(None) };
-    let text = read_text(path)?;
-    crossfade_control::spec::read(&text, &path.display().to_string()).map(Some).or_usage()
+    inputs.spec.as_deref().map(gate::spec).transpose()
 }
 
 /// A duration that was given on the command line, over the one that was set.
@@ -75,7 +73,7 @@ pub(super) fn duration(
     flag: &str,
 ) -> Result<(), Failure> {
     if let Some(given) = given {
-        *setting = given.parse().map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()?;
+        *setting = gate::parsed(flag, given)?;
     }
     Ok(())
 }

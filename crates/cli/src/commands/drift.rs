@@ -7,7 +7,6 @@ use crossfade_control::site::Site;
 use crossfade_gates::drift::{Context, OwnEndpoints, Versions, render};
 
 use super::gate;
-use super::read_text;
 use crate::args::{Drift, GateFormat};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui;
@@ -15,11 +14,7 @@ use crate::ui;
 pub(crate) fn run(args: &Drift) -> Outcome {
     let allow = match &args.spec {
         None => Vec::new(),
-        Some(path) => {
-            let text = read_text(path)?;
-            let spec = crossfade_control::spec::read(&text, &path.display().to_string()).or_usage()?;
-            declarations(&spec.gates)
-        }
+        Some(path) => declarations(&gate::spec(path)?.gates),
     };
     let context = Context {
         blue: OwnEndpoints::new(&args.blue_endpoints),

@@ -1,7 +1,9 @@
 //! `crossfade gate`: the gates of a rollout, here and now; and what the gates' own commands share.
 
+use std::fmt::Display;
 use std::io::Write as _;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use crossfade_control::gates::{Gates, fitting};
@@ -31,6 +33,16 @@ pub(crate) fn run(command: &Gate) -> Outcome {
 /// A rollout spec.
 pub(super) fn spec(path: &Path) -> Result<Spec, Failure> {
     crossfade_control::spec::read(&read_text(path)?, &path.display().to_string()).or_usage()
+}
+
+/// The seed that was given, or one that nobody chose.
+pub(super) fn seed(given: Option<u64>) -> Result<u64, Failure> {
+    given.map_or_else(|| crossfade_audit::keys::random_u64().or_usage(), Ok)
+}
+
+/// What a flag's text says.
+pub(super) fn parsed<T: FromStr<Err: Display>>(flag: &str, text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()
 }
 
 fn list(args: &GateList) -> Outcome {
@@ -97,10 +109,7 @@ fn run_gates(args: &GateRun) -> Outcome {
         let named = site.wanted(id, field, &args.rollout.display().to_string());
         named.map_err(|what| Failure::usage(anyhow::anyhow!(what)))?;
     }
-    let seed = match args.seed {
-        Some(seed) => seed,
-        None => crossfade_audit::keys::random_u64().or_usage()?,
-    };
+    let seed = seed(args.seed)?;
     let settings = written_out(fitting(spec.all_gates(), &site, &spec.from, &spec.to));
     let wanted = wanted(&args.name, &settings)?;
     let settings = wanted.iter().fold(settings, |settings, gate| settings.with(*gate));
@@ -211,14 +220,7 @@ fn worst(reports: &[Report]) -> Exit {
 
 /// Prints one gate's report, and says how its command ends.
 pub(super) fn print(report: &Report, format: GateFormat) -> Exit {
-    match format {
-        GateFormat::Text => print!("{}", render::text(report)),
-        GateFormat::Json => println!("{}", render::json(report)),
-        GateFormat::Junit => print!("{}", render::junit(std::slice::from_ref(report))),
-        GateFormat::Sarif => {
-            println!("{}", render::sarif(std::slice::from_ref(report), env!("CARGO_PKG_VERSION")));
-        }
-    }
+    print!("{}", shown(std::slice::from_ref(report), format, false));
     exit(report)
 }
 

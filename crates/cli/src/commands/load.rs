@@ -105,10 +105,7 @@ fn load(args: &Args, rate: u64, candidate: Target, active: Option<Target>) -> Re
             "--ramp, --duration and --spike may take a day together, and --timeout must be some time",
         );
     }
-    let seed = match args.seed {
-        Some(seed) => seed,
-        None => crossfade_audit::keys::random_u64().or_usage()?,
-    };
+    let seed = gate::seed(args.seed)?;
     let limits = Limits {
         objectives: args.objective.clone(),
         worse_max: active.is_some().then(|| args.worse_max.as_f64()),

@@ -11,7 +11,7 @@ use crossfade_gates::render;
 use crossfade_gates::report::{Report, Verdict};
 use crossfade_routing::EnvironmentId;
 
-use super::{block_on, gate, read_text};
+use super::{block_on, gate};
 use crate::args::{GateFormat, Posture};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui;
@@ -19,13 +19,9 @@ use crate::ui;
 pub(crate) fn run(args: &Posture) -> Outcome {
     let policy = match &args.spec {
         None => Policy::default(),
-        Some(path) => {
-            let spec =
-                crossfade_control::spec::read(&read_text(path)?, &path.display().to_string()).or_usage()?;
-            policy(&spec.gates.posture.unwrap_or_default())
-        }
+        Some(path) => policy(&gate::spec(path)?.gates.posture.unwrap_or_default()),
     };
-    let seed = crossfade_audit::keys::random_u64().or_usage()?;
+    let seed = gate::seed(None)?;
     let reports = block_on(async {
         let looking = async {
             if args.otlp.is_some() || args.query.is_some() {

@@ -9,8 +9,7 @@ use crate::args::{GateFormat, Probe};
 use crate::exit::{Failure, OrExit, Outcome};
 
 pub(crate) fn run(args: &Probe) -> Outcome {
-    let deadline: crossfade_yaml::Duration =
-        args.deadline.parse().map_err(|error| anyhow::anyhow!("--deadline: {error}")).or_usage()?;
+    let deadline: crossfade_yaml::Duration = gate::parsed("--deadline", &args.deadline)?;
     if args.traces == 0 {
         return Err(Failure::usage(anyhow::anyhow!("--traces: nothing to write; use 1 or more")));
     }
@@ -21,7 +20,7 @@ pub(crate) fn run(args: &Probe) -> Outcome {
     let query =
         QueryEndpoint::parse(&args.query).map_err(|error| anyhow::anyhow!("--query: {error}")).or_usage()?;
     let query = Query::new(QueryConfig::new(args.kind, query));
-    let seed = crossfade_audit::keys::random_u64().or_usage()?;
+    let seed = gate::seed(None)?;
     let headers = http::HeaderMap::new();
     let report = block_on(async {
         let probing = probe_endpoints(endpoint, headers, &query, args.traces, deadline.0, seed);

@@ -1,12 +1,13 @@
 //! Rollouts, by plan and by command.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use crossfade_control::api::{ErrorCode, EventsReply, PlanRequest, VerbRequest};
 use crossfade_control::progress::PlanNews;
 use crossfade_rollout::ending::{Ending, EndingCause, EndingKind};
 use crossfade_rollout::event::{AbortReason, Event, Outcome, RollbackReason, StepEnd};
-use crossfade_rollout::{Actor, Phase};
+use crossfade_rollout::{Actor, Digest, Phase};
 use crossfade_routing::Weight;
 
 use crate::support::{House, SPEC, Syncing, code, control, spec_waiting_at_ten};
@@ -22,7 +23,12 @@ async fn a_rollout_goes_through_its_phases() {
     let plan = operator.plan(SPEC).await.unwrap();
     let said: Vec<_> = plan.advice.iter().map(|advice| (advice.gate.as_str(), advice.outcome)).collect();
     let passes = |gate| (gate, Outcome::Pass);
-    assert_eq!(said, ["drift", "probe", "overlap", "skew", "traffic"].map(passes), "{:#?}", plan.advice);
+    assert_eq!(
+        said,
+        ["drift", "posture", "probe", "overlap", "skew", "traffic"].map(passes),
+        "{:#?}",
+        plan.advice
+    );
     operator.start(&plan).await.unwrap();
     assert_eq!(operator.until_over().await, Phase::Finalized);
     assert_eq!(gateway.with(|gateway| gateway.schedule().unwrap().from().to_string()), "green");
@@ -71,7 +77,11 @@ async fn a_plan_tells_how_far_it_is() {
         })
         .collect();
     let passes = |gate: &'static str| [(gate, None), (gate, Some(Outcome::Pass))];
-    assert_eq!(told, ["reach", "drift", "probe", "overlap"].map(passes).concat());
+    let [reach, drift, posture, probe, overlap] =
+        ["reach", "drift", "posture", "probe", "overlap"].map(passes);
+    assert_eq!((told[..2].to_vec(), told[6..].to_vec()), (reach.to_vec(), [probe, overlap].concat()));
+    // Side by side, in whatever order.
+    assert!([drift, posture].concat().iter().all(|line| told[2..6].contains(line)), "{told:?}");
     // A minute for storage, and two to write and for what hangs.
     let deadline = PlanNews::Begun { gate: "probe".to_owned(), at_most_ms: Some(180_000) };
     assert!(heard.contains(&deadline), "{heard:?}");
@@ -226,7 +236,16 @@ async fn plans_that_are_not_what_they_say_are_refused() {
     let drafted = house.events().iter().filter(|event| matches!(event, Event::RolloutDrafted { .. })).count();
     assert_eq!(drafted, 1, "nothing was done for a refused one");
     let blobs = fs::read_dir(house.site().log_dir.join("evidence")).unwrap().count();
-    assert_eq!(blobs, 3, "a plan and two reports: what was refused left no evidence");
+    let events = house.events();
+    let named: BTreeSet<Digest> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::GateFinished { evidence, .. } => *evidence,
+            Event::RolloutDrafted { plan, .. } => Some(*plan),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(blobs, named.len(), "a plan and its gates' reports: what was refused left no evidence");
     house.verify();
 }
 

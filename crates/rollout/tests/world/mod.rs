@@ -146,7 +146,7 @@ impl World {
             gateways: vec![Gateway::new("gw-1"), Gateway::new("gw-2")],
             weather: Weather::default(),
             seen: BTreeMap::new(),
-            gates: [("drift".to_owned(), Outcome::Pass), ("probe".to_owned(), Outcome::Pass)].into(),
+            gates: ["drift", "posture", "probe"].map(|gate| (gate.to_owned(), Outcome::Pass)).into(),
             gates_take: Duration::ZERO,
             looking: BTreeMap::new(),
             cancelled: Vec::new(),
