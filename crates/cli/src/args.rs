@@ -368,7 +368,7 @@ pub(crate) struct Reasoned {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  crossfade drift --blue base.yaml,blue.yaml --green base.yaml,green.yaml\n  crossfade drift --blue a.yaml --green b.yaml --spec rollout.yaml -o sarif\n  crossfade drift --blue a.yaml --blue-env a.env --green http://127.0.0.1:4320/effective"
+    after_help = "Examples:\n  crossfade drift --blue base.yaml,blue.yaml --green base.yaml,green.yaml\n  crossfade drift --blue a.yaml --green b.yaml --rollout rollout.yaml -o sarif\n  crossfade drift --blue a.yaml --blue-env a.env --green http://127.0.0.1:4320/effective"
 )]
 pub(crate) struct Drift {
     /// Blue's configuration: one file or URL, or several that are merged left to right
@@ -390,7 +390,7 @@ pub(crate) struct Drift {
     #[arg(long, value_name = "VERSION")]
     pub(crate) green_version: Option<Version>,
     /// A rollout spec that declares differences
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
     /// The site whose key makes the digests of secrets: those of its plans. Otherwise they hold for one run
     #[arg(short, long, value_name = "FILE")]

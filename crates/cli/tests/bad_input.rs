@@ -257,14 +257,14 @@ fn a_secret_is_declared_by_its_digest() {
 
     let spec = format!("{ROLLOUT}{}", suggested.stdout.replace("reason: \"\"", "reason: one each"));
     folder.write("rollout.yaml", &spec);
-    let declared = with(&["-c", "crossfade.yaml", "--spec", "rollout.yaml"]);
+    let declared = with(&["-c", "crossfade.yaml", "--rollout", "rollout.yaml"]);
     assert_eq!(declared.code, 0, "{}{}", declared.stdout, declared.stderr);
-    assert_eq!(with(&["--spec", "rollout.yaml"]).code, 1, "another key, other digests");
+    assert_eq!(with(&["--rollout", "rollout.yaml"]).code, 1, "another key, other digests");
 
     let marker =
         spec.split("\n        from: ").nth(1).and_then(|rest| rest.lines().next()).expect("a marker");
     folder.write("rollout.yaml", &spec.replace(marker, "Bearer hunter2"));
-    let bare = with(&["-c", "crossfade.yaml", "--spec", "rollout.yaml"]);
+    let bare = with(&["-c", "crossfade.yaml", "--rollout", "rollout.yaml"]);
     assert_eq!(bare.code, 2, "{}", bare.stdout);
     assert!(
         bare.stderr.contains("gates.drift.allow[0].from") && !bare.stderr.contains("hunter"),

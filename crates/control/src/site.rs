@@ -18,7 +18,7 @@ use crossfade_routing::{EnvironmentId, GatewayId};
 use crossfade_yaml::{self as yaml, Mark, Node};
 
 use crate::gates::drift::{Listed, Source};
-pub use file::{AdminKind, Compression, Protocol, QueryKind, SiteFile};
+pub use file::{AdminKind, Compression, Protocol, QueryKind, ReceiverProtocol, SiteFile};
 
 /// A checked site configuration.
 #[derive(Debug, Clone)]
@@ -66,6 +66,8 @@ pub struct Environment {
     pub versions: BTreeMap<String, Version>,
     /// Interfaces for those who run it.
     pub admin: Vec<Admin>,
+    /// Further receivers of it.
+    pub receivers: Vec<Receiver>,
     /// Further addresses of its own.
     pub endpoints: Vec<String>,
 }
@@ -77,6 +79,15 @@ pub struct Admin {
     pub kind: AdminKind,
     /// Its address, a URL.
     pub endpoint: String,
+}
+
+/// A further receiver of an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receiver {
+    /// A URL.
+    pub endpoint: String,
+    /// What it speaks.
+    pub protocol: ReceiverProtocol,
 }
 
 /// Where traces are read back.
@@ -315,6 +326,11 @@ impl Checker<'_> {
                 Admin { kind: admin.kind, endpoint: admin.endpoint.clone() }
             });
             let admin = admin.collect();
+            let receivers = environment.receivers.iter().enumerate().map(|(index, receiver)| {
+                self.url(&format!("{field}.receivers[{index}].endpoint"), &receiver.endpoint);
+                Receiver { endpoint: receiver.endpoint.clone(), protocol: receiver.protocol }
+            });
+            let receivers = receivers.collect();
             found.insert(
                 id,
                 Environment {
@@ -328,6 +344,7 @@ impl Checker<'_> {
                     env_file,
                     versions,
                     admin,
+                    receivers,
                     endpoints: environment.endpoints.clone(),
                 },
             );

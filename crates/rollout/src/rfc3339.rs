@@ -1,4 +1,5 @@
-//! Times as RFC 3339 in UTC with nine decimal places, `2026-11-21T11:08:00.000000000Z`, and no other spelling.
+//! Times as RFC 3339. What is recorded is in UTC with nine decimal places, `2026-11-21T11:08:00.000000000Z`, and has no other
+//! spelling; what people write may have any.
 
 use crossfade_routing::UnixNanos;
 use serde::{Deserialize, Deserializer, Serializer, de};
@@ -24,6 +25,32 @@ pub fn parse(text: &str) -> Option<UnixNanos> {
     let secs = days * DAY + number(11..13)? * 3_600 + number(14..16)? * 60 + number(17..19)?;
     let time = UnixNanos(secs.checked_mul(NANOS)?.checked_add(number(20..29)?)?);
     (format(time) == text).then_some(time)
+}
+
+/// The time that a person writes as `text`: RFC 3339 with any number of decimal places, of which nine count, and any offset.
+pub fn read(text: &str) -> Option<UnixNanos> {
+    let (seconds, rest) = text.split_at_checked(19)?;
+    let digits = rest.strip_prefix('.').map_or("", |rest| leading_digits(rest));
+    let offset = match (digits, rest) {
+        ("", rest) => rest,
+        (digits, rest) => rest.get(1 + digits.len()..)?,
+    };
+    let nine: String = digits.chars().chain("000000000".chars()).take(9).collect();
+    let local = parse(&format!("{}.{nine}Z", seconds.replace(['t', ' '], "T")))?;
+    let (sign, ahead) = match offset.split_at_checked(1)? {
+        ("Z" | "z", "") => return Some(local),
+        (sign @ ("+" | "-"), ahead) => (sign, ahead),
+        _ => return None,
+    };
+    // An offset is spelt as the end of a time of the first day.
+    let ahead = parse(&format!("1970-01-01T{ahead}:00.000000000Z"))?;
+    let utc = if sign == "+" { local.0.checked_sub(ahead.0) } else { local.0.checked_add(ahead.0) };
+    utc.map(UnixNanos)
+}
+
+fn leading_digits(text: &str) -> &str {
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
 }
 
 /// Days since 1970-01-01 to the proleptic Gregorian calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
@@ -62,7 +89,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::{format, parse};
+    use super::{NANOS, format, parse, read};
     use crossfade_routing::UnixNanos;
     use proptest::prelude::*;
 
@@ -96,7 +123,48 @@ mod tests {
         }
     }
 
+    #[test]
+    fn people_spell_as_they_like() {
+        let noon = parse("2026-11-21T12:00:00.000000000Z");
+        for text in [
+            "2026-11-21T12:00:00Z",
+            "2026-11-21t12:00:00.0z",
+            "2026-11-21 12:00:00.0000000000001Z",
+            "2026-11-21T13:30:00+01:30",
+            "2026-11-21T12:00:00-00:00",
+            "2026-11-20T23:00:00.000-13:00",
+        ] {
+            assert_eq!(read(text), noon, "{text}");
+        }
+        assert_eq!(read("2026-11-21T12:00:00.5Z"), noon.map(|noon| UnixNanos(noon.0 + NANOS / 2)));
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_read() {
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-11-21T12:00Z",
+            "2026-11-21T12:00:00",
+            "2026-11-21T12:00:00.Z",
+            "2026-11-21T12:00:00Z ",
+            "2026-11-21T12:00:00+1:00",
+            "2026-11-21T12:00:00+24:00",
+            "2026-02-29T12:00:00Z",
+            "1970-01-01T00:00:00+01:00",
+            "2026-11-21T12:00:0é",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn anything_is_read_or_refused(text in any::<String>(), nanos in any::<u64>()) {
+            let _ = read(&text);
+            prop_assert_eq!(read(&format(UnixNanos(nanos))), Some(UnixNanos(nanos)));
+        }
+
         #[test]
         fn parse_undoes_format(nanos in any::<u64>()) {
             prop_assert_eq!(parse(&format(UnixNanos(nanos))), Some(UnixNanos(nanos)));

@@ -21,7 +21,7 @@ use crate::units::{RolloutId, Share, percent};
 
 pub use self::gates::{
     Allow, Coverage, Dependencies, Drift, Expiry, Gates, History, Ignore, Load, Moment, Parity, Policy,
-    Posture, Probe, Standard, Timing, TlsVersion, Waiver,
+    Posture, Probe, Sensitive, Standard, Timing, TlsVersion, Waiver,
 };
 pub use self::parse::SpecError;
 pub use self::schema::schema;

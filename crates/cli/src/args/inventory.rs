@@ -10,11 +10,11 @@ use super::GateFormat;
 /// What the gates that read traces have in common.
 #[derive(Debug, Args)]
 pub(crate) struct GateInputs {
-    /// The site, for what is not given by its URL
-    #[arg(short, long, value_name = "FILE")]
+    /// The site, for what is not given by its URL; `crossfade.yaml`, if that is needed
+    #[arg(short, long, env = "CROSSFADE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// A rollout spec whose `gates` block has the settings
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
     /// What answers at query endpoints that are given by URL: jaeger or tempo
     #[arg(long, default_value = "jaeger")]

@@ -52,7 +52,7 @@ pub(crate) struct Load {
     #[arg(long, default_value_t = 4, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(0..=100))]
     pub(crate) ramp_steps: u32,
     /// How long the rate is held
-    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    #[arg(long = "hold", alias = "duration", default_value = "60s", value_name = "DURATION")]
     pub(crate) duration: Duration,
     /// How long the spike after that is; 0s for none
     #[arg(long, default_value = "10s", value_name = "DURATION")]

@@ -22,7 +22,7 @@ pub(crate) struct Posture {
     #[arg(long, value_name = "NAME", requires = "environment")]
     pub(crate) against: Option<String>,
     /// A rollout spec, whose gates.posture says what is asked for
-    #[arg(long, value_name = "FILE")]
+    #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
     /// Without a site: an OTLP endpoint
     #[arg(long, value_name = "URL", conflicts_with = "environment")]

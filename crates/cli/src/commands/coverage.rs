@@ -1,5 +1,7 @@
 //! `crossfade coverage`: the coverage gate by itself, for a site or for any two query endpoints.
 
+use std::path::Path;
+
 use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
 use crossfade_control::client::Client;
 use crossfade_control::gates::coverage::{Ask, Asked, gateway, report};
@@ -13,7 +15,7 @@ use crate::exit::{Failure, OrExit, Outcome};
 use crate::ui;
 
 pub(crate) fn run(args: &Coverage) -> Outcome {
-    let site = site(&args.inputs)?;
+    let site = site(&args.inputs, args.blue.is_none() || args.green.is_none())?;
     let mut settings = match spec_of(&args.inputs)? {
         Some(spec) => spec.gates.coverage.unwrap_or_default(),
         None => spec::Coverage::default(),
@@ -56,9 +58,11 @@ pub(super) async fn interruptible<T>(work: impl Future<Output = T>) -> Result<T,
     }
 }
 
-/// The site, if one is named.
-pub(super) fn site(inputs: &GateInputs) -> Result<Option<Site>, Failure> {
-    inputs.config.as_ref().map(|path| Site::load(path, &ui::variable).or_usage()).transpose()
+/// The site, if one is named; if it is needed, this folder's.
+pub(super) fn site(inputs: &GateInputs, needed: bool) -> Result<Option<Site>, Failure> {
+    let usual = Path::new("crossfade.yaml");
+    let path = inputs.config.as_deref().or((needed && usual.is_file()).then_some(usual));
+    path.map(|path| Site::load(path, &ui::variable).or_usage()).transpose()
 }
 
 /// The rollout spec, if one is named.
@@ -91,8 +95,10 @@ pub(super) fn asked(
             QueryEndpoint::parse(url).map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()?;
         return Ok(Asked { name: name.to_owned(), query: Ok(Query::new(QueryConfig::new(kind, endpoint))) });
     }
-    let missing =
-        || Failure::usage(anyhow::anyhow!("name the query endpoint with {flag}, or a site with -c"));
+    let missing = || {
+        let where_from = "or a site with -c: there is no crossfade.yaml here";
+        Failure::usage(anyhow::anyhow!("name the query endpoint with {flag}, {where_from}"))
+    };
     let site = site.as_ref().ok_or_else(missing)?;
     let id: EnvironmentId = name.parse().map_err(|error| anyhow::anyhow!("`{name}`: {error}")).or_usage()?;
     let environment = site.wanted(&id, flag, "the command line").map_err(anyhow::Error::msg).or_usage()?;

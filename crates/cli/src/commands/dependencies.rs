@@ -9,7 +9,8 @@ use crate::args::Dependencies;
 use crate::exit::{Failure, Outcome};
 
 pub(crate) fn run(args: &Dependencies) -> Outcome {
-    let site = site(&args.inputs)?;
+    let site =
+        site(&args.inputs, args.live.is_none() || args.tests.is_empty() && args.tests_query.is_none())?;
     let mut settings = match spec_of(&args.inputs)? {
         Some(spec) => spec.gates.dependencies.unwrap_or_default(),
         None => spec::Dependencies::default(),

@@ -96,14 +96,12 @@ fn load(args: &Args, rate: u64, candidate: Target, active: Option<Target>) -> Re
         spike_factor: factor("--spike-multiple", args.spike_multiple)?,
     };
     if args.duration.0.is_zero() {
-        return usage("--duration: a duration of nothing; write for instance 60s");
+        return usage("--hold: a duration of nothing; write for instance 60s");
     }
     let spans = args.spans_per_request.unwrap_or_else(|| Profile::spans_per_request(rate));
     let schedule = Schedule::new(&profile.phases(), spans);
     if schedule.length() > LONGEST || args.timeout.0.is_zero() {
-        return usage(
-            "--ramp, --duration and --spike may take a day together, and --timeout must be some time",
-        );
+        return usage("--ramp, --hold and --spike may take a day together, and --timeout must be some time");
     }
     let seed = gate::seed(args.seed)?;
     let limits = Limits {

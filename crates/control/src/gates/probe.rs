@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint};
+use crossfade_backends::probe::suite::{SuiteConfig, Target, suite};
 use crossfade_backends::probe::{ProbeConfig, run as run_probe};
 use crossfade_backends::query::Query;
 use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
 use crossfade_gates::look::cannot_look;
 use crossfade_gates::probe::ProbeReport;
+use crossfade_gates::probe::canary::Sensitive;
 use crossfade_gates::report::Report;
+use crossfade_rollout::spec;
+use crossfade_routing::EnvironmentId;
 
 use super::Cx;
 use crate::clock;
@@ -21,16 +25,62 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const SPREAD_TRACES_PER_SERVICE: u32 = 100;
 const SPREAD_SERVICES_MAX: usize = 50;
 
-/// Runs the gate.
+/// Runs the gate: the whole suite.
 pub(super) async fn run(cx: &Cx<'_>) -> Report {
-    let gate = &cx.settings.probe;
-    let candidate = match cx.candidate() {
-        Ok(candidate) => candidate,
-        Err(why) => return cannot_look("probe", why),
+    match (target(cx.to, cx.candidate()), other(cx)) {
+        (Ok(candidate), Ok(other)) => {
+            suite(&candidate, &config(&cx.settings.probe, cx.seed, other)).await.report()
+        }
+        (Err(why), _) | (_, Err(why)) => cannot_look("probe", why),
+    }
+}
+
+fn config(gate: &spec::Probe, seed: u64, other: Option<Target>) -> SuiteConfig {
+    SuiteConfig {
+        probe: ProbeConfig::new(seed, gate.traces, gate.deadline.0),
+        searches: gate.searches,
+        masks: gate.masks.iter().copied().map(sensitive).collect(),
+        other,
+        freshness_max: gate.freshness_max.as_ref().map(|longest| longest.0),
+    }
+}
+
+/// The environment with which the candidate shares nothing, if that is asked and there is a way to look.
+fn other(cx: &Cx<'_>) -> Result<Option<Target>, String> {
+    let active = cx.active()?;
+    if !cx.settings.probe.separation || active.query.is_none() {
+        return Ok(None);
+    }
+    target(cx.from, Ok(active)).map(Some)
+}
+
+/// An environment with all of its receivers.
+fn target(id: &EnvironmentId, environment: Result<&Environment, String>) -> Result<Target, String> {
+    let environment = environment?;
+    let query = environment
+        .query
+        .as_ref()
+        .ok_or_else(|| format!("{id} has no query endpoint: set environments.{id}.query"))?;
+    let headers = environment.header_map()?;
+    let receivers = environment.receivers().map_err(|error| error.to_string())?;
+    let client = |endpoint| {
+        Client::new(ClientConfig { endpoint, headers: headers.clone(), connect_timeout: CONNECT_TIMEOUT })
     };
-    match probe(candidate, gate.traces, gate.deadline.0, cx.seed).await {
-        Ok(report) => report.report(),
-        Err(why) => cannot_look("probe", why),
+    Ok(Target {
+        name: id.to_string(),
+        receivers: receivers.into_iter().map(client).collect(),
+        query: query.client()?,
+    })
+}
+
+const fn sensitive(kind: spec::Sensitive) -> Sensitive {
+    match kind {
+        spec::Sensitive::Card => Sensitive::Card,
+        spec::Sensitive::CardInGroups => Sensitive::CardInGroups,
+        spec::Sensitive::Patient => Sensitive::Patient,
+        spec::Sensitive::Email => Sensitive::Email,
+        spec::Sensitive::Token => Sensitive::Token,
+        spec::Sensitive::NationalId => Sensitive::NationalId,
     }
 }
 
@@ -90,3 +140,6 @@ pub(super) async fn start_spread(query: &Query) -> Result<StartSpread, String> {
     };
     measure(query, &config).await.map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

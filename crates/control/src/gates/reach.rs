@@ -52,6 +52,7 @@ mod tests {
             env_file: None,
             versions: std::collections::BTreeMap::new(),
             admin: Vec::new(),
+            receivers: Vec::new(),
             endpoints: Vec::new(),
         }
     }

@@ -9,7 +9,9 @@ use crossfade_backends::query::{Query as QueryClient, QueryConfig, QueryEndpoint
 use crossfade_backends::tls::Tls;
 use crossfade_routing::EnvironmentId;
 
-use super::{Checker, Environment, GatewaySite, Protocol, Query, QueryKind, mark_of};
+use super::{
+    Checker, Environment, GatewaySite, Protocol, Query, QueryKind, Receiver, ReceiverProtocol, mark_of,
+};
 
 /// Where an endpoint is. Two are one if these are equal; the port is the one that is connected to, said or not.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,6 +68,16 @@ impl Environment {
         Ok(Endpoint::parse(&self.otlp, protocol)?.with_tls(Tls::new(self.tls.clone())))
     }
 
+    /// Every receiver of it, the endpoint that requests are sent to first.
+    ///
+    /// # Errors
+    /// An address that is none.
+    pub fn receivers(&self) -> Result<Vec<Endpoint>, EndpointError> {
+        let tls = Tls::new(self.tls.clone());
+        let further = self.receivers.iter().map(|receiver| Ok(receiver.endpoint()?.with_tls(tls.clone())));
+        std::iter::once(self.endpoint()).chain(further).collect()
+    }
+
     /// Headers added to each request to it; their values are never shown.
     ///
     /// # Errors
@@ -116,22 +128,28 @@ fn header_map(headers: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
     Ok(map)
 }
 
+impl Receiver {
+    fn endpoint(&self) -> Result<Endpoint, EndpointError> {
+        let protocol = match self.protocol {
+            ReceiverProtocol::Grpc => WireProtocol::Grpc,
+            ReceiverProtocol::HttpProtobuf => WireProtocol::HttpProtobuf,
+            ReceiverProtocol::HttpJson => WireProtocol::HttpJson,
+        };
+        Endpoint::parse(&self.endpoint, protocol)
+    }
+}
+
 impl Checker<'_> {
     /// An endpoint that is a URL, but none that requests can be sent to.
     pub(super) fn usable(&mut self, environments: &BTreeMap<EnvironmentId, Environment>) {
         for (name, environment) in environments {
-            let field = format!("environments.{name}.otlp.endpoint");
-            // Other mistakes of a URL are told by `url`.
-            let told = self.problems.iter().any(|problem| problem.field == field);
-            if let Some(error) = environment.endpoint().err().filter(|_| !told) {
-                let what = format!("`{}`: {error}", environment.otlp);
-                let remedy = match error {
-                    EndpointError::PathOnGrpc => "or set protocol: http/protobuf",
-                    _ => "write it like http://blue-collector:4317",
-                };
-                self.problem(&field, what, remedy);
+            let field = |what: &str| format!("environments.{name}.{what}.endpoint");
+            self.usable_otlp(&field("otlp"), &environment.otlp, environment.endpoint());
+            for (index, receiver) in environment.receivers.iter().enumerate() {
+                let field = field(&format!("receivers[{index}]"));
+                self.usable_otlp(&field, &receiver.endpoint, receiver.endpoint());
             }
-            let field = format!("environments.{name}.query.endpoint");
+            let field = field("query");
             let told = self.problems.iter().any(|problem| problem.field == field);
             if let Some(query) = environment.query.as_ref().filter(|_| !told)
                 && let Err(error) = QueryEndpoint::parse(&query.endpoint)
@@ -139,6 +157,18 @@ impl Checker<'_> {
                 let what = format!("`{}`: {error}", query.endpoint);
                 self.problem(&field, what, "write it like http://blue-jaeger:16686");
             }
+        }
+    }
+
+    fn usable_otlp(&mut self, field: &str, url: &str, endpoint: Result<Endpoint, EndpointError>) {
+        // Other mistakes of a URL are told by `url`.
+        let told = self.problems.iter().any(|problem| problem.field == field);
+        if let Some(error) = endpoint.err().filter(|_| !told) {
+            let remedy = match error {
+                EndpointError::PathOnGrpc => "or set protocol: http/protobuf",
+                _ => "write it like http://blue-collector:4317",
+            };
+            self.problem(field, format!("`{url}`: {error}"), remedy);
         }
     }
 

@@ -42,6 +42,9 @@ pub struct EnvironmentFile {
     /// What runs, by the names of `configs`, such as `collector: 0.150.0`: its defaults hold where nothing is written. The newest, if left out.
     #[serde(default)]
     pub versions: BTreeMap<String, String>,
+    /// Further receivers of it, beside `otlp.endpoint`, with the same headers and TLS: the probe writes through each.
+    #[serde(default)]
+    pub receivers: Vec<ReceiverFile>,
     /// Interfaces for those who run it, such as pprof and zpages: the posture gate looks whether they are open. Those that its
     /// configurations name are looked at anyway.
     #[serde(default)]
@@ -49,6 +52,32 @@ pub struct EnvironmentFile {
     /// Further addresses of its own, such as its storage: pointing at them is no difference.
     #[serde(default)]
     pub endpoints: Vec<String>,
+}
+
+/// A receiver.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiverFile {
+    /// A URL, such as `http://blue-collector:4318`.
+    pub endpoint: String,
+    /// What it speaks; gRPC, if left out.
+    #[serde(default)]
+    pub protocol: ReceiverProtocol,
+}
+
+/// What a receiver speaks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ReceiverProtocol {
+    /// OTLP/gRPC.
+    #[default]
+    #[serde(rename = "grpc")]
+    Grpc,
+    /// OTLP/HTTP with protobuf bodies.
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+    /// OTLP/HTTP with JSON bodies.
+    #[serde(rename = "http/json")]
+    HttpJson,
 }
 
 /// An interface for those who run an environment.

@@ -102,6 +102,34 @@ fn values_expand_as_in_the_collector() {
 }
 
 #[test]
+fn every_receiver_of_an_environment_is_known() {
+    let folder = folder();
+    let text = MINIMAL.replace(
+        "\"http://green-collector:4317\" }",
+        "\"http://green-collector:4317\" }
+    receivers:
+      - { endpoint: \"http://green-collector:4318\", protocol: http/protobuf }
+      - { endpoint: \"http://green-collector:4318\", protocol: http/json }
+      - { endpoint: \"http://[::1]:4319\" }",
+    );
+    let site = read(folder.path(), &text).unwrap();
+    let told = |name: &str| -> Vec<String> {
+        let receivers = site.environment(&name.parse().unwrap()).unwrap().receivers().unwrap();
+        receivers.iter().map(|one| format!("{} {one}", one.protocol().name())).collect()
+    };
+    assert_eq!(told("blue"), ["grpc http://blue-collector:4317"]);
+    assert_eq!(
+        told("green"),
+        [
+            "grpc http://green-collector:4317",
+            "http/protobuf http://green-collector:4318/v1/traces",
+            "http/json http://green-collector:4318/v1/traces",
+            "grpc http://[::1]:4319"
+        ]
+    );
+}
+
+#[test]
 fn a_full_site_is_read_whole() {
     let folder = folder();
     let text = MINIMAL.replace(
@@ -212,6 +240,18 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     ("an environment that is the gateway", "http://blue-collector:4317", "http://localhost:4318/v1/traces"),
     ("a path on gRPC", "http://blue-collector:4317", "http://blue-collector:4317/v1/traces"),
+    (
+        "receivers that are none",
+        "    query: { kind: jaeger, endpoint: \"http://blue-jaeger:16686\" }",
+        "    query: { kind: jaeger, endpoint: \"http://blue-jaeger:16686\" }
+    receivers: [{ endpoint: blue }, { endpoint: \"http://blue:4317/v1/traces\" }]",
+    ),
+    (
+        "a receiver of an unknown kind",
+        "    query: { kind: jaeger, endpoint: \"http://blue-jaeger:16686\" }",
+        "    query: { kind: jaeger, endpoint: \"http://blue-jaeger:16686\" }
+    receivers: [{ endpoint: \"http://blue:4317\", protocol: http }]",
+    ),
     ("one OTLP endpoint for both", "http://blue-collector:4317", "http://GREEN-collector/"),
     ("one query endpoint for both", "http://green-jaeger:16686", "http://Blue-Jaeger/"),
     (

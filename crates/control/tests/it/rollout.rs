@@ -82,8 +82,8 @@ async fn a_plan_tells_how_far_it_is() {
     assert_eq!((told[..2].to_vec(), told[6..].to_vec()), (reach.to_vec(), [probe, overlap].concat()));
     // Side by side, in whatever order.
     assert!([drift, posture].concat().iter().all(|line| told[2..6].contains(line)), "{told:?}");
-    // A minute for storage, and two to write and for what hangs.
-    let deadline = PlanNews::Begun { gate: "probe".to_owned(), at_most_ms: Some(180_000) };
+    // A minute each to write, to read and to search, and what hangs.
+    let deadline = PlanNews::Begun { gate: "probe".to_owned(), at_most_ms: Some(210_000) };
     assert!(heard.contains(&deadline), "{heard:?}");
     assert_eq!(plan.plan.outline.rollout.as_str(), "move");
     let alone = operator.plan(SPEC).await.unwrap();

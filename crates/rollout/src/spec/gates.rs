@@ -94,8 +94,9 @@ pub struct Timing<'a> {
     pub deadline: Option<Time>,
 }
 
-/// How long storage is given beyond what the probe's own deadline says: for writing, and for what hangs.
-const PROBE_MARGIN: Time = Time::from_secs(120);
+/// So many of its own deadlines a probe takes at most: for writing, for reading, for searches; and what hangs beyond that.
+const PROBE_DEADLINES: u32 = 3;
+const PROBE_MARGIN: Time = Time::from_secs(30);
 /// How long a look may take if nothing else is said.
 const DEADLINE: Time = Time::from_secs(60);
 
@@ -123,7 +124,9 @@ impl Gates {
             Gate::Probe => Timing {
                 named: true,
                 when: self.probe.when.as_deref(),
-                deadline: Some(self.probe.deadline.0.saturating_add(PROBE_MARGIN)),
+                deadline: Some(
+                    self.probe.deadline.0.saturating_mul(PROBE_DEADLINES).saturating_add(PROBE_MARGIN),
+                ),
                 ..Timing::default()
             },
             Gate::Posture => timing!(self.posture, every: every),
@@ -199,10 +202,63 @@ pub struct Probe {
     pub traces: u32,
     /// How long storage may take until every trace can be read.
     pub deadline: Duration,
+    /// How many of them are searched for too, by service, time and attribute.
+    #[serde(skip_serializing_if = "are_usual_searches")]
+    pub searches: u32,
+    /// What the candidate has to mask: made-up values of these kinds are written into every field that carries text, and must not
+    /// come back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<Sensitive>,
+    /// Whether to find out that the two environments share no store: a trace is written to each of them alone, and looked for in the
+    /// other.
+    #[serde(skip_serializing_if = "is_true")]
+    pub separation: bool,
+    /// The longest that 99 % of the traces may take to be readable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness_max: Option<Duration>,
+}
+
+/// What a made-up sensitive value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sensitive {
+    /// A payment card's number.
+    Card,
+    /// The same in groups of four.
+    CardInGroups,
+    /// A patient's number.
+    Patient,
+    /// A mail address.
+    Email,
+    /// A bearer token.
+    Token,
+    /// A national number.
+    NationalId,
+}
+
+/// Searches, unless the spec says otherwise.
+const SEARCHES: u32 = 10;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn are_usual_searches(searches: &u32) -> bool {
+    *searches == SEARCHES
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_true(truth: &bool) -> bool {
+    *truth
 }
 
 impl Default for Probe {
     fn default() -> Self {
-        Self { when: None, traces: 100, deadline: Duration::from_secs(60) }
+        Self {
+            when: None,
+            traces: 100,
+            deadline: Duration::from_secs(60),
+            searches: SEARCHES,
+            masks: Vec::new(),
+            separation: true,
+            freshness_max: None,
+        }
     }
 }

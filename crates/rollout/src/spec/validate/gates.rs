@@ -158,6 +158,14 @@ fn drift(check: &mut Check, drift: &Drift) {
 fn probe(check: &mut Check, probe: &Probe) {
     traces(check, probe.traces, Gate::Probe);
     check.duration(&probe.deadline, &at(Gate::Probe, "deadline"));
+    check.that(probe.searches <= TRACES_MAX, &at(Gate::Probe, "searches"), || {
+        format!("write at most {TRACES_MAX}")
+    });
+    let twice = probe.masks.iter().enumerate().find(|(index, kind)| probe.masks[..*index].contains(kind));
+    check.that(twice.is_none(), &at(Gate::Probe, "masks"), || "a kind is there twice; remove one".to_owned());
+    if let Some(longest) = &probe.freshness_max {
+        check.duration(longest, &at(Gate::Probe, "freshness_max"));
+    }
 }
 
 fn traces(check: &mut Check, traces: u32, gate: Gate) {

@@ -187,7 +187,7 @@ fn an_outline_is_checked_as_well() {
 
 const EVERY_GATE: &str = "gates:
   drift: { when: [preflight, promoted], deadline: 10s }
-  probe: { when: [preflight, promoted] }
+  probe: { when: [preflight, promoted], searches: 3, masks: [card, national_id], separation: false, freshness_max: 9s }
   posture: { every: 1m, tls_min: \"1.3\" }
   load: { off: measured last week }
   parity: { when: [mirror, weight], traces: 100, differ_max: 5%, confidence: 99%, ignore: [{ attribute: \"k8s.*\", reason: CHG-9 }] }
@@ -228,10 +228,14 @@ fn settings_of_gates_that_mean_nothing_are_refused_where_they_stand() {
         ("when: [mirror, weight]", "when: []", "gates.parity.when: no moment"),
         ("when: [mirror, weight]", "when: [mirror, mirror]", "gates.parity.when: a moment is there twice"),
         (
-            "when: [preflight, promoted] }",
-            "when: [promoted] }",
+            "when: [preflight, promoted], searches",
+            "when: [promoted], searches",
             "gates.probe.when: probe always looks in preflight",
         ),
+        ("searches: 3", "searches: 1000000", "gates.probe.searches: write at most"),
+        ("[card, national_id]", "[card, card]", "gates.probe.masks: a kind is there twice"),
+        ("[card, national_id]", "[cards]", "unknown"),
+        ("freshness_max: 9s", "freshness_max: 0s", "gates.probe.freshness_max: a duration of nothing"),
         ("off: measured last week", "rate: 0", "gates.load.rate: write 1 to"),
         ("off: measured last week", "multiple: 0", "gates.load.multiple: nothing would be sent"),
         ("off: measured last week", "spike_multiple: 0", "gates.load.spike_multiple: nothing would be sent"),

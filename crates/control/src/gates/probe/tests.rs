@@ -1,0 +1,113 @@
+//! The gate as a rollout runs it: what the site and the spec say is what is written, masked, searched for and kept apart.
+
+use std::sync::Arc;
+
+use crossfade_gates::report::Verdict;
+use crossfade_lab::environment::{Environment as Simulated, Setup};
+use crossfade_rollout::event::Gate;
+use crossfade_routing::Seed;
+
+use super::*;
+use crate::gates::Gates;
+use crate::site::Site;
+
+const ROLLOUT: &str = "name: move\nfrom: blue\nto: green\nsteps: [{ weight: { percent: 100, duration: 1h } }, { promote: {} }, { finalize: {} }]\n";
+
+async fn simulated(redacts: bool) -> Simulated {
+    Simulated::build(Setup { redacts, ..Setup::default() }).await.unwrap()
+}
+
+fn environment(name: &str, simulated: &Simulated, more: &str) -> String {
+    format!(
+        "  {name}:\n    otlp: {{ endpoint: \"http://{}\" }}\n    query: {{ kind: jaeger, endpoint: \"http://{}\" }}\n{more}",
+        simulated.grpc_addr(),
+        simulated.query_addr()
+    )
+}
+
+async fn look(site: &str, settings: &str) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::parse(site, &folder.path().join("crossfade.yaml"), &|_: &str| None).unwrap();
+    let text = format!("{ROLLOUT}gates: {{ probe: {settings} }}\n");
+    let spec = crate::spec::read(&text, "rollout.yaml").unwrap();
+    let outline = spec.outline("move".parse().unwrap(), Seed(7)).unwrap();
+    let gates = Gates::with_key(Arc::new(site), vec![0; 32]);
+    gates.look(Gate::Probe, &gates.cx(&outline, 7)).await
+}
+
+/// Scenario: the spec asks for cards and mail addresses to be masked; green masks them, behind three receivers. Then it does not.
+/// Guarantee: what is masked passes; what is not is found, field by field.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollout_asks_for_masks() {
+    let blue = simulated(false).await;
+    let settings = "{ traces: 8, searches: 4, masks: [card, email], deadline: 60s }";
+    for redacts in [true, false] {
+        let green = simulated(redacts).await;
+        let receivers = format!(
+            "    receivers: [{{ endpoint: \"http://{0}\", protocol: http/protobuf }}, {{ endpoint: \"http://{0}\", protocol: http/json }}]\n",
+            green.http_addr()
+        );
+        let site = format!(
+            "environments:\n{}{}",
+            environment("blue", &blue, ""),
+            environment("green", &green, &receivers)
+        );
+        let report = look(&site, settings).await;
+        let leaks = report.findings.iter().filter(|finding| finding.id == "CF-PROBE-010").count();
+        assert_eq!(
+            (report.verdict(), leaks, report.findings.len()),
+            if redacts { (Verdict::Pass, 0, 0) } else { (Verdict::Fail, 18, 18) },
+            "{report:#?}"
+        );
+        assert_eq!(report.facts["searches"]["traces"], 4);
+        assert_eq!(report.facts["canaries"]["planted"], 36);
+        let apart = report.facts["separation"].as_array().unwrap();
+        assert_eq!(
+            (apart.len(), &apart[0]["searched_in"], &apart[1]["searched_in"]),
+            (2, &"blue".into(), &"green".into())
+        );
+    }
+}
+
+/// Scenario: an active environment that cannot be queried, or a spec without separation. Guarantee: nothing is written to the active
+/// one, and the candidate is judged by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_active_environment_is_left_alone_where_separation_is_not_looked_at() {
+    let (blue, green) = (simulated(false).await, simulated(false).await);
+    let site = |blue: String| format!("environments:\n{blue}{}", environment("green", &green, ""));
+    let blind = format!("  blue:\n    otlp: {{ endpoint: \"http://{}\" }}\n", blue.grpc_addr());
+    for (blue_site, settings) in [
+        (environment("blue", &blue, ""), "{ traces: 2, separation: false, deadline: 60s }"),
+        (blind, "{ traces: 2, deadline: 60s }"),
+    ] {
+        let report = look(&site(blue_site), settings).await;
+        assert_eq!((report.verdict(), report.findings.len()), (Verdict::Pass, 0), "{report:#?}");
+        assert_eq!(report.facts["separation"], serde_json::json!([]));
+        assert_eq!(report.facts["canaries"], serde_json::Value::Null, "nothing has to be masked");
+    }
+    assert_eq!(blue.store().span_count(), 0);
+}
+
+/// Scenario: traces are readable in time for the deadline, and not for the spec. Guarantee: that is said.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn freshness_has_a_limit_if_the_spec_says_so() {
+    let (blue, green) = (simulated(false).await, simulated(false).await);
+    let site =
+        format!("environments:\n{}{}", environment("blue", &blue, ""), environment("green", &green, ""));
+    let report = look(&site, "{ traces: 2, freshness_max: 1ns, deadline: 60s }").await;
+    let ids: Vec<&str> = report.findings.iter().map(|finding| finding.id).collect();
+    assert_eq!(ids, ["CF-PROBE-007"], "{report:#?}");
+}
+
+/// Scenario: nobody listens at the last of green's receivers. Guarantee: it is written to as well, and named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_receiver_is_written_to() {
+    let (blue, green) = (simulated(false).await, simulated(false).await);
+    let silent = "    receivers: [{ endpoint: \"http://127.0.0.1:1\", protocol: http/json }]\n";
+    let site =
+        format!("environments:\n{}{}", environment("blue", &blue, ""), environment("green", &green, silent));
+    let report = look(&site, "{ traces: 4, searches: 0, separation: false, deadline: 3s }").await;
+    let told = report.findings.iter().find(|finding| finding.id == "CF-PROBE-005").unwrap();
+    assert!(told.detail.contains("http/json http://127.0.0.1:1"), "{}", told.detail);
+    assert_ne!(report.verdict(), Verdict::Pass);
+}
