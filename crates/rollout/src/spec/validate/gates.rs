@@ -204,6 +204,14 @@ fn waivers(check: &mut Check, waivers: &[Waiver]) {
         check.that(is_id(id), &field("finding"), || {
             format!("`{id}` is no finding's id; copy one from a report, like CF-POSTURE-004")
         });
+        check.that(
+            waiver.place.as_ref().is_none_or(|place| !place.trim().is_empty()),
+            &field("where"),
+            || {
+                "an empty place; name one, or remove the key to accept the risk wherever it is found"
+                    .to_owned()
+            },
+        );
         check.that(!waiver.reason.trim().is_empty(), &field("reason"), || {
             "no reason; say why the risk is taken".to_owned()
         });
