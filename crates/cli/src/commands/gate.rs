@@ -134,7 +134,7 @@ fn run_gates(args: &GateRun) -> Outcome {
     if let Some(folder) = &args.evidence {
         reports.iter().try_for_each(|report| keep(folder, report))?;
     }
-    let shown = shown(&reports, args.output, args.name == ALL);
+    let shown = shown(&reports, args.output, args.name == ALL, &args.rollout.to_string_lossy());
     match &args.out {
         Some(path) => write(path, shown.as_bytes())?,
         None => std::io::stdout().write_all(shown.as_bytes()).or_unreachable()?,
@@ -209,13 +209,14 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         .or_usage()
 }
 
-fn shown(reports: &[Report], format: GateFormat, all: bool) -> String {
+/// `asked_in` is the file that told the gates where to look.
+fn shown(reports: &[Report], format: GateFormat, all: bool, asked_in: &str) -> String {
     match (format, reports) {
         (GateFormat::Text, _) => reports.iter().map(render::text).collect(),
         (GateFormat::Json, [report]) if !all => render::json(report) + "\n",
         (GateFormat::Json, _) => render::json_all(reports) + "\n",
         (GateFormat::Junit, _) => render::junit(reports),
-        (GateFormat::Sarif, _) => render::sarif(reports, env!("CARGO_PKG_VERSION")) + "\n",
+        (GateFormat::Sarif, _) => sarif(reports, asked_in) + "\n",
     }
 }
 
@@ -228,8 +229,13 @@ fn worst(reports: &[Report]) -> Exit {
 
 /// Prints one gate's report, and says how its command ends.
 pub(super) fn print(report: &Report, format: GateFormat) -> Exit {
-    print!("{}", shown(std::slice::from_ref(report), format, false));
+    print!("{}", shown(std::slice::from_ref(report), format, false, render::USUAL_SITE));
     exit(report)
+}
+
+/// Reports as SARIF of this program.
+pub(super) fn sarif(reports: &[Report], asked_in: &str) -> String {
+    render::sarif(reports, env!("CARGO_PKG_VERSION"), asked_in)
 }
 
 /// How a gate's command ends.
