@@ -138,6 +138,21 @@ pub struct Baseline {
     pub log_size: u64,
 }
 
+/// A finding of a dry run, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdviceFinding {
+    /// `CF-DRIFT-014`.
+    pub id: String,
+    /// Its rule's name.
+    pub rule: String,
+    /// Where to look, in words.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// What it means.
+    pub detail: String,
+}
+
 /// One gate's dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,6 +165,9 @@ pub struct Advice {
     /// Details, a line each.
     #[serde(default)]
     pub details: Vec<String>,
+    /// What keeps a gate from passing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<AdviceFinding>,
     /// Nothing against it, but something to think about before it is started.
     #[serde(default)]
     pub warning: bool,
