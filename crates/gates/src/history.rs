@@ -272,21 +272,25 @@ impl History {
         out
     }
 
-    /// Hours in which the candidate's searches find fewer of the active's traces; those in a row together.
+    /// Hours in which the candidate's searches find fewer of the active's traces; those together that were looked at in a row.
     fn hours(&self) -> Vec<Finding> {
         let poor = |counts: &Counts| {
             counts.active >= HOUR_FEWEST && (counts.both as f64) < HOUR_SHARE * counts.active as f64
         };
         let mut runs: Vec<(u64, u64, Counts)> = Vec::new();
-        for (hour, counts) in self.hours.iter().filter(|(_, counts)| poor(counts)) {
+        let mut was_poor = false;
+        for (hour, counts) in &self.hours {
             match runs.last_mut() {
-                Some((_, last, sum)) if *last + 1 == *hour => {
+                _ if !poor(counts) => {}
+                Some((_, last, sum)) if was_poor => {
                     *last = *hour;
                     sum.active += counts.active;
                     sum.both += counts.both;
                 }
                 _ => runs.push((*hour, *hour, *counts)),
             }
+            // Too few to say anything neither end a run nor begin one.
+            was_poor = poor(counts) || was_poor && counts.active < HOUR_FEWEST;
         }
         let finding = |(first, last, counts): (u64, u64, Counts)| {
             let range = Range::between(first * HOUR, (last + 1) * HOUR, counts.active - counts.both);

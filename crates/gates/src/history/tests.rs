@@ -153,6 +153,25 @@ fn hours_in_which_less_is_found_are_one_range() {
     assert_eq!(report.facts["hours_active_candidate_both"][10], json!(["2027-01-15T18", 20, 2, 2]));
 }
 
+/// Scenario: of a day's hours every other one was searched; in three in a row, but for one with too few, nothing is found.
+/// Guarantee: that is one range, and an hour in which all is found ends it.
+#[test]
+fn hours_that_were_not_looked_at_part_no_range() {
+    let mut gate = gate();
+    for hour in (0..24).step_by(2) {
+        let (active, candidate) = match hour {
+            8 | 10 | 14 | 20 => (20, 0),
+            12 => (3, 0),
+            _ => (20, 20),
+        };
+        gate.count(AT + hour * HOUR, Counts { active, candidate, both: candidate });
+    }
+    let report = gate.report(json!({}), false);
+    let said = report.findings.iter().filter(|finding| finding.rule == "history_fewer_found");
+    let seen: Vec<&str> = said.filter_map(|finding| finding.expected.as_deref()).collect();
+    assert_eq!(seen, ["60", "20"]);
+}
+
 #[test]
 fn what_could_not_be_read_never_passes() {
     let unread = |answered| Read::Unread(Unread { why: "http://green refuses".into(), answered });

@@ -187,7 +187,10 @@ impl Summary {
             unless(self.log_verified, Flaw::LogNotVerified),
             unless(self.traces >= TRACES_MIN, Flaw::FewTraces(self.traces)),
             unless(is_stopped || self.straddling >= STRADDLING_MIN, Flaw::FewStraddling(self.straddling)),
-            unless(self.untrusted_share <= UNTRUSTED_MAX, Flaw::Untrusted(self.untrusted_share)),
+            unless(
+                is_stopped || self.untrusted_share <= UNTRUSTED_MAX,
+                Flaw::Untrusted(self.untrusted_share),
+            ),
             unless(is_stopped || self.green_share.iter().find(partial).is_some(), Flaw::NoShare),
             unless(is_timed, Flaw::NotTimed),
             unless(!is_stopped || self.green_owned == 0, Flaw::Owned(self.green_owned)),

@@ -10,7 +10,9 @@ use crossfade_lab::measure::{Found, Source, Summary};
 use crate::ui::Paint;
 
 /// What one line has room for of what a finding means; the report has it all.
-const DETAIL_CHARS_MAX: usize = 150;
+const DETAIL_CHARS_MAX: usize = 200;
+/// Lines for one gate.
+const FINDINGS_MAX: usize = 10;
 
 pub(super) fn words(summary: &Summary, evidence: &BTreeMap<String, PathBuf>, paint: Paint) -> String {
     let mut text = String::new();
@@ -20,8 +22,11 @@ pub(super) fn words(summary: &Summary, evidence: &BTreeMap<String, PathBuf>, pai
             false => "  (the plan's dry run: in the rollout it begins only once others have passed)",
         };
         let _ = writeln!(text, "\n {} {}{}", paint.bad("✘"), paint.bold(gate), paint.dim(by));
-        for Found { finding, place, detail, .. } in found {
-            let _ = writeln!(text, "   {finding}  {}: {}", place, cut(detail));
+        for found in found.iter().take(FINDINGS_MAX) {
+            let _ = writeln!(text, "   {}", line(found));
+        }
+        if let Some(more @ 1..) = found.len().checked_sub(FINDINGS_MAX) {
+            let _ = writeln!(text, "   and {more} more in the report");
         }
         if let Some(file) = evidence.get(gate) {
             let _ = writeln!(text, "   {}", paint.dim(&format!("evidence {}", file.display())));
@@ -56,6 +61,13 @@ fn by_gate(findings: &[Found]) -> Vec<(&str, Vec<&Found>)> {
     gates
 }
 
+/// `CF-HISTORY-001  green …: …`; where, unless what is said of it says that too.
+fn line(Found { finding, place, detail, .. }: &Found) -> String {
+    let is_said = place.split_whitespace().all(|word| detail.contains(word));
+    let place = if is_said { String::new() } else { format!("{place}: ") };
+    format!("{finding}  {place}{}", cut(detail))
+}
+
 fn cut(text: &str) -> String {
     match text.chars().count() > DETAIL_CHARS_MAX {
         true => text.chars().take(DETAIL_CHARS_MAX).chain(['…']).collect(),
@@ -76,6 +88,14 @@ mod tests {
             detail: "it is so".into(),
             by,
         }
+    }
+
+    #[test]
+    fn a_line_says_where_once() {
+        let hole = Found { place: "green today".into(), ..found("history", "CF-HISTORY-001", Source::Log) };
+        assert_eq!(line(&hole), "CF-HISTORY-001  green today: it is so");
+        let said = Found { detail: "today green has a hole".into(), ..hole };
+        assert_eq!(line(&said), "CF-HISTORY-001  today green has a hole");
     }
 
     #[test]

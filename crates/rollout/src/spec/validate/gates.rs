@@ -91,6 +91,12 @@ pub(super) fn gates(check: &mut Check, gates: &Gates) {
     if let Some(history) = &gates.history {
         traces(check, history.traces, Gate::History);
         check.duration(&history.reach, &at(Gate::History, "reach"));
+        check.that(history.settle < history.reach, &at(Gate::History, "settle"), || {
+            format!(
+                "nothing of the {} before the cut-over would be left to look at; make it shorter",
+                history.reach
+            )
+        });
         if let Some(kept_for) = &history.kept_for {
             check.duration(kept_for, &at(Gate::History, "kept_for"));
         }
