@@ -7,6 +7,7 @@ use crate::explain;
 use crate::finding::{Accepted, Finding, Place};
 use crate::report::Report;
 use crate::rule::rules;
+use crate::words::counted;
 
 /// A risk that is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,13 @@ pub fn apply(report: &mut Report, waivers: &[Waiver], now: u64) {
     }
     report.findings.extend(notes);
     report.findings.sort_by_key(|finding| finding.accepted.is_some());
+    let is_waived = |finding: &&Finding| matches!(finding.accepted, Some(Accepted::Waiver { .. }));
+    let waived = report.findings.iter().filter(is_waived).count() as u64;
+    if waived > 0 {
+        // The line counts them still.
+        let many = counted(waived, "finding", "findings");
+        report.summary = format!("{}; {many} accepted by waivers", report.summary);
+    }
 }
 
 impl Waiver {
@@ -115,7 +123,7 @@ mod tests {
         };
         Report::new(
             "drift",
-            "",
+            "2 differences",
             vec![at("collector:receivers.otlp"), at("collector:extensions.zpages")],
             json!({}),
         )
@@ -134,6 +142,7 @@ mod tests {
         let mut everywhere = report();
         apply(&mut everywhere, &[waiver("CF-DRIFT-001", None)], 99);
         assert_eq!(everywhere.verdict(), Verdict::Pass);
+        assert_eq!(everywhere.summary, "2 differences; 2 findings accepted by waivers");
         let shown = serde_json::to_value(&everywhere).unwrap();
         assert_eq!(shown["findings"][0]["accepted"]["owner"], "ops");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossfade_gates::difference::{Rules, Store};
 use crossfade_gates::drift::{Allow, Context, KeepReferences, Pair, Versions, compare, load};
-use crossfade_gates::history::{History, Old, Search};
+use crossfade_gates::history::{History, Old, Outcome, Search};
 use crossfade_gates::inventory::{Inventory, Names as Texts, Sight};
 use crossfade_gates::load::{Answer, Counts, Limits, Measured, Part, Phase, ReadBack};
 use crossfade_gates::model::{AttributeValue, Attributes, Kind, Span, SpanId, StatusCode, TraceId};
@@ -253,7 +253,8 @@ fn history() -> Report {
     let mut gate = History::new(names(), Rules::between(Store::Tempo, Store::Tempo));
     for (i, trace) in generate(1, AT, 100).into_iter().enumerate() {
         let theirs = if (40..=42).contains(&i) { Vec::new() } else { trace.spans.clone() };
-        let searches = vec![Search { by: "service".into(), in_active: true, in_candidate: i < 90 }];
+        let outcome = Outcome::Answered { in_active: true, in_candidate: i < 90 };
+        let searches = vec![Search { by: "service".into(), outcome }];
         let begun = AT + i as u64 * 60 * MINUTE;
         gate.add(&Old {
             id: trace.id,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crossfade_backends::coverage::{CoverageConfig, look};
+use crossfade_backends::coverage::{CoverageConfig, count, look};
 use crossfade_backends::query::Query;
 use crossfade_gates::Report;
 use crossfade_gates::coverage::{
-    GATE, Inputs, Limits, Recorded, Side, Trouble, Window, is_too_little, judge,
+    GATE, Inputs, Limits, Past, Recorded, Side, Trouble, Window, is_too_little, judge, to_count,
 };
 use crossfade_gates::inventory::Sent;
 use crossfade_rollout::spec;
@@ -119,11 +119,12 @@ pub async fn report(ask: &Ask) -> Report {
     let (now, past) = (config(window), config(earlier));
     let before = async {
         match &ask.blue.query {
-            Ok(query) => look(query, &past).await.ok(),
+            Ok(query) => Some(Past { window: earlier, recorded: look(query, &past).await }),
+            // That is said of the active environment already.
             Err(_) => None,
         }
     };
-    let (blue, mut green, before, sent, share) = tokio::join!(
+    let (mut blue, mut green, before, sent, share) = tokio::join!(
         ask.blue.side(&now),
         ask.green.side(&now),
         before,
@@ -137,7 +138,12 @@ pub async fn report(ask: &Ask) -> Report {
         }
         0.0
     });
-    let before = before.map(|recorded| (earlier, recorded.inventory));
+    if let (Ok(query), Ok(ours), Ok(theirs)) = (&ask.blue.query, &mut blue.recorded, &green.recorded)
+        && share > 0.0
+    {
+        let services = to_count(ours, theirs);
+        count(query, &now, services, ours).await;
+    }
     let inputs = Inputs { blue, green, before, sent: sent.map(|sent| vec![sent]), window, share };
     let limits =
         Limits { alpha: settings.alpha.as_f64(), ignore: settings.ignore.clone(), ..Limits::default() };

@@ -20,6 +20,17 @@ pub(crate) enum Tenancy {
     ByHeader,
 }
 
+/// How it is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// In plain text.
+    Plain,
+    /// Over TLS, with the folder's `server.pem`.
+    Tls,
+    /// Over TLS, and only with a certificate of the folder's `ca.pem`.
+    Mutual,
+}
+
 /// A running Tempo. What it is sent is readable by id at once, and found by a search about two seconds later.
 #[derive(Debug)]
 pub(crate) struct Tempo {
@@ -37,26 +48,52 @@ impl Tempo {
     /// Starts one and waits until it is ready. `name` tells it from others in `dir`, where its configuration, its log and its
     /// storage go.
     pub(crate) fn start(name: &str, dir: &Path, tenancy: Tenancy) -> Result<Self> {
+        Self::spoken_to(name, dir, tenancy, Transport::Plain)
+    }
+
+    /// Likewise. What is spoken to over TLS cannot be asked here whether it is ready: it listens, and that is all that is known.
+    pub(crate) fn spoken_to(name: &str, dir: &Path, tenancy: Tenancy, transport: Transport) -> Result<Self> {
         let [grpc, http, query, query_grpc] =
             [ports::free()?, ports::free()?, ports::free()?, ports::free()?];
         let folder = dir.join(format!("{name}-storage"));
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         let config = dir.join(format!("{name}.yaml"));
-        write(&config, &folder, tenancy, [grpc, http, query, query_grpc])?;
+        write(&config, &folder, (tenancy, transport), [grpc, http, query, query_grpc])?;
         let mut command = Command::new(TEMPO.program()?);
-        command.arg(format!("-config.file={}", config.display()));
+        command.arg(format!("-config.file={}", config.display())).current_dir(dir);
         let mut process = Process::start(name, &command, dir)?;
-        let answers = || http::get(query, "/ready").is_ok_and(|answer| answer.status == 200);
+        let answers = || match transport {
+            Transport::Plain => http::get(query, "/ready").is_ok_and(|answer| answer.status == 200),
+            Transport::Tls | Transport::Mutual => listens(query),
+        };
         process.until("to be ready", STARTUP, || answers() && listens(grpc) && listens(http))?;
         Ok(Self { grpc, http, query, _process: process })
     }
 }
 
 /// Fills in its configuration.
-fn write(path: &Path, folder: &Path, tenancy: Tenancy, ports: [u16; 4]) -> Result<()> {
+fn write(
+    path: &Path,
+    folder: &Path,
+    (tenancy, transport): (Tenancy, Transport),
+    ports: [u16; 4],
+) -> Result<()> {
     let [grpc, http, query, query_grpc] = ports.map(|port| port.to_string());
+    let (server, receiver) = match transport {
+        Transport::Plain => ("{}", "null"),
+        Transport::Tls => (
+            "{ cert_file: server.pem, key_file: server.key }",
+            "{ cert_file: server.pem, key_file: server.key }",
+        ),
+        Transport::Mutual => (
+            "{ cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert }",
+            "{ cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem }",
+        ),
+    };
     let words = [
         ("multitenancy", if tenancy == Tenancy::ByHeader { "true" } else { "false" }),
+        ("server_tls", server),
+        ("receiver_tls", receiver),
         ("grpc", &grpc),
         ("http", &http),
         ("query", &query),
@@ -73,6 +110,9 @@ mod tests {
     #[test]
     fn every_word_of_the_template_is_filled_in() {
         let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join("tempo.yaml"), dir.path(), Tenancy::One, [1, 2, 3, 4]).unwrap();
+        for transport in [Transport::Plain, Transport::Tls, Transport::Mutual] {
+            write(&dir.path().join("tempo.yaml"), dir.path(), (Tenancy::One, transport), [1, 2, 3, 4])
+                .unwrap();
+        }
     }
 }
