@@ -4,6 +4,7 @@ mod compared;
 mod harness;
 mod killed_green;
 mod killed_serve;
+mod masked;
 mod posture;
 mod promoted;
 mod scene;
@@ -32,6 +33,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "posture",
         shows: "TLS and client certificates of real servers are spoken, seen, and compared",
         run: posture::run,
+    },
+    Case {
+        name: "masked",
+        shows: "the probe's suite names what real Collectors leak, on a Jaeger and a Tempo, in plain text and with TLS; and cut values, and a shared store",
+        run: masked::run,
     },
     Case {
         name: "a",

@@ -104,7 +104,7 @@ fn write(dir: &Path, template: &str, file: &str, places: &[(String, u16)], tls: 
 }
 
 /// A CA, and what it signs: one certificate for every server, one for the client.
-fn certificates(dir: &Path) -> Result<()> {
+pub(super) fn certificates(dir: &Path) -> Result<()> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
