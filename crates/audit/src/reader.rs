@@ -1,7 +1,7 @@
 //! Reading the log while it grows: what is committed, and nothing else.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crossfade_rollout::{Digest, Entry};
@@ -195,13 +195,7 @@ impl Reader {
 
     /// A stored blob, checked against its digest.
     pub fn evidence(&self, digest: &Digest) -> Result<Vec<u8>, ReadError> {
-        let file = self.folder.join(evidence_path(digest));
-        let bytes = self.storage.read(&file).map_err(|source| ReadError::Io { file, source })?;
-        if crossfade_tlog::sha256(&bytes) == *digest.as_bytes() {
-            Ok(bytes)
-        } else {
-            Err(ReadError::Evidence(*digest))
-        }
+        evidence(&*self.storage, &self.folder, digest)
     }
 
     fn with<T>(&self, read: impl FnOnce(&Committed) -> T) -> T {
@@ -215,5 +209,16 @@ impl Reader {
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut Committed)) {
         change(&mut self.committed.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A stored blob of the log in `folder`, checked against its digest.
+pub(crate) fn evidence(storage: &dyn Storage, folder: &Path, digest: &Digest) -> Result<Vec<u8>, ReadError> {
+    let file = folder.join(evidence_path(digest));
+    let bytes = storage.read(&file).map_err(|source| ReadError::Io { file, source })?;
+    if crossfade_tlog::sha256(&bytes) == *digest.as_bytes() {
+        Ok(bytes)
+    } else {
+        Err(ReadError::Evidence(*digest))
     }
 }

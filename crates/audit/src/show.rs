@@ -7,14 +7,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crossfade_rollout::{Actor, RolloutId};
+use crossfade_rollout::{Actor, Digest, RolloutId};
 use crossfade_routing::UnixNanos;
 use crossfade_tlog::Checkpoint;
 use crossfade_tlog::bundle;
 use crossfade_tlog::tile::{self, Tile, TileKind};
 use serde_json::Value;
 
-use crate::reader::{Leaf, ReadError};
+use crate::layout::evidence_path;
+use crate::reader::{self, Leaf, ReadError};
 use crate::snapshot::Snapshot;
 use crate::storage::{Disk, Storage};
 
@@ -76,6 +77,19 @@ pub fn entries(folder: &Path, filter: Filter) -> Result<Entries, ReadError> {
     let storage: Arc<dyn Storage> = Arc::new(Disk);
     let io = |source| ReadError::Io { file: folder.to_owned(), source };
     of_snapshot(Snapshot::take(&storage, folder).map_err(io)?, folder, filter)
+}
+
+/// The file of a blob that an entry names, whether or not it is there.
+pub fn evidence_file(folder: &Path, digest: &Digest) -> PathBuf {
+    folder.join(evidence_path(digest))
+}
+
+/// A blob that an entry names, checked against its digest.
+///
+/// # Errors
+/// It cannot be read, or is not what the digest says.
+pub fn evidence(folder: &Path, digest: &Digest) -> Result<Vec<u8>, ReadError> {
+    reader::evidence(&Disk, folder, digest)
 }
 
 pub(crate) fn of_snapshot(snapshot: Snapshot, folder: &Path, filter: Filter) -> Result<Entries, ReadError> {

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crossfade_gates::coverage::{Recorded, Trouble, Window};
+use crossfade_gates::coverage::{Piece, Recorded, Trouble, Volume, Window};
 use crossfade_gates::inventory::{Names, Sight};
 use crossfade_gates::model::{Span, TraceId};
 use tokio::task::JoinSet;
@@ -50,6 +50,10 @@ impl CoverageConfig {
 const AT_ONCE: usize = 8;
 /// Troubles that are kept.
 const TROUBLES_MAX: usize = 20;
+/// A piece with so many traces is too large to be counted.
+const COUNTED_MAX: u32 = 100;
+/// Pieces are no shorter than this, in nanoseconds: Tempo searches by whole seconds.
+const PIECE_MIN: u64 = 4_000_000_000;
 
 /// Takes the inventory.
 ///
@@ -86,6 +90,65 @@ pub async fn look(query: &Query, config: &CoverageConfig) -> Result<Recorded, Tr
     Ok(recorded)
 }
 
+/// Counts the traces of these services, each in a piece of every slice that is small enough for one search: `volumes` of what was recorded.
+/// What has no answer stays uncounted.
+pub async fn count(query: &Query, config: &CoverageConfig, services: Vec<String>, recorded: &mut Recorded) {
+    let (mut waiting, mut asking) = (services.into_iter(), JoinSet::new());
+    loop {
+        while asking.len() < AT_ONCE
+            && let Some(service) = waiting.next()
+        {
+            let (query, config) = (query.clone(), config.clone());
+            asking.spawn(async move { (pieces(&query, &config, &service).await, service) });
+        }
+        let Some(counted) = asking.join_next().await else { return };
+        let (pieces, service) = counted.expect("asking does not panic, and nobody aborts it");
+        let seen = recorded.inventory.services.get(&service).map_or(0, |service| service.seen.traces);
+        if let Some(pieces) = pieces {
+            recorded.volumes.insert(service, Volume::of(&pieces, seen));
+        }
+    }
+}
+
+/// One piece of each slice, halved at random until a search gives less than it may.
+async fn pieces(query: &Query, config: &CoverageConfig, service: &str) -> Option<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    for (nth, (mut from, mut until)) in slices(config).into_iter().enumerate() {
+        let mut sides = sides(service, nth);
+        let mut halved = 0;
+        let traces = loop {
+            let mut find = Find::new(service, from, until);
+            (find.limit, find.attributes) = (COUNTED_MAX, config.attributes.clone());
+            let found = timeout_at(config.deadline, query.find_ids(&find)).await.ok()?.ok()?.len();
+            if found < COUNTED_MAX as usize || until - from < 2 * PIECE_MIN {
+                break u32::try_from(found).unwrap_or(u32::MAX);
+            }
+            let middle = from + (until - from) / 2;
+            (from, until) = if sides & 1 == 0 { (from, middle) } else { (middle, until) };
+            (sides, halved) = (sides >> 1, halved + 1);
+        };
+        pieces.push(Piece { traces, halved });
+    }
+    Some(pieces)
+}
+
+/// Which half, bit by bit: what has nothing to do with when traces come (FNV-1a, and its bits mixed).
+fn sides(service: &str, slice: usize) -> u64 {
+    let fnv = service.bytes().chain(slice.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let mixed = (fnv ^ fnv >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ mixed >> 29
+}
+
+fn slices(config: &CoverageConfig) -> Vec<(u64, u64)> {
+    let Window { from, until } = config.window;
+    let slices = u64::from(config.slices.max(1));
+    let step = until.saturating_sub(from) / slices;
+    let end = |slice: u64| if slice + 1 == slices { until } else { from + (slice + 1) * step };
+    (0..slices).map(|slice| (from + slice * step, end(slice))).collect()
+}
+
 /// The traces of a file of OTLP/JSON, as the Collector's file exporter writes it: one object, or one a line.
 ///
 /// # Errors
@@ -113,14 +176,9 @@ struct Sampled {
 }
 
 async fn sample(query: &Query, config: &CoverageConfig, service: &str) -> Result<Sampled, Trouble> {
-    let Window { from, until } = config.window;
-    let slices = u64::from(config.slices.max(1));
     let limit = config.traces_per_service.div_ceil(config.slices.max(1));
-    let step = until.saturating_sub(from) / slices;
     let mut sampled = Sampled::default();
-    for slice in 0..slices {
-        let begin = from + slice * step;
-        let end = if slice + 1 == slices { until } else { begin + step };
+    for (begin, end) in slices(config) {
         let mut find = Find::new(service, begin, end);
         (find.limit, find.attributes) = (limit, config.attributes.clone());
         let found = match timeout_at(config.deadline, query.find(&find)).await {

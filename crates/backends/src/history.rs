@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossfade_gates::difference::Rules;
-use crossfade_gates::history::{Counts, History, Kept, Old, Promise, Search};
+use crossfade_gates::history::{Counts, History, Kept, Old, Outcome, Promise, Search};
 use crossfade_gates::model::{AttributeValue, Span, TraceId};
 use crossfade_gates::parity::{Names, Read, Unread};
 use crossfade_gates::report::Report;
@@ -35,6 +35,8 @@ const AROUND: u64 = 2_000_000_000;
 const RECENT: u64 = 20;
 /// Reads in a row that nobody answers, after which nobody is asked any more.
 const SILENT_MAX: u32 = 24;
+/// How often a search is put whose failure may pass.
+const ATTEMPTS: u32 = 3;
 /// Attributes longer than this are not searched for.
 const TEXT_MAX: usize = 100;
 
@@ -171,6 +173,7 @@ async fn count(
     for (nth, window) in windows.iter().enumerate() {
         progress(nth, windows.len(), "times searched in both");
         if Instant::now() >= deadline {
+            gate.stopped(ended(0));
             return Ok(());
         }
         let mut running = JoinSet::new();
@@ -250,6 +253,17 @@ async fn look(
     }
 }
 
+/// What a search finds; it is put again if its failure may pass.
+async fn ids(query: &Query, find: &Find) -> Result<BTreeSet<TraceId>, QueryError> {
+    let mut attempt = 1;
+    loop {
+        match query.find_ids(find).await {
+            Err(error) if error.may_retry() && attempt < ATTEMPTS => attempt += 1,
+            answer => return answer,
+        }
+    }
+}
+
 async fn one(active: &Query, candidate: &Query, id: TraceId, is_searched: bool) -> Old {
     let (mine, theirs) = tokio::join!(active.trace(id), candidate.trace(id));
     let spans = mine.as_ref().ok().and_then(Option::as_deref).unwrap_or_default();
@@ -258,13 +272,17 @@ async fn one(active: &Query, candidate: &Query, id: TraceId, is_searched: bool) 
     let mut searches = Vec::new();
     if is_there && is_searched {
         for (by, find) in questions(spans, begun) {
-            let (in_active, in_candidate) = tokio::join!(active.find_ids(&find), candidate.find_ids(&find));
-            // Without an answer, or with as many as were asked for, nothing is known.
-            let (Ok(in_active), Ok(in_candidate)) = (in_active, in_candidate) else { continue };
-            if in_candidate.len() < SEARCH_LIMIT as usize {
-                let has = |ids: BTreeSet<TraceId>| ids.contains(&id);
-                searches.push(Search { by, in_active: has(in_active), in_candidate: has(in_candidate) });
-            }
+            let (in_active, in_candidate) = tokio::join!(ids(active, &find), ids(candidate, &find));
+            let outcome = match (in_active, in_candidate) {
+                (Err(error), _) | (_, Err(error)) => Outcome::Unanswered(error.to_string()),
+                (_, Ok(found)) if found.len() >= SEARCH_LIMIT as usize && !found.contains(&id) => {
+                    Outcome::Full
+                }
+                (Ok(mine), Ok(theirs)) => {
+                    Outcome::Answered { in_active: mine.contains(&id), in_candidate: theirs.contains(&id) }
+                }
+            };
+            searches.push(Search { by, outcome });
         }
     }
     Old { id, begun, active: read(mine), candidate: read(theirs), searches }

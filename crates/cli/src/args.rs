@@ -216,10 +216,10 @@ pub(crate) struct GateRun {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  crossfade demo\n  crossfade demo bad --json\n  crossfade demo good --seed 7 --dir /tmp/demo"
+    after_help = "Examples:\n  crossfade demo\n  crossfade demo --list\n  crossfade demo migration\n  crossfade demo bad --json\n  crossfade demo good --seed 7 --dir /tmp/demo\n\nOf a single story: 0 promoted, 1 stopped by its gates before the switch, 4 rolled back. 1 also if it did not go as it should, which is said, and in JSON is in `flaws`."
 )]
 pub(crate) struct Demo {
-    /// The story to tell; both, if none is named
+    /// The story to tell; `good` and `bad`, if none is named
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// List the stories

@@ -33,6 +33,8 @@ pub(crate) struct Running {
 pub(crate) struct Tuning {
     /// How far ahead a gateway in touch may rely on its schedule.
     pub(crate) horizon: Option<Duration>,
+    /// How long the gateway's tap waits for the spans of a trace.
+    pub(crate) tap_settle: Option<Duration>,
 }
 
 impl Running {
@@ -46,7 +48,11 @@ impl Running {
             config.horizon = horizon;
         }
         let control = Control::start(config, admin.router()).await.or_usage()?;
-        let gateway = crossfade_gateway::start(gateway_config(&site, control.address())?).await.or_usage()?;
+        let mut config = gateway_config(&site, control.address())?;
+        if let Some(settle) = tuning.tap_settle {
+            config.tap.settle = settle;
+        }
+        let gateway = crossfade_gateway::start(config).await.or_usage()?;
         admin.attach(crossfade_gateway::admin_router(&gateway.handle()));
         Ok(Running { control, gateway })
     }

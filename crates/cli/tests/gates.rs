@@ -38,7 +38,7 @@ fn the_gates_are_listed() {
     assert_eq!(gates[0]["moments"], serde_json::json!(["preflight", "promoted"]));
 }
 
-/// Scenario: drift fails, and the candidate is out of reach.
+/// Scenario: drift fails, and the candidate is out of reach of probe and posture.
 /// Guarantee: both are said, the failure counts, and what was found is kept under its digest.
 #[test]
 fn all_gates_side_by_side() {
@@ -48,11 +48,14 @@ fn all_gates_side_by_side() {
     let json: Value = serde_json::from_str(&ran.stdout).unwrap();
     let verdicts: Vec<&str> =
         json["gates"].as_array().unwrap().iter().map(|gate| gate["verdict"].as_str().unwrap()).collect();
-    assert_eq!((json["verdict"].as_str(), verdicts), (Some("fail"), vec!["fail", "no_verdict"]));
+    assert_eq!(
+        (json["verdict"].as_str(), verdicts),
+        (Some("fail"), vec!["fail", "no_verdict", "no_verdict"])
+    );
     assert!(ran.stderr.starts_with("seed "), "alone, the seed is random, and said: {}", ran.stderr);
     let kept: Vec<_> =
         std::fs::read_dir(folder.path().join("kept")).unwrap().map(|file| file.unwrap().path()).collect();
-    assert_eq!(kept.len(), 2);
+    assert_eq!(kept.len(), 3);
     for path in kept {
         let digest = crossfade_tlog::sha256(&std::fs::read(&path).unwrap());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `cx` | what a gate looks at |
 //! | `run` | one look, with deadline and waivers; several side by side |
-//! | `fitting` | what a site lets gates do |
+//! | `fitting` | gates that look unasked where they can have a verdict |
+//! | `enough` | waiting for traffic that suffices for a verdict |
 //! | `gauge` | how far a gate has come |
 //! | `configs`, [`reach`] | files of configurations; whether endpoints answer |
 //! | the others | one for each gate |
@@ -14,6 +15,7 @@ pub mod coverage;
 mod cx;
 pub mod dependencies;
 pub mod drift;
+mod enough;
 mod fitting;
 mod gauge;
 pub mod history;
@@ -39,7 +41,7 @@ use crossfade_routing::EnvironmentId;
 
 pub(crate) use self::configs::Unread;
 pub use self::cx::Cx;
-pub use self::fitting::fitting;
+pub use self::fitting::{Fitted, fitting};
 pub use self::gauge::{Gauge, Reading};
 pub(crate) use self::live::LiveRate;
 pub(crate) use self::run::{outcome, summary};
@@ -101,6 +103,7 @@ impl Gates {
             moment: Moment::Preflight,
             now: clock::now(),
             since: None,
+            schedule: None,
             live: self.live.get(),
             redact_key: &self.redact_key,
             found: &[],

@@ -15,7 +15,7 @@ use crossfade_rollout::plan::Plan;
 use crossfade_rollout::spec::Moment;
 use crossfade_rollout::units::Snapshots;
 use crossfade_rollout::{Digest, RolloutId};
-use crossfade_routing::UnixNanos;
+use crossfade_routing::{Schedule, UnixNanos};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
@@ -71,6 +71,8 @@ pub(crate) struct Inputs {
     pub(crate) seed: Option<SeedSource>,
     /// When the step began.
     pub(crate) since: Option<UnixNanos>,
+    /// The schedule in force.
+    pub(crate) schedule: Option<Schedule>,
     /// Reports of the gates that have looked at the same place.
     pub(crate) found: Vec<Value>,
 }
@@ -208,6 +210,7 @@ async fn look(gates: &Gates, asked: &Asked, inputs: &Inputs, gauge: Gauge) -> Re
     let cx = Cx {
         moment: moment.unwrap_or(Moment::Preflight),
         since: inputs.since,
+        schedule: inputs.schedule.as_ref(),
         found: &inputs.found,
         gauge,
         ..gates.cx(&plan.outline, seed_of(plan, inputs.seed.as_ref()))

@@ -449,10 +449,12 @@ impl Journal {
         let Some(rollout) = self.state().rollout.as_ref() else {
             return Inputs { plan, seed, ..Inputs::default() };
         };
+        let (since, schedule) =
+            (rollout.running.as_ref().map(|running| running.at), self.state().schedule.clone());
         let here = rollout.gates_at(step).values().filter_map(|run| run.evidence);
         let read = |digest: Digest| serde_json::from_slice(&self.log.evidence(&digest).ok()?).ok();
         let found = here.filter_map(read).collect();
-        Inputs { plan, seed, since: rollout.running.as_ref().map(|running| running.at), found }
+        Inputs { plan, seed, since, schedule, found }
     }
 
     /// The plan of the rollout that runs.

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use crossfade_audit::canonical;
 use crossfade_backends::query::QueryKind as WireKind;
+use crossfade_gates::Finding;
 use crossfade_gates::render;
 use crossfade_gates::report::Report;
 use crossfade_rollout::event::{Gate, Outcome};
 use crossfade_rollout::plan::{
-    Advice, Baseline, EnvironmentFacts, Environments, Outline, PLAN_VERSION, Plan,
+    Advice, AdviceFinding, Baseline, EnvironmentFacts, Environments, Outline, PLAN_VERSION, Plan,
 };
 use crossfade_rollout::spec::Spec;
 use crossfade_rollout::traffic::{Rate, warnings};
@@ -21,7 +22,7 @@ use crossfade_routing::{EnvironmentId, Seed};
 use crate::api::{ApiError, ErrorCode, PlanRequest};
 use crate::clock;
 use crate::engine::{Baselined, clock_histogram};
-use crate::gates::{Gates, fitting, outcome, reach, seed_of, summary};
+use crate::gates::{Fitted, Gates, fitting, outcome, reach, seed_of, summary};
 use crate::progress::Progress;
 use crate::site::{Environment, Site};
 use crate::status::Status;
@@ -75,9 +76,10 @@ impl Planner {
         let seed = Seed(
             crossfade_audit::keys::random_u64().map_err(|error| ApiError::unavailable(&error.to_string()))?,
         );
-        let gates = fitting(spec.all_gates(), &self.site, &spec.from, &spec.to);
+        let Fitted { gates, left_out } = fitting(&spec, &self.site, status.traffic);
         let spec = Spec { gates, ..spec };
         let outline = spec.outline(rollout, seed).map_err(|error| ApiError::invalid(&error.to_string()))?;
+        let outline = Outline { left_out, ..outline };
         let snapshots = self.gates.snapshots(&outline, None).await;
         let snapshots = snapshots.map_err(|unread| ApiError::unavailable(&unread.to_string()))?;
         let plan = Plan {
@@ -152,6 +154,7 @@ impl Planner {
                 outcome,
                 summary: summary(&report),
                 details: details.map(str::to_owned).collect(),
+                findings: findings(&report),
                 warning: false,
             }
         };
@@ -167,6 +170,7 @@ impl Planner {
                 outcome: Outcome::NoVerdict,
                 summary: format!("{id}: {url} does not answer as it should: {why}"),
                 details: Vec::new(),
+                findings: Vec::new(),
                 warning: false,
             });
         };
@@ -219,7 +223,14 @@ impl Planner {
             0 => String::new(),
             partial => format!("; {partial} more are too large to be read whole, and may be wider"),
         };
-        Advice { gate: "overlap".to_owned(), outcome, summary: summary + &rest, details: Vec::new(), warning }
+        Advice {
+            gate: "overlap".to_owned(),
+            outcome,
+            summary: summary + &rest,
+            details: Vec::new(),
+            findings: Vec::new(),
+            warning,
+        }
     }
 }
 
@@ -241,6 +252,18 @@ fn facts_of(environment: &Environment) -> EnvironmentFacts {
     }
 }
 
+/// What keeps a gate from passing.
+fn findings(report: &Report) -> Vec<AdviceFinding> {
+    let holds = report.findings.iter().filter(|finding| finding.fails() || finding.is_unknown());
+    let one = |finding: &Finding| AdviceFinding {
+        id: finding.id.to_owned(),
+        rule: finding.rule.to_owned(),
+        place: finding.place.to_string(),
+        detail: finding.detail.clone(),
+    };
+    holds.take(DETAILS_MAX).map(one).collect()
+}
+
 fn baseline_advice(plan: &Plan, baseline: &Baselined) -> Option<Advice> {
     let summary = if let Some(running) = &baseline.running {
         format!(
@@ -256,6 +279,7 @@ fn baseline_advice(plan: &Plan, baseline: &Baselined) -> Option<Advice> {
         outcome: Outcome::Fail,
         summary,
         details: Vec::new(),
+        findings: Vec::new(),
         warning: false,
     })
 }
@@ -272,7 +296,7 @@ fn name_advice(id: &RolloutId, baseline: &Baselined) -> Option<Advice> {
         since.get(..19).unwrap_or_default()
     );
     let (gate, details) = ("name".to_owned(), Vec::new());
-    Some(Advice { gate, outcome: Outcome::Pass, summary, details, warning: false })
+    Some(Advice { gate, outcome: Outcome::Pass, summary, details, findings: Vec::new(), warning: false })
 }
 
 /// Whether the gateway's clocks are trusted often enough, by the histogram of arrival less end.
@@ -296,7 +320,14 @@ fn skew_advice(skew: Duration, gamma: Duration, clocks: &ClockHistogram) -> Advi
         ),
         Some(ppm) => format!("{skew:?}; of {all} spans at most {} are not trusted", percent(ppm)),
     };
-    Advice { gate: "skew".to_owned(), outcome: Outcome::Pass, summary, details: Vec::new(), warning }
+    Advice {
+        gate: "skew".to_owned(),
+        outcome: Outcome::Pass,
+        summary,
+        details: Vec::new(),
+        findings: Vec::new(),
+        warning,
+    }
 }
 
 /// Whether the traffic that there is suffices for a verdict in every step. It may grow, and so this is a warning.
@@ -308,7 +339,14 @@ fn traffic_advice(outline: &Outline, rate: Option<Rate>) -> Advice {
         Some(rate) if warning => format!("{rate} of late: too few for every verdict in time"),
         Some(rate) => format!("{rate} of late: enough for a verdict in every step"),
     };
-    Advice { gate: "traffic".to_owned(), outcome: Outcome::Pass, summary, details, warning }
+    Advice {
+        gate: "traffic".to_owned(),
+        outcome: Outcome::Pass,
+        summary,
+        details,
+        findings: Vec::new(),
+        warning,
+    }
 }
 
 fn percent(ppm: u64) -> String {

@@ -19,13 +19,15 @@
 //! `(1 + s)^-x`. A finding needs that chance to be at most `alpha / m`, with `m` the number of things compared: so a report of two
 //! environments that record the same holds a finding with a probability of at most `alpha` (1 %), whatever they
 //! record and however rare (Bonferroni). The unit is the trace. What is too rare for this is listed, and fails nothing; if no service
-//! is frequent enough, there is no verdict.
+//! is frequent enough, there is no verdict. Of a service that has more traces than are looked at, it is the number of them that
+//! counts, as far as it is known ([`Volume`]); where it is not, and green has none, there is no verdict either.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `rules` | every finding that it can make |
 //! | [`chance`] | the probabilities |
 //! | `compare` | one inventory against another |
+//! | `volume` | [`Volume`]: how many traces there are where not all are looked at |
 //! | `silence` | what stopped, and what is sent and recorded nowhere |
 //! | `words` | names, rates and what people would have misread |
 //! | `facts` | what the report holds beside findings |
@@ -37,14 +39,17 @@ mod rules;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inventory::{Inventory, Sent};
 use crate::{Finding, Place, Report};
 
+pub use self::compare::to_count;
 pub use self::rules::RULES;
+pub use self::volume::{Piece, Volume};
 pub(crate) use self::words::list;
 
 /// The gate's name.
@@ -57,14 +62,31 @@ pub struct Inputs {
     pub blue: Side,
     /// The candidate, over the window.
     pub green: Side,
-    /// What the active environment recorded before the window.
-    pub before: Option<(Window, Inventory)>,
+    /// What the active environment recorded before the window, if that is looked at.
+    pub before: Option<Past>,
     /// What clients sent, by the taps of all gateways; or why that is not known.
     pub sent: Result<Vec<Sent>, String>,
     /// The window.
     pub window: Window,
     /// The share of the active environment's traces that the candidate should have, from 0 to 1.
     pub share: f64,
+}
+
+/// What an environment recorded at another time.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// When.
+    pub window: Window,
+    /// What, or why that is not known.
+    pub recorded: Result<Recorded, Trouble>,
+}
+
+impl Inputs {
+    /// What is known of before.
+    pub(crate) fn past(&self) -> Option<(Window, &Inventory)> {
+        let past = self.before.as_ref()?;
+        Some((past.window, &past.recorded.as_ref().ok()?.inventory))
+    }
 }
 
 /// A time, in nanoseconds since 1970.
@@ -99,6 +121,8 @@ pub struct Side {
 pub struct Recorded {
     /// The inventory, each service from a sample of its own traces.
     pub inventory: Inventory,
+    /// How many traces there are of services that have more than were looked at, where that was counted.
+    pub volumes: BTreeMap<String, Volume>,
     /// Questions about single services that had no answer.
     pub troubles: Vec<Trouble>,
     /// Traces that could be read only in part, and were left out.
@@ -161,6 +185,11 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     true
 }
 
+/// Whether a finding says that traces were too few for a verdict.
+pub fn is_too_little(finding: &Finding) -> bool {
+    [rules::TOO_LITTLE.id, rules::NOT_COUNTED.id].contains(&finding.id)
+}
+
 /// Judges.
 pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
     let mut findings = Vec::new();
@@ -182,6 +211,24 @@ pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
         if left_out > 0 {
             let detail = format!("{} has {left_out} services more than were looked at", side.name);
             findings.push(Finding::new(&rules::TOO_MANY).at(Place::environment(&side.name)).detail(detail));
+        }
+    }
+    if let Some(past) = &inputs.before {
+        let troubles = match &past.recorded {
+            Ok(recorded) => recorded.troubles.as_slice(),
+            Err(trouble) => std::slice::from_ref(trouble),
+        };
+        if let Some(first) = troubles.first() {
+            unreachable |= troubles.iter().any(|trouble| !trouble.answered);
+            let (blue, more) = (&inputs.blue, words::more(troubles.len()));
+            let detail = format!(
+                "what {} recorded before {}: {}{more}",
+                blue.name,
+                words::time(past.window.until),
+                first.what
+            );
+            let place = Place::environment(&blue.name).url(&blue.url);
+            findings.push(Finding::new(&rules::UNREADABLE).at(place).detail(detail));
         }
     }
     if let Err(why) = &inputs.sent {
@@ -214,7 +261,9 @@ impl Look<'_> {
         let enough = self.environments(blue, green);
         self.silence(blue, green);
         self.breaks(blue);
-        if !enough {
+        // Where something was not counted, that is said.
+        let is_uncounted = self.findings.iter().any(|finding| finding.id == rules::NOT_COUNTED.id);
+        if !enough && !is_uncounted {
             let detail = if self.inputs.share <= 0.0 {
                 format!("{} receives no traffic yet, so there is nothing to compare", self.inputs.green.name)
             } else {

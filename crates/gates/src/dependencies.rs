@@ -5,10 +5,11 @@
 //! has called, which only at a simulated address, and where live calls are slower or fail more often than any test has seen.
 //!
 //! A call is *outside* if most of such calls have no span of another service below them. A live peer counts as tested if a test called
-//! the same (protocol, host, and what is called there), whatever service did. Otherwise its *counterparts* are looked at: calls
-//! of the same service, by the same protocol, from an operation of the same name or to something of the same name. Among these
-//! an address is simulated if it is declared so, is the machine itself, has a name that simulators have, or if the answer
-//! carried a simulator's header.
+//! the same (protocol, system, host and port, and what is called there), whatever service did. Otherwise its *counterparts* are looked at:
+//! calls of the same service, by the same protocol and system, from an operation of the same name or to something of the same name. Among
+//! these an address is simulated if it is the machine itself or has a name that simulators have; and in both cases if it is declared so, or
+//! if the answer carried a simulator's header. Where live and tested addresses both are the machine itself, at different ports, who answered
+//! the tests cannot be told: a sidecar looks like a simulator there.
 //!
 //! *Slower*: the median or the 95th percentile, with the bounds that hold for each side at 99.5 % (ranks by the normal approximation of
 //! the binomial), is more than `slower_max` times that of the tests. *Fails more*: Fisher's exact test, as in
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use self::edge::{Edge, edges, is_simulated};
+use self::edge::{Edge, edges, is_declared, is_simulated};
 use crate::coverage::{Recorded, Side, Trouble};
 use crate::{Finding, Place, Report};
 
@@ -109,6 +110,7 @@ pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
             look.all(&live_edges, &test_edges);
         }
         look.nameless(live);
+        look.left_out(live);
         summary = look.summary(live_edges.iter().filter(|edge| edge.is_outside()).count());
         facts["live_traces"] = live.inventory.traces.into();
         facts["test_traces"] = tests.inventory.traces.into();
@@ -118,6 +120,19 @@ pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
     }
     let report = Report::new(GATE, summary, findings, facts);
     if unreachable { report.unreachable() } else { report }
+}
+
+/// What a test's calls are for a live peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stands {
+    /// Calls of the same.
+    Itself,
+    /// The same at another address, which may be real.
+    Elsewhere,
+    /// Something on the machine itself, as the live peer is.
+    OnTheMachine,
+    /// A simulator.
+    Simulated,
 }
 
 /// The comparison, while it goes on.
@@ -145,36 +160,60 @@ impl Look<'_> {
     fn all(&mut self, live: &[Edge], tests: &[Edge]) {
         let outside: Vec<&Edge> = live.iter().filter(|edge| edge.is_outside()).collect();
         for edge in &outside {
-            let counterparts: Vec<&Edge> = tests.iter().filter(|test| edge.is_counterpart(test)).collect();
-            let same = tests.iter().filter(|test| edge.is_same(test));
-            let (real, marked): (Vec<&Edge>, Vec<&Edge>) = same.partition(|test| test.mock_mark.is_none());
-            let is_sim = |test: &&&Edge| is_simulated(test, &self.limits.simulated).is_some();
-            let (simulated, other): (Vec<&Edge>, Vec<&Edge>) = counterparts
-                .iter()
-                .filter(|test| !edge.is_same(test))
-                .copied()
-                .partition(|test| is_sim(&test));
-            let simulated: Vec<&Edge> = marked.into_iter().chain(simulated).collect();
-            let verdict = match (real.is_empty(), simulated.first(), other.first()) {
-                (false, ..) => "tested",
-                (true, _, Some(other)) => {
+            let (mut real, mut other, mut local, mut simulated) = (vec![], vec![], vec![], vec![]);
+            for test in tests {
+                match self.stands_for(edge, test) {
+                    Some(Stands::Itself) => real.push(test),
+                    Some(Stands::Elsewhere) => other.push(test),
+                    Some(Stands::OnTheMachine) => local.push(test),
+                    Some(Stands::Simulated) => simulated.push(test),
+                    None => {}
+                }
+            }
+            let verdict = match (real.first(), other.first(), local.first(), simulated.first()) {
+                (Some(_), ..) => "tested",
+                (None, Some(other), ..) => {
                     self.other_address(edge, other);
                     "tested at another address"
                 }
-                (true, Some(simulated), None) => {
+                (None, None, Some(local), _) => {
+                    self.local(edge, local);
+                    "not known"
+                }
+                (None, None, None, Some(simulated)) => {
                     self.simulated(edge, simulated);
                     "simulated"
                 }
-                (true, None, None) => {
+                (None, None, None, None) => {
                     self.untested(edge);
                     "untested"
                 }
             };
             let measured =
-                [real, other, simulated].into_iter().find(|some| !some.is_empty()).unwrap_or_default();
+                [real, other, local, simulated].into_iter().find(|some| !some.is_empty()).unwrap_or_default();
             self.measured(edge, &Edge::sum(&measured), outside.len(), verdict);
         }
         self.only_in_tests(&outside, tests);
+    }
+
+    /// What a test's calls are for a live peer; `None`: nothing.
+    fn stands_for(&self, edge: &Edge, test: &Edge) -> Option<Stands> {
+        let is_same = edge.is_same(test) || edge.are_one_local(test) && edge.is_counterpart(test);
+        if !is_same && !edge.is_counterpart(test) {
+            return None;
+        }
+        let declared = &self.limits.simulated;
+        Some(if is_declared(test, declared).is_some() {
+            Stands::Simulated
+        } else if edge.are_local(test) && !edge.are_one_local(test) {
+            Stands::OnTheMachine
+        } else if is_same {
+            Stands::Itself
+        } else if is_simulated(test, declared).is_some() {
+            Stands::Simulated
+        } else {
+            Stands::Elsewhere
+        })
     }
 
     fn place(&self, edge: &Edge) -> Place {
@@ -215,6 +254,35 @@ impl Look<'_> {
         );
         let finding = Finding::new(&rules::OTHER_ADDRESS).at(self.place(edge)).detail(detail);
         self.findings.push(finding.expected(edge.peer.to_string()).seen(test.peer.to_string()));
+    }
+
+    fn local(&mut self, edge: &Edge, test: &Edge) {
+        let detail = format!(
+            "live traces of `{}` call {}, and tests have called {} for it: both are on the machine itself, so who answered the tests is not known",
+            edge.service, edge.peer, test.peer
+        );
+        let finding = Finding::new(&rules::LOCAL).at(self.place(edge)).detail(detail);
+        self.findings.push(finding.expected(edge.peer.to_string()).seen(test.peer.to_string()));
+    }
+
+    /// What was not looked at among live traces is not known to be tested.
+    fn left_out(&mut self, live: &Recorded) {
+        let left_out = &live.inventory.left_out;
+        let more: Vec<String> = [
+            (u64::from(live.services_left_out), "service was not asked for", "services were not asked for"),
+            (u64::from(left_out.services), "span is of a service too many", "spans are of services too many"),
+            (u64::from(left_out.calls), "call is to a peer too many", "calls are to peers too many"),
+        ]
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, many)| crate::words::counted(count, one, many))
+        .collect();
+        if !more.is_empty() {
+            let detail =
+                format!("of {}, not everything was looked at: {}", self.inputs.live.name, more.join(", "));
+            let place = Place::environment(&self.inputs.live.name);
+            self.findings.push(Finding::new(&rules::TOO_MANY).at(place).detail(detail));
+        }
     }
 
     fn measured(&mut self, edge: &Edge, test: &Edge, peers: usize, verdict: &str) {

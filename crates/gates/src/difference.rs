@@ -11,10 +11,14 @@
 //! | the parent listed among the links of one side | Jaeger's older storages keep references only |
 //! | from Jaeger: the attributes `@jaeger@format`, `@jaeger@warnings`, `internal.span.format`; `otel.scope.*`, `otel.library.*`, `span.kind`, `otel.status_code`, `otel.status_description`, `w3c.tracestate`; `error` where the status says so; an event's `event` | Jaeger notes there how spans came in, and what its older model has no field for |
 //! | from Jaeger: a missing or empty `service.name` that reads `missing-service-name` or `empty-service-name` | Jaeger's sanitizers |
-//! | from Tempo: another id for the serving span of a call whose two spans share one, and for the parent of its children | Tempo tells Zipkin's shared ids apart when it answers |
-//! | times of all spans of one host moved alike, into the time of the caller's span | Jaeger adjusts clocks unless it is asked for raw traces; counted, since raw traces are asked for |
+//! | from Tempo: another id for one of the spans that share one on the other side, and for the parent of its children | Tempo tells Zipkin's shared ids apart when it answers |
+//! | from Jaeger: times of all spans of one host moved alike, into the time of the caller's span | Jaeger adjusts clocks unless it is asked for raw traces; counted, since raw traces are asked for |
 //!
-//! Values of spans are not shown, and not kept: differences name types, lengths and distances.
+//! Values of spans are not shown, and not kept: differences name types, lengths and distances. Names are: of services, operations,
+//! attributes and events. Where it is a name that differs, one side may hold a value that the other has masked (`GET /users/alice`), so
+//! neither is shown; nor are names of events that look like no name.
+//!
+//! A trace that is larger than [`too_large`] allows is not compared: an answer may be of any size, and nobody waits for it.
 //!
 //! | module | holds |
 //! |---|---|
@@ -30,7 +34,9 @@ mod span;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(crate) use span::same_value;
 
 use crate::model::{Span, SpanId};
 
@@ -141,7 +147,7 @@ pub fn compare(active: &[Span], candidate: &[Span], rules: &Rules) -> Compared {
         (false, false) => {
             let pairing = pairing::pair(active, candidate, rules);
             out.repeated = pairing.repeated;
-            let adjusted = clock::adjusted(&pairing.pairs);
+            let adjusted = clock::adjusted(&pairing.pairs, rules);
             out.clock_adjusted = u32::try_from(adjusted.len()).unwrap_or(u32::MAX);
             for (mine, theirs) in &pairing.pairs {
                 span::compare(
@@ -160,6 +166,33 @@ pub fn compare(active: &[Span], candidate: &[Span], rules: &Rules) -> Compared {
         }
     }
     out
+}
+
+/// Spans of a trace, and their events and links, at most.
+const TRACE_MAX: [usize; 2] = [50_000, 200_000];
+/// Events and links of one span at most.
+const SPAN_MAX: usize = 1_000;
+
+/// Why a trace is too large to be compared, if it is.
+pub fn too_large(spans: &[Span]) -> Option<String> {
+    let [spans_max, parts_max] = TRACE_MAX;
+    let parts = |span: &Span| span.events.len() + span.links.len();
+    if spans.len() > spans_max {
+        return Some(format!("it has {} spans, and up to {spans_max} are compared", spans.len()));
+    }
+    let most = spans.iter().map(parts).max().unwrap_or(0);
+    if most > SPAN_MAX {
+        return Some(format!(
+            "one of its spans has {most} events and links, and up to {SPAN_MAX} are compared"
+        ));
+    }
+    let all: usize = spans.iter().map(parts).sum();
+    (all > parts_max).then(|| format!("it has {all} events and links, and up to {parts_max} are compared"))
+}
+
+/// The operation of two spans of one id: not shown if they call it otherwise, since one of the names may hold a value.
+fn operation(mine: &Span, theirs: &Span) -> String {
+    if mine.name == theirs.name { mine.name.clone() } else { span::length(&mine.name) }
 }
 
 /// A difference of a span.
@@ -188,10 +221,12 @@ fn whole(what: What, spans: &[Span]) -> Difference {
 /// Where the trace breaks between two services: the called span is there, and no longer below its caller's.
 fn broken(active: &[Span], candidate: &[Span], pairs: &[(&Span, &Span)], out: &mut Vec<Difference>) {
     let there: BTreeSet<SpanId> = candidate.iter().map(|s| s.span_id).collect();
+    let mut callers: BTreeMap<SpanId, &Span> = BTreeMap::new();
+    for span in active {
+        callers.entry(span.span_id).or_insert(span);
+    }
     for (mine, theirs) in pairs {
-        let Some(caller) = mine.parent.and_then(|id| active.iter().find(|s| s.span_id == id)) else {
-            continue;
-        };
+        let Some(caller) = mine.parent.and_then(|id| callers.get(&id)) else { continue };
         let seen = match theirs.parent {
             None => "a root",
             Some(parent) if !there.contains(&parent) => "no parent in the trace",
@@ -199,7 +234,9 @@ fn broken(active: &[Span], candidate: &[Span], pairs: &[(&Span, &Span)], out: &m
         };
         if caller.service() != mine.service() {
             let field = format!("{} -> {}", caller.service(), mine.service());
-            out.push(Difference { field, ..about(What::TraceBroken, mine, "below its caller's span", seen) });
+            let operation = operation(mine, theirs);
+            let expected = "below its caller's span";
+            out.push(Difference { field, operation, ..about(What::TraceBroken, mine, expected, seen) });
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::control::Control;
 use crate::model::{SpanId, TraceId};
 use crate::rule::{Class, Rule, Severity};
 
-/// One finding. Holds no secret, and no value of a span but those that the gate itself made up.
+/// One finding. Holds no secret, and no value of a span but those that the gate itself made up. Names it has: of services, operations,
+/// attributes and hosts, as they are recorded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
     /// The rule's id: `CF-DRIFT-014`.

@@ -8,6 +8,9 @@
 //! History that is *kept* in the active instead: it must stay readable there for as long as promised. What a search finds can be read;
 //! and what was recorded right before the cut-over is still there.
 //!
+//! That traces are found takes evidence: searches that have no answer, or none that finds anything in the active, are no verdict. So is what
+//! could not be read, if it might be more than one trace in twenty.
+//!
 //! A difference in a single trace fails the gate: nobody migrates again. How much that says of all traces, the summary gives as an upper
 //! bound.
 //!
@@ -36,20 +39,21 @@ use crate::difference::{Compared, Rules, compare};
 use crate::finding::{Finding, Place};
 use crate::model::TraceId;
 use crate::parity::{Names, Read, Unread};
+use crate::reads::{DIFFERING_IDS_MAX, Reads, SAMPLE_IDS_MAX, ids, keep};
 use crate::report::Report;
 use crate::words::{counted, grouped, percent, ppm};
 
 /// Fewer traces, unless they are all there are, are no verdict: 95 % that at most 5 % differ.
 const FEWEST: u64 = 59;
-/// Of the traces drawn, the share that may stay unread.
-const UNREAD_MAX: f64 = 0.02;
+/// At most this share of all may be what could not be read, as surely as what was compared is equal.
+const UNREAD_MAX: f64 = 0.05;
+/// Of the searches of a kind, one in so many may have no answer.
+const UNSEARCHED_MAX: u64 = 10;
 /// Fewer traces in a time say nothing of a hole.
 const HOUR_FEWEST: u64 = 5;
 /// An hour with less of its traces is told.
 const HOUR_SHARE: f64 = 0.95;
 const FINDINGS_MAX: usize = 40;
-const IDS_MAX: usize = 200;
-const SAMPLE_IDS_MAX: usize = 5_000;
 const HOUR: u64 = 3_600_000_000_000;
 
 /// What a search for one trace in both environments came to.
@@ -57,10 +61,33 @@ const HOUR: u64 = 3_600_000_000_000;
 pub struct Search {
     /// By what: `service`, `operation`, `` attribute `payment.id` ``.
     pub by: String,
-    /// Whether the active's search has it; if not, the search says nothing of the candidate.
-    pub in_active: bool,
-    /// Whether the candidate's has.
-    pub in_candidate: bool,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What a search for one trace in both environments came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Both answered.
+    Answered {
+        /// Whether the active's search has it; if not, the search says nothing of the candidate.
+        in_active: bool,
+        /// Whether the candidate's has.
+        in_candidate: bool,
+    },
+    /// There are more traces like it than a search gives: nothing is said of this one.
+    Full,
+    /// One of them had no answer: why.
+    Unanswered(String),
+}
+
+/// Searches of one kind.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    asked: u64,
+    unanswered: u64,
+    /// Why the first one had no answer.
+    why: String,
 }
 
 /// One old trace.
@@ -97,16 +124,14 @@ pub struct History {
     groups: Groups,
     readable: Vec<Point>,
     findable: BTreeMap<String, Vec<Point>>,
+    asked: BTreeMap<String, Asked>,
     hours: BTreeMap<u64, Counts>,
     sample: Vec<TraceId>,
     differing: Vec<TraceId>,
     compared: u64,
     different: u64,
-    unread: u64,
-    unanswered: u64,
     vanished: u64,
-    first_unread: Option<(TraceId, String, String)>,
-    stopped: Option<Unread>,
+    reads: Reads,
 }
 
 impl History {
@@ -118,16 +143,14 @@ impl History {
             groups: Groups::default(),
             readable: Vec::new(),
             findable: BTreeMap::new(),
+            asked: BTreeMap::new(),
             hours: BTreeMap::new(),
             sample: Vec::new(),
             differing: Vec::new(),
             compared: 0,
             different: 0,
-            unread: 0,
-            unanswered: 0,
             vanished: 0,
-            first_unread: None,
-            stopped: None,
+            reads: Reads::default(),
         }
     }
 
@@ -141,18 +164,10 @@ impl History {
 
     /// Takes in one old trace.
     pub fn add(&mut self, old: &Old) {
-        if self.sample.len() < SAMPLE_IDS_MAX {
-            self.sample.push(old.id);
-        }
-        let (Read::Spans(mine), Read::Spans(theirs)) = (&old.active, &old.candidate) else {
-            for (read, name) in [(&old.active, &self.names.active), (&old.candidate, &self.names.candidate)] {
-                let Read::Unread(unread) = read else { continue };
-                self.unanswered += u64::from(!unread.answered);
-                self.first_unread.get_or_insert_with(|| (old.id, name.clone(), unread.why.clone()));
-            }
-            self.unread += 1;
-            return;
-        };
+        keep(&mut self.sample, old.id, SAMPLE_IDS_MAX);
+        let names = &self.names;
+        let sides = [(names.active.as_str(), &old.active), (names.candidate.as_str(), &old.candidate)];
+        let Some([mine, theirs]) = self.reads.both(old.id, sides) else { return };
         if mine.is_empty() {
             // Its retention has come: nothing to compare with.
             self.vanished += 1;
@@ -163,23 +178,40 @@ impl History {
         let Compared { differences, .. } = compare(mine, theirs, &self.rules);
         if !differences.is_empty() {
             self.different += 1;
-            if self.differing.len() < IDS_MAX {
-                self.differing.push(old.id);
-            }
+            keep(&mut self.differing, old.id, DIFFERING_IDS_MAX);
         }
         if theirs.is_empty() {
             return;
         }
         self.groups.add(old.id, &differences);
-        for search in old.searches.iter().filter(|search| search.in_active) {
-            let point = Point { at: old.begun, id: old.id, is_there: search.in_candidate };
-            self.findable.entry(search.by.clone()).or_default().push(point);
+        for search in &old.searches {
+            self.searched(old, search);
+        }
+    }
+
+    fn searched(&mut self, old: &Old, search: &Search) {
+        // Attributes are many, and searched for in one way.
+        let kind = search.by.split(' ').next().unwrap_or_default();
+        let asked = self.asked.entry(kind.to_owned()).or_default();
+        asked.asked += 1;
+        match &search.outcome {
+            Outcome::Answered { in_active: true, in_candidate } => {
+                let point = Point { at: old.begun, id: old.id, is_there: *in_candidate };
+                self.findable.entry(search.by.clone()).or_default().push(point);
+            }
+            Outcome::Answered { in_active: false, .. } | Outcome::Full => {}
+            Outcome::Unanswered(why) => {
+                if asked.unanswered == 0 {
+                    asked.why.clone_from(why);
+                }
+                asked.unanswered += 1;
+            }
         }
     }
 
     /// Reading ended before all was read, or could not begin.
     pub fn stopped(&mut self, why: Unread) {
-        self.stopped = Some(why);
+        self.reads.stopped(why);
     }
 
     /// What it comes to. `sample`: how the traces were drawn, with the seed. `is_all`: whether these are all traces of that time.
@@ -191,9 +223,9 @@ impl History {
         findings.extend(self.not_found());
         findings.extend(self.hours());
         findings.extend(self.unknown(is_all));
-        let is_silent = self.unanswered > 0 || self.stopped.as_ref().is_some_and(|why| !why.answered);
+        findings.extend(self.unsearched());
         let report = Report::new("history", self.line(), findings, self.facts(sample, is_all));
-        if self.compared == 0 && is_silent { report.unreachable() } else { report }
+        if self.compared == 0 && self.reads.is_silent() { report.unreachable() } else { report }
     }
 
     fn line(&self) -> String {
@@ -272,21 +304,25 @@ impl History {
         out
     }
 
-    /// Hours in which the candidate's searches find fewer of the active's traces; those in a row together.
+    /// Hours in which the candidate's searches find fewer of the active's traces; those together that were looked at in a row.
     fn hours(&self) -> Vec<Finding> {
         let poor = |counts: &Counts| {
             counts.active >= HOUR_FEWEST && (counts.both as f64) < HOUR_SHARE * counts.active as f64
         };
         let mut runs: Vec<(u64, u64, Counts)> = Vec::new();
-        for (hour, counts) in self.hours.iter().filter(|(_, counts)| poor(counts)) {
+        let mut was_poor = false;
+        for (hour, counts) in &self.hours {
             match runs.last_mut() {
-                Some((_, last, sum)) if *last + 1 == *hour => {
+                _ if !poor(counts) => {}
+                Some((_, last, sum)) if was_poor => {
                     *last = *hour;
                     sum.active += counts.active;
                     sum.both += counts.both;
                 }
                 _ => runs.push((*hour, *hour, *counts)),
             }
+            // Too few to say anything neither end a run nor begin one.
+            was_poor = poor(counts) || was_poor && counts.active < HOUR_FEWEST;
         }
         let finding = |(first, last, counts): (u64, u64, Counts)| {
             let range = Range::between(first * HOUR, (last + 1) * HOUR, counts.active - counts.both);
@@ -313,26 +349,13 @@ impl History {
     }
 
     fn difference(&self, group: &Group) -> Finding {
-        let mut place = self.candidate();
-        let mut finding = Finding::new(rules::of(group.what));
-        if let Some(first) = group.operations.first() {
-            place = place.component(format!("{}: {}", first.service, first.operation)).trace(first.trace);
-            place.span_id = first.span.map(|id| id.to_string());
-            finding = finding.expected(first.active.clone()).seen(first.candidate.clone());
-        }
-        let detail = format!(
-            "{} of {} {} on {}",
-            grouped(group.traces.into()),
-            counted(self.compared, "old trace", "old traces"),
-            group.predicate(),
-            group.places()
-        );
-        finding.at(place).detail(detail)
+        let compared = counted(self.compared, "old trace", "old traces");
+        group.finding(rules::of(group.what), self.candidate(), &compared)
     }
 
     fn unknown(&self, is_all: bool) -> Vec<Finding> {
         let mut out = Vec::new();
-        let drawn = self.compared + self.unread;
+        let drawn = self.compared + self.reads.unread;
         if self.compared == 0 || !is_all && self.compared < FEWEST {
             let detail = format!(
                 "{} compared, {} are needed",
@@ -341,20 +364,33 @@ impl History {
             );
             out.push(Finding::new(&rules::TOO_FEW).at(self.candidate()).detail(detail));
         }
-        if let Some(why) = &self.stopped {
-            out.push(Finding::new(&rules::UNREAD).at(self.candidate()).detail(why.why.clone()));
-        } else if self.unread as f64 > UNREAD_MAX * drawn as f64 {
-            let mut place = self.candidate();
-            let mut detail = format!(
-                "{} of {} could not be read",
-                grouped(self.unread),
-                counted(drawn, "trace", "traces")
+        let traces = (drawn, "trace", "traces");
+        let is_too_much = unread_is_too_much(self.reads.unread, drawn);
+        out.extend(self.reads.finding(&rules::UNREAD, self.candidate(), traces, is_too_much));
+        out
+    }
+
+    /// Searches without an answer; or none that shows anything.
+    fn unsearched(&self) -> Vec<Finding> {
+        let mut out = Vec::new();
+        let failed = |asked: &Asked| asked.unanswered * UNSEARCHED_MAX > asked.asked;
+        for (kind, asked) in self.asked.iter().filter(|(_, asked)| failed(asked)) {
+            let detail = format!(
+                "{} of {} by {kind} had no answer; first: {}",
+                grouped(asked.unanswered),
+                counted(asked.asked, "search", "searches"),
+                asked.why
             );
-            if let Some((trace, environment, why)) = &self.first_unread {
-                place = Place::environment(environment).trace(*trace);
-                detail = format!("{detail}; first: {why}");
-            }
-            out.push(Finding::new(&rules::UNREAD).at(place).detail(detail));
+            out.push(Finding::new(&rules::UNSEARCHED).at(self.candidate()).detail(detail));
+        }
+        let is_there = self.readable.iter().any(|point| point.is_there);
+        let is_shown = !self.findable.is_empty() || self.hours.values().any(|counts| counts.active > 0);
+        if out.is_empty() && is_there && !is_shown {
+            let detail = format!(
+                "no search finds any of these traces in {}, so nothing shows whether {} finds them",
+                self.names.active, self.names.candidate
+            );
+            out.push(Finding::new(&rules::UNSEARCHED).at(self.candidate()).detail(detail));
         }
         out
     }
@@ -364,13 +400,13 @@ impl History {
     }
 
     fn facts(&self, sample: Value, is_all: bool) -> Value {
-        let ids = |ids: &[TraceId]| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
-        let groups: Vec<Value> = self.groups.all().iter().take(2 * FINDINGS_MAX).map(Group::facts).collect();
         let searches: BTreeMap<&String, Value> = self
             .findable
             .iter()
             .map(|(by, points)| (by, json!({ "looked_for": points.len(), "found": points.iter().filter(|p| p.is_there).count() })))
             .collect();
+        let unanswered: BTreeMap<&String, u64> =
+            self.asked.iter().map(|(kind, asked)| (kind, asked.unanswered)).collect();
         let hours: Vec<Value> = self
             .hours
             .iter()
@@ -386,13 +422,19 @@ impl History {
             "different": self.different,
             "differ_at_most_ppm": ppm(upper_share(self.different, self.compared, Confidence::P95)),
             "unreadable_in_candidate": self.readable.iter().filter(|p| !p.is_there).count(),
-            "unread": self.unread,
+            "unread": self.reads.unread,
             "vanished_from_active": self.vanished,
             "searches": searches,
+            "searches_unanswered": unanswered,
             "hours_active_candidate_both": hours,
-            "differences": groups,
+            "differences": self.groups.facts(2 * FINDINGS_MAX),
             "differing_traces": ids(&self.differing),
             "traces": ids(&self.sample),
         })
     }
+}
+
+/// Whether what could not be read may be more of all than is allowed, if none of it is as it should be.
+fn unread_is_too_much(unread: u64, drawn: u64) -> bool {
+    unread > 0 && upper_share(unread, drawn, Confidence::P95) > UNREAD_MAX
 }

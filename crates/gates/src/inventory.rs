@@ -47,6 +47,8 @@ pub mod limits {
     pub const VIA: usize = 16;
     /// Outside calls: service, operation and peer.
     pub const CALLS: usize = 2_000;
+    /// Operations of one service that call one peer; others are counted together, without a name.
+    pub const CALL_OPERATIONS: usize = 32;
     /// Minutes for which a service's traces are counted.
     pub const MINUTES: usize = 120;
     /// Ids of traces that are kept for one minute.
@@ -79,6 +81,9 @@ pub struct Inventory {
     pub(crate) serial: u64,
     #[serde(skip)]
     pub(crate) index: BTreeMap<note::CallKey, usize>,
+    /// Operations by which a service calls a peer.
+    #[serde(skip)]
+    pub(crate) peers: BTreeMap<(String, Peer), usize>,
 }
 
 /// One service.
@@ -87,7 +92,8 @@ pub struct Service {
     /// Traces with a span of it, and when.
     #[serde(flatten)]
     pub seen: Seen,
-    /// Traces with a span of it that there were in all, as far as a sample tells.
+    /// Traces with a span of it, each counted for as many as it stands for: the gateway's tap looks at one in so many. Those of a search stand
+    /// for themselves, and say nothing of how many there are.
     #[serde(with = "text")]
     pub estimated: u64,
     /// Whether there were more traces than were looked at.
@@ -146,7 +152,7 @@ pub struct Caller {
 pub struct Call {
     /// Who calls.
     pub service: String,
-    /// The calling span's name.
+    /// The calling span's name; empty for all those that there was no room for.
     pub operation: String,
     /// Whom.
     pub peer: Peer,

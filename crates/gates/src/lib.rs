@@ -41,6 +41,7 @@ pub mod parity;
 pub mod policy;
 pub mod posture;
 pub mod probe;
+mod reads;
 pub mod render;
 pub mod report;
 pub mod rule;

@@ -9,7 +9,8 @@
 //! - above it, and something differs, in more than the limit's share or among as many pairs as a verdict needs: fail;
 //! - above it for lack of pairs: no verdict, whatever was seen.
 //!
-//! A pair of which one side could not be read, or was read in part, counts for nothing, and does not pass: too many of them are no verdict.
+//! A pair of which one side could not be read, or was read in part, may be one that differs: it passes only what would pass if all such pairs
+//! did. Nothing is known of too many traces that a search has found and neither environment gives.
 //!
 //! What is in one trace too few on *both* sides no pair shows: an application that hands its trace on in a format that the next one does
 //! not read starts a new trace in every environment. So the gate also learns, from the active's traces of before, which operations are
@@ -34,18 +35,15 @@ use crate::difference::groups::{Group, Groups};
 use crate::difference::{self, What, compare};
 use crate::finding::{Finding, Place};
 use crate::model::{Span, TraceId};
+use crate::reads::{DIFFERING_IDS_MAX, Reads, SAMPLE_IDS_MAX, ids, keep};
 use crate::report::Report;
 use crate::rule::Severity;
 use crate::words::{counted, grouped, percent, ppm};
 
-/// Ids of differing traces that the facts list.
-const IDS_MAX: usize = 200;
-/// Ids of the sample that the facts list.
-const SAMPLE_IDS_MAX: usize = 5_000;
 /// Findings about differences.
 const FINDINGS_MAX: usize = 60;
-/// Of the pairs drawn, the share that may stay unread.
-const UNREAD_MAX: f64 = 0.02;
+/// Of the pairs drawn, the share of which both sides may be gone.
+const VANISHED_MAX: f64 = 0.02;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,10 +94,7 @@ pub struct Parity {
     compared: u64,
     different: u64,
     vanished: u64,
-    unread: u64,
-    unanswered: u64,
-    first_unread: Option<(TraceId, String, String)>,
-    stopped: Option<Unread>,
+    reads: Reads,
     repeated: u64,
     clock_adjusted: u64,
     spans: u64,
@@ -119,10 +114,7 @@ impl Parity {
             compared: 0,
             different: 0,
             vanished: 0,
-            unread: 0,
-            unanswered: 0,
-            first_unread: None,
-            stopped: None,
+            reads: Reads::default(),
             repeated: 0,
             clock_adjusted: 0,
             spans: 0,
@@ -136,18 +128,9 @@ impl Parity {
 
     /// Takes in one trace, as both environments have it.
     pub fn add(&mut self, trace: TraceId, active: &Read, candidate: &Read) {
-        if self.sample.len() < SAMPLE_IDS_MAX {
-            self.sample.push(trace);
-        }
-        let (Read::Spans(mine), Read::Spans(theirs)) = (active, candidate) else {
-            for (read, name) in [(active, &self.names.active), (candidate, &self.names.candidate)] {
-                let Read::Unread(unread) = read else { continue };
-                self.unanswered += u64::from(!unread.answered);
-                self.first_unread.get_or_insert_with(|| (trace, name.clone(), unread.why.clone()));
-            }
-            self.unread += 1;
-            return;
-        };
+        keep(&mut self.sample, trace, SAMPLE_IDS_MAX);
+        let sides = [(self.names.active.as_str(), active), (self.names.candidate.as_str(), candidate)];
+        let Some([mine, theirs]) = self.reads.both(trace, sides) else { return };
         if mine.is_empty() && theirs.is_empty() {
             self.vanished += 1;
             return;
@@ -161,21 +144,25 @@ impl Parity {
         self.clock_adjusted += u64::from(compared.clock_adjusted);
         if !compared.differences.is_empty() {
             self.different += 1;
-            if self.differing.len() < IDS_MAX {
-                self.differing.push(trace);
-            }
+            keep(&mut self.differing, trace, DIFFERING_IDS_MAX);
             self.groups.add(trace, &compared.differences);
         }
     }
 
     /// Reading ended before all was read, or could not begin.
     pub fn stopped(&mut self, why: Unread) {
-        self.stopped = Some(why);
+        self.reads.stopped(why);
     }
 
     /// The share of all traces that differ, at most.
     pub fn bound(&self) -> f64 {
         upper_share(self.different, self.compared, self.limits.confidence)
+    }
+
+    /// The same, if all pairs that could not be read differ.
+    fn bound_with_unread(&self) -> f64 {
+        let unread = self.reads.unread;
+        upper_share(self.different + unread, self.compared + unread, self.limits.confidence)
     }
 
     /// `11 of 2,995 pairs differ: 0.37 %, at most 0.61 % (95 %); allowed 0.10 %`.
@@ -208,15 +195,18 @@ impl Parity {
         findings.extend(self.notes());
         let report = Report::new("parity", self.line(), findings, self.facts(sample));
         // Nobody answered, and nothing is known for that reason alone.
-        let is_silent = self.unanswered > 0 || self.stopped.as_ref().is_some_and(|why| !why.answered);
-        if self.compared == 0 && is_silent { report.unreachable() } else { report }
+        if self.compared == 0 && self.reads.is_silent() { report.unreachable() } else { report }
     }
 
     fn standing(&self) -> Standing {
         let needed = self.needed();
         let share = self.different as f64 / self.compared.max(1) as f64;
         if self.compared > 0 && self.bound() <= self.limits.differ_max {
-            Standing::Within
+            if self.bound_with_unread() <= self.limits.differ_max {
+                Standing::Within
+            } else {
+                Standing::Unread
+            }
         } else if self.different > 0
             && (share > self.limits.differ_max || needed.is_none_or(|n| self.compared >= n))
         {
@@ -242,31 +232,22 @@ impl Parity {
         if standing == Standing::Beyond {
             return out;
         }
-        out.into_iter().map(|finding| finding.severity(Severity::Note)).collect()
+        // A difference weighs what its rule says, if there are more than the limit allows.
+        let allowed = percent(self.limits.differ_max);
+        let lowered = |finding: Finding| {
+            let (rules, detail) = (finding.severity.word(), finding.detail.clone());
+            finding.severity(Severity::Note).detail(format!("{detail}; above {allowed} of all it is {rules}"))
+        };
+        out.into_iter().map(lowered).collect()
     }
 
     fn difference(&self, group: &Group) -> Finding {
-        let mut place = self.candidate();
-        let mut finding = Finding::new(rules::of(group.what));
-        if let Some(first) = group.operations.first() {
-            let span = first.span;
-            place = place.component(format!("{}: {}", first.service, first.operation)).trace(first.trace);
-            place.span_id = span.map(|id| id.to_string());
-            finding = finding.expected(first.active.clone()).seen(first.candidate.clone());
-        }
-        let detail = format!(
-            "{} of {} {} on {}",
-            grouped(group.traces.into()),
-            counted(self.compared, "trace", "traces"),
-            group.predicate(),
-            group.places()
-        );
-        finding.at(place).detail(detail)
+        let compared = counted(self.compared, "trace", "traces");
+        group.finding(rules::of(group.what), self.candidate(), &compared)
     }
 
     fn unknown(&self, standing: Standing) -> Vec<Finding> {
         let mut out = Vec::new();
-        let drawn = self.compared + self.unread + self.vanished;
         if standing == Standing::TooFew {
             let detail = match self.needed() {
                 Some(needed) => format!(
@@ -279,18 +260,13 @@ impl Parity {
             };
             out.push(Finding::new(&rules::TOO_FEW).at(self.candidate()).detail(detail));
         }
-        if let Some(why) = &self.stopped {
-            out.push(Finding::new(&rules::UNREAD).at(self.candidate()).detail(why.why.clone()));
-        } else if self.unread as f64 > UNREAD_MAX * drawn as f64 {
-            let mut place = self.candidate();
-            let mut detail =
-                format!("{} of {} could not be read", grouped(self.unread), counted(drawn, "pair", "pairs"));
-            if let Some((trace, environment, why)) = &self.first_unread {
-                place = Place::environment(environment).trace(*trace);
-                detail = format!("{detail}; first: {why}");
-            }
-            out.push(Finding::new(&rules::UNREAD).at(place).detail(detail));
-        }
+        let pairs = (self.drawn(), "pair", "pairs");
+        let unread = match standing {
+            Standing::TooFew => self.reads.unread > 0,
+            Standing::Unread => true,
+            Standing::Within | Standing::Beyond => false,
+        };
+        out.extend(self.reads.finding(&rules::UNREAD, self.candidate(), pairs, unread));
         out
     }
 
@@ -309,9 +285,16 @@ impl Parity {
                 "{} found by search, and read by id from neither environment",
                 counted(self.vanished, "trace was", "traces were")
             );
-            out.push(Finding::new(&rules::VANISHED).at(self.candidate()).detail(detail));
+            let too_many = self.vanished as f64 > VANISHED_MAX * self.drawn() as f64;
+            let severity = if too_many { Severity::Unknown } else { rules::VANISHED.severity };
+            let finding = Finding::new(&rules::VANISHED).at(self.candidate()).detail(detail);
+            out.push(finding.severity(severity));
         }
         out
+    }
+
+    fn drawn(&self) -> u64 {
+        self.compared + self.reads.unread + self.vanished
     }
 
     fn candidate(&self) -> Place {
@@ -319,8 +302,6 @@ impl Parity {
     }
 
     fn facts(&self, sample: Value) -> Value {
-        let ids = |ids: &[TraceId]| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
-        let groups: Vec<Value> = self.groups.all().iter().take(2 * FINDINGS_MAX).map(Group::facts).collect();
         json!({
             "active": self.names.active,
             "candidate": self.names.candidate,
@@ -332,12 +313,12 @@ impl Parity {
             "confidence_ppm": ppm(self.limits.confidence.share()),
             "pairs_needed": self.needed(),
             "spans": self.spans,
-            "unread": self.unread,
+            "unread": self.reads.unread,
             "vanished": self.vanished,
             "repeated_spans": self.repeated,
             "clock_adjusted_spans": self.clock_adjusted,
             "ignored_attributes": self.rules.ignore,
-            "differences": groups,
+            "differences": self.groups.facts(2 * FINDINGS_MAX),
             "differing_traces": ids(&self.differing),
             "traces": ids(&self.sample),
         })
@@ -350,11 +331,18 @@ enum Standing {
     Within,
     Beyond,
     TooFew,
+    /// Within, and what could not be read may be what differs.
+    Unread,
 }
 
 /// How many pairs show, if all are equal, that at most the limit's share differs.
 pub fn pairs_for(limits: Limits) -> Option<u64> {
     pairs_needed(0, limits.differ_max, limits.confidence)
+}
+
+/// Whether a finding says that pairs were too few for a verdict.
+pub fn is_too_few(finding: &Finding) -> bool {
+    finding.id == rules::TOO_FEW.id
 }
 
 /// Whether a difference means that waiting may mend it: something is not there yet.

@@ -7,7 +7,7 @@ mod text;
 use serde_json::json;
 
 pub use junit::junit;
-pub use sarif::sarif;
+pub use sarif::{USUAL_SITE, sarif};
 pub use text::{head, text};
 
 use crate::report::{Report, Verdict};

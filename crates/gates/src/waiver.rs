@@ -7,13 +7,15 @@ use crate::explain;
 use crate::finding::{Accepted, Finding, Place};
 use crate::report::Report;
 use crate::rule::rules;
+use crate::words::counted;
 
 /// A risk that is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiver {
     /// The finding's id: `CF-POSTURE-004`.
     pub finding: String,
-    /// A part of the place it holds for, such as `green` or `processors.batch`; everywhere, if there is none.
+    /// The environment, or the part of a component, file or address that it holds for, in whole names: `processors.batch` is
+    /// `collector:processors.batch.timeout`, and not `processors.batch/pii`. Everywhere, if there is none.
     pub place: Option<String>,
     /// Why.
     pub reason: String,
@@ -38,7 +40,7 @@ rules! { "CF-WAIVER-";
 
 impl Waiver {
     fn is_about(&self, finding: &Finding) -> bool {
-        let here = |wanted: &String| finding.place.parts().any(|(_, part)| part.contains(wanted.as_str()));
+        let here = |wanted: &String| finding.place.parts().any(|(_, part)| holds(part, wanted));
         self.finding.eq_ignore_ascii_case(finding.id) && self.place.as_ref().is_none_or(here)
     }
 
@@ -46,6 +48,18 @@ impl Waiver {
         let place = self.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
         Place::default().component(format!("{}{place}", self.finding))
     }
+}
+
+/// Whether `wanted` stands in a part of a place, from the beginning of a name to the end of one.
+fn holds(part: &str, wanted: &str) -> bool {
+    let begins = |at: usize| !part[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '-' | '_'));
+    // What follows the slash belongs to a component's name (`batch/pii`), and not to that of a host.
+    let is_url = part.contains("://");
+    let ends = |end: usize| {
+        let next = part[end..].chars().next();
+        next.is_none_or(|c| matches!(c, '.' | ':' | '[' | ']' | ' ') || is_url && c == '/')
+    };
+    !wanted.is_empty() && part.match_indices(wanted).any(|(at, _)| begins(at) && ends(at + wanted.len()))
 }
 
 /// Holds the waivers against a report, at `now` (nanoseconds since 1970). Those about other gates' findings are passed over.
@@ -67,6 +81,13 @@ pub fn apply(report: &mut Report, waivers: &[Waiver], now: u64) {
     }
     report.findings.extend(notes);
     report.findings.sort_by_key(|finding| finding.accepted.is_some());
+    let is_waived = |finding: &&Finding| matches!(finding.accepted, Some(Accepted::Waiver { .. }));
+    let waived = report.findings.iter().filter(is_waived).count() as u64;
+    if waived > 0 {
+        // The line counts them still.
+        let many = counted(waived, "finding", "findings");
+        report.summary = format!("{}; {many} accepted by waivers", report.summary);
+    }
 }
 
 impl Waiver {
@@ -102,7 +123,7 @@ mod tests {
         };
         Report::new(
             "drift",
-            "",
+            "2 differences",
             vec![at("collector:receivers.otlp"), at("collector:extensions.zpages")],
             json!({}),
         )
@@ -121,8 +142,33 @@ mod tests {
         let mut everywhere = report();
         apply(&mut everywhere, &[waiver("CF-DRIFT-001", None)], 99);
         assert_eq!(everywhere.verdict(), Verdict::Pass);
+        assert_eq!(everywhere.summary, "2 differences; 2 findings accepted by waivers");
         let shown = serde_json::to_value(&everywhere).unwrap();
         assert_eq!(shown["findings"][0]["accepted"]["owner"], "ops");
+    }
+
+    /// Scenario: a risk is accepted at one place, and another place has a name that holds the same letters.
+    /// Guarantee: the waiver is not for the other.
+    #[test]
+    fn a_place_is_meant_in_whole_names() {
+        for (part, wanted, expected) in [
+            ("green", "green", true),
+            ("collector:processors.batch.timeout", "processors.batch", true),
+            ("collector:processors.batch.timeout", "collector", true),
+            ("collector:processors.batch/pii", "processors.batch/pii", true),
+            ("collector:processors.batch/pii", "processors.batch", false),
+            ("collector:processors.batch/pii", "pii", true),
+            ("collector:processors.batch_two", "batch", false),
+            ("collector:extensions.my-zpages", "zpages", false),
+            ("http://10.0.0.1:4317/v1/traces", "10.0.0.1", true),
+            ("http://10.0.0.1/v1/traces", "http://10.0.0.1", true),
+            ("http://10.0.0.12:4317", "10.0.0.1", false),
+            ("green.yaml", "green.yaml", true),
+            ("evergreen.yaml", "green.yaml", false),
+            ("green", "", false),
+        ] {
+            assert_eq!(holds(part, wanted), expected, "{wanted} in {part}");
+        }
     }
 
     #[test]

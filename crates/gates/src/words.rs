@@ -1,4 +1,4 @@
-//! Numbers in reports.
+//! Numbers and times in reports.
 
 /// `2,995`.
 pub(crate) fn grouped(number: u64) -> String {
@@ -30,9 +30,34 @@ pub(crate) fn ppm(share: f64) -> u64 {
     (share * 1e6).ceil().clamp(0.0, 1e6) as u64
 }
 
+/// Nanoseconds since 1970 as RFC 3339, in whole seconds (days to date: Hinnant, "chrono-compatible low-level date algorithms",
+/// `civil_from_days`).
+pub(crate) fn time(nanos: u64) -> String {
+    let seconds = nanos / 1_000_000_000;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(951_782_399_000_000_000), "2000-02-28T23:59:59Z");
+        assert_eq!(time(951_826_799_000_000_000), "2000-02-29T12:19:59Z");
+        assert_eq!(time(1_795_000_000_000_000_000), "2026-11-18T11:06:40Z");
+        assert_eq!(time(1_800_000_000_999_999_999), "2027-01-15T08:00:00Z");
+    }
 
     #[test]
     fn numbers_are_read_at_a_glance() {

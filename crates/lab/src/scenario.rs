@@ -1,7 +1,13 @@
 //! The stories that the demo tells: what is rolled out, under which traffic, and what goes wrong when.
 //!
-//! A scenario is data. Whoever tells it starts two [`Environment`]s, writes [`Scenario::files`], starts a gateway and a
-//! control plane from them and [`crate::traffic`] towards the gateway, submits the rollout, and lets the fault strike.
+//! A scenario is data. Whoever tells it sets the [`Stage`]: two [`Environment`]s with their past, and the files that a site is made of;
+//! starts a gateway and a control plane from these and [`crate::traffic`] towards the gateway, submits the rollout, and lets the
+//! fault strike. How it must end is [`Expected`]: it is held against what the rollout recorded.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `stage` | environments, their past and the files, made from a scenario |
+//! | `stories` | the scenarios themselves |
 //!
 //! **How the times fit.** Traces take up to 3 s and batches wait 250 ms, so an overlap of 3.5 s and a skew of 1 s keep
 //! every trace whole and nearly every clock trusted. A cut's window is then about 6.5 s long, from its announcement to
@@ -16,13 +22,22 @@
 //! | weight 25 % | 11 - 18 s | 6 - 14 s: refusals from 7 s after the cut, found within about a second |
 //! | 100 %, promote, bake, finalize | 18 - 24 s | |
 //! | the last traces end | 27 s | 18 s |
+//!
+//! The case studies come in pairs: one that is stopped before the switch, and its repaired twin, which differs in nothing but what was
+//! wrong, and is promoted. They have one partial weight only, and time for their gates instead.
+
+mod stage;
+mod stories;
 
 use crate::clock;
-use crate::environment::{Environment, Faults, Refusal, Share};
-use crate::measure::Outcome;
+use crate::environment::{Clients, Environment, Faults};
+use crate::measure::Expected;
 use crate::traffic::TrafficConfig;
 use crossfade_routing::{Cut, Weight};
+use std::ops::Range;
 use std::time::Duration;
+
+pub use stage::{ROLLOUT_PATH, SITE_PATH, ScenarioFile, Stage};
 
 /// One story.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,18 +46,74 @@ pub struct Scenario {
     pub name: &'static str,
     /// What happens, in one line.
     pub about: &'static str,
+    /// Whether it is told to whoever asks for no story in particular.
+    pub unasked: bool,
     /// How the rollout must end.
-    pub expected: Outcome,
+    pub expected: Expected,
     /// The rollout spec; its environments are `blue` and `green`.
     pub rollout: &'static str,
-    /// The Collector configuration of either side, as the drift gate compares them.
-    pub blue_collector: &'static str,
-    /// Of the candidate.
-    pub green_collector: &'static str,
+    /// The environment that serves.
+    pub blue: Side,
+    /// The candidate.
+    pub green: Side,
+    /// What was recorded before the story begins.
+    pub past: Vec<Past>,
+    /// Further files that the rollout or the site refers to, relative to the story's folder.
+    pub files: Vec<ScenarioFile>,
     /// The traffic, for as long as the rollout takes.
     pub traffic: TrafficConfig,
-    /// What goes wrong with the candidate.
+    /// What goes wrong with the candidate once it owns traces.
     pub fault: Option<TimedFault>,
+}
+
+/// One of the two environments, as it is from the start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Side {
+    /// The Collector configuration, as the drift gate compares it.
+    pub collector: &'static str,
+    /// TLS on all ports, with whom the OTLP ports take. Both sides and all clients have certificates of one authority.
+    pub tls: Option<Clients>,
+    /// The bearer token that queries need; the site brings it.
+    pub query_token: Option<&'static str>,
+    /// Whether what looks sensitive is masked.
+    pub redacts: bool,
+    /// What is wrong with it.
+    pub faults: Faults,
+    /// Further lines of its section in the site's configuration, indented by four.
+    pub site: &'static str,
+}
+
+impl Side {
+    /// A plain and open one, with nothing wrong.
+    pub const fn plain(collector: &'static str) -> Side {
+        Side { collector, tls: None, query_token: None, redacts: false, faults: Faults::none(), site: "" }
+    }
+}
+
+/// Traces of before. All times are *ago*, counted back from when the stage is set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// When they began: from so long ago to so long ago.
+    pub began: Range<Duration>,
+    /// How many there are.
+    pub traces: u64,
+    /// Whether blue has them.
+    pub in_blue: bool,
+    /// Whether green has them, but for the hole.
+    pub in_green: bool,
+    /// Green has nothing that began then.
+    pub hole: Option<Range<Duration>>,
+    /// Green's search does not find what began then.
+    pub unindexed: Option<Range<Duration>>,
+    /// Attributes that every resource has beside its own.
+    pub marks: &'static [(&'static str, &'static str)],
+}
+
+impl Past {
+    /// So many traces that both have, and both find.
+    pub fn whole(began: Range<Duration>, traces: u64) -> Past {
+        Past { began, traces, in_blue: true, in_green: true, hole: None, unindexed: None, marks: &[] }
+    }
 }
 
 /// A fault that strikes some time after the candidate owns a weight.
@@ -56,49 +127,9 @@ pub struct TimedFault {
     pub faults: Faults,
 }
 
-/// A file of a scenario: its path below the story's folder, and its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScenarioFile {
-    /// Relative, with `/`.
-    pub path: &'static str,
-    /// Whole.
-    pub text: String,
-}
-
-/// The site's configuration, within the story's folder.
-pub const SITE_PATH: &str = "crossfade.yaml";
-/// The rollout spec, within the story's folder.
-pub const ROLLOUT_PATH: &str = "rollout.yaml";
-
-const BLUE_COLLECTOR_PATH: &str = "blue/collector.yaml";
-const GREEN_COLLECTOR_PATH: &str = "green/collector.yaml";
-
 /// Every story, in the order in which they are told.
-pub fn scenarios() -> [Scenario; 2] {
-    let good = Scenario {
-        name: "good",
-        about: "a new version with a declared change works, and is promoted",
-        expected: Outcome::Promoted,
-        rollout: include_str!("../scenarios/good.yaml"),
-        blue_collector: include_str!("../scenarios/blue.yaml"),
-        green_collector: include_str!("../scenarios/green.yaml"),
-        traffic: TrafficConfig::default(),
-        fault: None,
-    };
-    let bad = Scenario {
-        name: "bad",
-        about: "a candidate that owns 25 % begins to refuse requests, and is rolled back by the analysis",
-        expected: Outcome::RolledBack,
-        rollout: include_str!("../scenarios/bad.yaml"),
-        fault: Some(TimedFault {
-            weight: Weight::from_ppm(250_000).expect("a quarter"),
-            after: Duration::from_secs(7),
-            // Far too few for a breaker, which looks for a candidate that is gone.
-            faults: Faults { refuse: Some(Refusal::unavailable(Share::percent(20))), ..Faults::default() },
-        }),
-        ..good.clone()
-    };
-    [good, bad]
+pub fn scenarios() -> Vec<Scenario> {
+    stories::all()
 }
 
 impl Scenario {
@@ -111,18 +142,6 @@ impl Scenario {
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Scenario {
         Scenario { traffic: TrafficConfig { seed, ..self.traffic }, ..self }
-    }
-
-    /// The files that a gateway and a control plane are started from: site, rollout and Collector configurations. Every
-    /// listener has port 0, and everything is kept in the folder itself.
-    pub fn files(&self, blue: &Environment, green: &Environment) -> [ScenarioFile; 4] {
-        let file = |path, text: &str| ScenarioFile { path, text: text.into() };
-        [
-            file(SITE_PATH, &site(blue, green)),
-            file(ROLLOUT_PATH, self.rollout),
-            file(BLUE_COLLECTOR_PATH, self.blue_collector),
-            file(GREEN_COLLECTOR_PATH, self.green_collector),
-        ]
     }
 }
 
@@ -137,34 +156,6 @@ impl TimedFault {
         clock::wait_until(cut.at.plus(self.after)).await;
         environment.set_faults(self.faults.clone());
     }
-}
-
-fn site(blue: &Environment, green: &Environment) -> String {
-    let environment = |name, environment: &Environment, collector| {
-        format!(
-            r#"  {name}:
-    otlp: {{ endpoint: "http://{}" }}
-    query: {{ kind: jaeger, endpoint: "http://{}" }}
-    configs: {{ collector: [{collector}] }}
-"#,
-            environment.grpc_addr(),
-            environment.query_addr(),
-        )
-    };
-    let blue = environment("blue", blue, BLUE_COLLECTOR_PATH);
-    let green = environment("green", green, GREEN_COLLECTOR_PATH);
-    format!(
-        r#"# Two simulated environments on this machine; they are gone when the demo ends.
-environments:
-{blue}{green}gateway:
-  grpc: {{ endpoint: "127.0.0.1:0" }}
-  http: {{ endpoint: "127.0.0.1:0" }}
-  grace: 5s
-control: {{ endpoint: "127.0.0.1:0" }}
-audit: {{ origin: crossfade.demo/lab }}
-data_directory: .
-"#
-    )
 }
 
 #[cfg(test)]

@@ -27,27 +27,43 @@ pub struct Default {
     pub gate: Gate,
     /// Its moments, unless `when` names others.
     pub moments: &'static [Moment],
-    /// Whether it looks even if the spec says nothing of it.
-    pub unasked: bool,
+    /// Whether it looks if the spec says nothing of it.
+    pub unasked: Unasked,
 }
 
-const fn default(gate: Gate, unasked: bool, moments: &'static [Moment]) -> Default {
+/// Whether a gate looks that a spec says nothing of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unasked {
+    /// Always.
+    Yes,
+    /// Where whoever plans finds that it can have a verdict: it names the gate then, and otherwise the plan says why not.
+    WhereItFits,
+    /// Never.
+    No,
+}
+
+const fn default(gate: Gate, unasked: Unasked, moments: &'static [Moment]) -> Default {
     Default { gate, moments, unasked }
 }
 
 /// What makes a spec without `gates` safe. To add to it is to change plans from here on, never those that are in a log.
 ///
-/// Parity and coverage have no verdict where a step brings too little traffic, and so look only if they are named.
+/// Parity and coverage have no verdict where a step brings too little traffic: they look unasked where it brings enough.
 pub const DEFAULTS: [Default; 9] = [
-    default(Gate::Drift, true, &[Moment::Preflight, Moment::Promoted]),
-    default(Gate::Posture, true, &[Moment::Preflight, Moment::Mirror, Moment::Weight, Moment::Promoted]),
-    default(Gate::Probe, true, &[Moment::Preflight, Moment::Promoted]),
-    default(Gate::Load, false, &[Moment::Preflight]),
-    default(Gate::Parity, false, &[Moment::Mirror, Moment::Weight]),
-    default(Gate::Coverage, false, &[Moment::Mirror, Moment::Weight]),
-    default(Gate::Dependencies, false, &[Moment::Preflight]),
-    default(Gate::History, false, &[Moment::Preflight]),
-    default(Gate::Policy, false, &[Moment::Preflight]),
+    default(Gate::Drift, Unasked::Yes, &[Moment::Preflight, Moment::Promoted]),
+    default(
+        Gate::Posture,
+        Unasked::Yes,
+        &[Moment::Preflight, Moment::Mirror, Moment::Weight, Moment::Promoted],
+    ),
+    default(Gate::Probe, Unasked::Yes, &[Moment::Preflight, Moment::Promoted]),
+    default(Gate::Load, Unasked::No, &[Moment::Preflight]),
+    default(Gate::Parity, Unasked::WhereItFits, &[Moment::Mirror, Moment::Weight]),
+    default(Gate::Coverage, Unasked::WhereItFits, &[Moment::Mirror, Moment::Weight]),
+    default(Gate::Dependencies, Unasked::No, &[Moment::Preflight]),
+    default(Gate::History, Unasked::No, &[Moment::Preflight]),
+    default(Gate::Policy, Unasked::No, &[Moment::Preflight]),
 ];
 
 /// What every plan of every version has to pass in preflight.
@@ -78,7 +94,10 @@ pub struct Later {
 /// The settings, with those of every gate that looks unasked written out: a plan says what it runs with.
 #[must_use]
 pub fn written_out(gates: Gates) -> Gates {
-    DEFAULTS.iter().filter(|known| known.unasked).fold(gates, |gates, known| gates.with(known.gate))
+    DEFAULTS
+        .iter()
+        .filter(|known| known.unasked == Unasked::Yes)
+        .fold(gates, |gates, known| gates.with(known.gate))
 }
 
 /// The moments of a gate under these settings; none if it does not run.
@@ -88,7 +107,7 @@ pub fn moments(gates: &Gates, gate: Gate) -> &[Moment] {
     match (timing.off, timing.when, known) {
         (Some(_), ..) => &[],
         (None, Some(when), _) => when,
-        (None, None, Some(known)) if timing.named || known.unasked => known.moments,
+        (None, None, Some(known)) if timing.named || known.unasked == Unasked::Yes => known.moments,
         _ => &[],
     }
 }

@@ -74,6 +74,9 @@ pub struct Outline {
     /// The gates that it has to pass while traffic moves, and after. Plans from before there were such have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later_gates: Vec<Later>,
+    /// Gates that would look unasked, and why they do not, or not at all of their moments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<Gate, String>,
     pub analysis: Analysis,
     /// The counts of a step are tested in two parts, with the window of the last cut still open and after it. Plans from
     /// before this was known have one test for both, and are judged by it.
@@ -135,6 +138,21 @@ pub struct Baseline {
     pub log_size: u64,
 }
 
+/// A finding of a dry run, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdviceFinding {
+    /// `CF-DRIFT-014`.
+    pub id: String,
+    /// Its rule's name.
+    pub rule: String,
+    /// Where to look, in words.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// What it means.
+    pub detail: String,
+}
+
 /// One gate's dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,6 +165,9 @@ pub struct Advice {
     /// Details, a line each.
     #[serde(default)]
     pub details: Vec<String>,
+    /// What keeps a gate from passing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<AdviceFinding>,
     /// Nothing against it, but something to think about before it is started.
     #[serde(default)]
     pub warning: bool,

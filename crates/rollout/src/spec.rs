@@ -7,6 +7,8 @@ mod parse;
 mod schema;
 mod validate;
 
+use std::collections::BTreeMap;
+
 use crossfade_routing::{EnvironmentId, Seed, Weight, Window};
 use crossfade_yaml::Duration;
 use schemars::JsonSchema;
@@ -96,6 +98,7 @@ impl Spec {
             steps: self.steps,
             required_gates: moments::first(&gates),
             later_gates: moments::later(&gates),
+            left_out: BTreeMap::new(),
             gates,
             analysis,
             split_at_window: true,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::assess::latency_requests_min;
 use crate::event::StepIndex;
 use crate::plan::Outline;
-use crate::spec::Step;
+use crate::spec::{Moment, Step};
 use crate::units::text64;
 
 /// Requests of clients, as the gateways counted them.
@@ -38,8 +38,17 @@ impl Rate {
 
     /// What is to be expected within `time` of a share.
     fn within(self, time: Duration, share_ppm: u32) -> u64 {
-        let (requests, over) = (u128::from(self.requests), u128::from(self.over_ms.max(1)));
-        let expected = requests.saturating_mul(time.as_millis()).saturating_mul(share_ppm.into());
+        self.expected(self.requests, time, share_ppm)
+    }
+
+    /// The same for spans.
+    fn spans_within(self, time: Duration, share_ppm: u32) -> u64 {
+        self.expected(self.spans, time, share_ppm)
+    }
+
+    fn expected(self, seen: u64, time: Duration, share_ppm: u32) -> u64 {
+        let (seen, over) = (u128::from(seen), u128::from(self.over_ms.max(1)));
+        let expected = seen.saturating_mul(time.as_millis()).saturating_mul(share_ppm.into());
         u64::try_from(expected / over / 1_000_000).unwrap_or(u64::MAX)
     }
 
@@ -134,6 +143,44 @@ pub fn shortfalls(outline: &Outline, rate: Rate) -> Vec<Shortfall> {
         }
     }
     found
+}
+
+/// What is assumed of a trace: more than most have, so that rather too little is expected than too much.
+pub const SPANS_PER_TRACE: u64 = 30;
+
+/// What a step brings the candidate, by an estimate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brings {
+    pub step: StepIndex,
+    /// `weight 5 %`.
+    pub name: String,
+    /// Traces that it has whole.
+    pub traces: u64,
+}
+
+/// Of the steps of a moment, the one that brings the fewest traces until it is over; those of the last `settle` do not count, nor
+/// those that begin around a cut. `None` if no step is of it.
+#[must_use]
+pub fn leanest(
+    steps: &[Step],
+    window: Duration,
+    moment: Moment,
+    rate: Rate,
+    settle: Duration,
+) -> Option<Brings> {
+    let brings = |(step, kind): (StepIndex, &Step)| {
+        let (of, percent, length) = match kind {
+            Step::Mirror { percent, duration } => (Moment::Mirror, percent, duration.0),
+            Step::Weight { percent, duration } => {
+                (Moment::Weight, percent, duration.0.saturating_sub(window))
+            }
+            _ => return None,
+        };
+        let length = length.saturating_sub(settle);
+        let traces = rate.spans_within(length, percent.ppm()) / SPANS_PER_TRACE;
+        (of == moment).then(|| Brings { step, name: kind.to_string(), traces })
+    };
+    (0..).zip(steps).filter_map(brings).min_by_key(|brings| brings.traces)
 }
 
 /// Everything, in parts per million.

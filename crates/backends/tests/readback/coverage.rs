@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crossfade_backends::coverage::{CoverageConfig, from_json, look};
+use crossfade_backends::coverage::{CoverageConfig, count, from_json, look};
 use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind, Wanted};
-use crossfade_gates::coverage::Window;
+use crossfade_gates::coverage::{Recorded, Window};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -99,6 +99,39 @@ async fn one_service_without_an_answer_is_a_trouble_and_the_others_are_looked_at
         assert!(recorded.troubles[0].what.contains("http://127.0.0.1"), "{recorded:?}");
         assert_eq!(recorded.inventory.services.keys().collect::<Vec<_>>(), ["payment"]);
     }
+}
+
+/// Searches with these numbers of traces a second, at even distances, none of which is read.
+async fn counted(per_second: f64) -> Recorded {
+    let query = query(move |seen| {
+        let of = |name: &str| -> f64 {
+            let rest = seen.path.split_once(name).unwrap_or_else(|| panic!("{} lacks {name}", seen.path)).1;
+            rest.split('&').next().unwrap().parse().unwrap()
+        };
+        let seconds = (of("&end=") - of("&start=")) / 1e6;
+        let many = (seconds * per_second).min(of("&limit=")) as u32;
+        let ids: Vec<String> = (1..=many).map(|id| format!(r#"{{"traceID":"{id:032x}"}}"#)).collect();
+        Reply::Full(200, format!(r#"{{"data":[{}],"errors":null}}"#, ids.join(",")).into_bytes())
+    })
+    .await;
+    let mut recorded = Recorded::default();
+    count(&query, &config(), vec!["shop".to_owned()], &mut recorded).await;
+    recorded
+}
+
+#[tokio::test]
+async fn what_is_too_much_for_a_search_is_counted_in_a_piece_of_every_slice() {
+    for per_second in [0.01, 1.0, 10.0] {
+        let volume = counted(per_second).await.volumes["shop"];
+        let truth = 3_600.0 * per_second;
+        let about = volume.about as f64;
+        assert!((about / truth - 1.0).abs() < 0.1, "{about} of {truth}");
+        assert!(volume.at_least as f64 >= truth / 5.0 && volume.at_least < volume.about, "{volume:?}");
+    }
+    let silent = query(|_| Reply::Full(500, b"no".to_vec())).await;
+    let mut recorded = Recorded::default();
+    count(&silent, &config(), vec!["shop".to_owned()], &mut recorded).await;
+    assert!(recorded.volumes.is_empty(), "{recorded:?}");
 }
 
 #[tokio::test]

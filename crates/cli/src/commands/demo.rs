@@ -1,7 +1,9 @@
-//! `crossfade demo`: two stories on simulated environments; everything but the environments is the real thing.
+//! `crossfade demo`: stories on simulated environments; everything but the environments is the real thing.
 
+mod findings;
 mod pulse;
 mod stage;
+mod stopped;
 mod tell;
 
 use crossfade_lab::measure::{Outcome as StoryOutcome, Summary};
@@ -15,7 +17,7 @@ use tell::Teller;
 pub(crate) fn run(args: &Demo) -> Outcome {
     if args.list {
         for scenario in scenarios() {
-            println!("{:<6} {}", scenario.name, scenario.about);
+            println!("{:<20} {}", scenario.name, scenario.about);
         }
         return Ok(Exit::Passed);
     }
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &Demo) -> Outcome {
 fn chosen(args: &Demo) -> Result<Vec<Scenario>, Failure> {
     let seeded = |scenario: Scenario| scenario.with_seed(args.seed);
     match &args.name {
-        None => Ok(scenarios().into_iter().map(seeded).collect()),
+        None => Ok(scenarios().into_iter().filter(|scenario| scenario.unasked).map(seeded).collect()),
         Some(name) => match Scenario::named(name) {
             Some(scenario) => Ok(vec![seeded(scenario)]),
             None => {
@@ -53,25 +55,26 @@ async fn tell_all(args: &Demo, stories: &[Scenario]) -> Outcome {
     let mut exit = Exit::Passed;
     for scenario in stories {
         let dir = args.dir.join(scenario.name);
-        let (summary, pulse) = stage::play(scenario, &dir, &mut teller).await?;
-        let flaws = summary.flaws(scenario.expected);
-        teller.closing(scenario, &summary, &flaws);
-        if let (false, Some(busy)) = (flaws.is_empty(), pulse.words()) {
+        let played = stage::play(scenario, &dir, &mut teller).await?;
+        let flaws = played.summary.flaws(&scenario.expected);
+        teller.closing(scenario, &played, &flaws);
+        if let (false, Some(busy)) = (flaws.is_empty(), played.pulse.words()) {
             teller.excuse(&busy);
         }
         if !flaws.is_empty() {
             exit = Exit::Refused;
         } else if stories.len() == 1 {
-            exit = exit_of(&summary);
+            exit = exit_of(&played.summary);
         }
     }
     Ok(exit)
 }
 
-/// A single story ends as its rollout did; both together succeed when both ended as they should.
+/// A single story ends as its rollout did; several together succeed when all ended as they should.
 fn exit_of(summary: &Summary) -> Exit {
     match summary.outcome {
         Some(StoryOutcome::RolledBack) => Exit::RolledBack,
+        Some(StoryOutcome::Stopped) => Exit::Refused,
         _ => Exit::Passed,
     }
 }

@@ -11,7 +11,7 @@ use crossfade_control::site::Site;
 use crossfade_gates::render;
 use crossfade_gates::report::{Report, Verdict};
 use crossfade_rollout::event::Gate as Name;
-use crossfade_rollout::moments::{DEFAULTS, moments, written_out};
+use crossfade_rollout::moments::{DEFAULTS, Unasked, moments, written_out};
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::{Gates as Settings, Moment};
 use crossfade_rollout::{Digest, RolloutId, Spec};
@@ -65,8 +65,8 @@ struct Row {
     asks: &'static str,
     /// When it looks unless the spec says otherwise.
     default_moments: &'static [Moment],
-    /// Whether it looks even if the spec says nothing of it.
-    unasked: bool,
+    /// Whether it looks if the spec says nothing of it.
+    unasked: Unasked,
     /// When it looks under the spec.
     #[serde(skip_serializing_if = "Option::is_none")]
     moments: Option<Vec<Moment>>,
@@ -82,7 +82,7 @@ impl Row {
             name: gate.name(),
             asks: gate.asks(),
             default_moments: known.map_or(&[], |known| known.moments),
-            unasked: known.is_some_and(|known| known.unasked),
+            unasked: known.map_or(Unasked::No, |known| known.unasked),
             moments: settings.map(|settings| moments(settings, gate).to_vec()),
             off: settings.and_then(|settings| settings.timing(gate).off).map(str::to_owned),
         }
@@ -95,8 +95,16 @@ impl Row {
             (_, Some(why)) => format!("off: {why}"),
             (Some(moments), None) if moments.is_empty() => "not in this spec".to_owned(),
             (Some(moments), None) => names(moments),
-            (None, None) if self.unasked => names(self.default_moments),
-            (None, None) => format!("if the spec names it: {}", names(self.default_moments)),
+            (None, None) => {
+                let names = names(self.default_moments);
+                match self.unasked {
+                    Unasked::Yes => names,
+                    Unasked::WhereItFits => {
+                        format!("where both environments can be asked and there is traffic enough: {names}")
+                    }
+                    Unasked::No => format!("if the spec names it: {names}"),
+                }
+            }
         };
         format!("{:<13} {}\n{:<13} {when}", self.name, self.asks, "")
     }
@@ -110,7 +118,7 @@ fn run_gates(args: &GateRun) -> Outcome {
         named.map_err(|what| Failure::usage(anyhow::anyhow!(what)))?;
     }
     let seed = seed(args.seed)?;
-    let settings = written_out(fitting(spec.all_gates(), &site, &spec.from, &spec.to));
+    let settings = written_out(fitting(&spec, &site, None).gates);
     let wanted = wanted(&args.name, &settings)?;
     let settings = wanted.iter().fold(settings, |settings, gate| settings.with(*gate));
     let rollout = RolloutId::attempt(&spec.name, 1).or_usage()?;
@@ -126,7 +134,7 @@ fn run_gates(args: &GateRun) -> Outcome {
     if let Some(folder) = &args.evidence {
         reports.iter().try_for_each(|report| keep(folder, report))?;
     }
-    let shown = shown(&reports, args.output, args.name == ALL);
+    let shown = shown(&reports, args.output, args.name == ALL, &args.rollout.to_string_lossy());
     match &args.out {
         Some(path) => write(path, shown.as_bytes())?,
         None => std::io::stdout().write_all(shown.as_bytes()).or_unreachable()?,
@@ -201,13 +209,14 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         .or_usage()
 }
 
-fn shown(reports: &[Report], format: GateFormat, all: bool) -> String {
+/// `asked_in` is the file that told the gates where to look.
+fn shown(reports: &[Report], format: GateFormat, all: bool, asked_in: &str) -> String {
     match (format, reports) {
         (GateFormat::Text, _) => reports.iter().map(render::text).collect(),
         (GateFormat::Json, [report]) if !all => render::json(report) + "\n",
         (GateFormat::Json, _) => render::json_all(reports) + "\n",
         (GateFormat::Junit, _) => render::junit(reports),
-        (GateFormat::Sarif, _) => render::sarif(reports, env!("CARGO_PKG_VERSION")) + "\n",
+        (GateFormat::Sarif, _) => sarif(reports, asked_in) + "\n",
     }
 }
 
@@ -220,8 +229,13 @@ fn worst(reports: &[Report]) -> Exit {
 
 /// Prints one gate's report, and says how its command ends.
 pub(super) fn print(report: &Report, format: GateFormat) -> Exit {
-    print!("{}", shown(std::slice::from_ref(report), format, false));
+    print!("{}", shown(std::slice::from_ref(report), format, false, render::USUAL_SITE));
     exit(report)
+}
+
+/// Reports as SARIF of this program.
+pub(super) fn sarif(reports: &[Report], asked_in: &str) -> String {
+    render::sarif(reports, env!("CARGO_PKG_VERSION"), asked_in)
 }
 
 /// How a gate's command ends.

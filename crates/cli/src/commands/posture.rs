@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Posture) -> Outcome {
         (all, GateFormat::Text) => all.iter().for_each(|report| print!("{}", render::text(report))),
         (all, GateFormat::Json) => println!("{}", render::json_all(all)),
         (all, GateFormat::Junit) => print!("{}", render::junit(all)),
-        (all, GateFormat::Sarif) => println!("{}", render::sarif(all, env!("CARGO_PKG_VERSION"))),
+        (all, GateFormat::Sarif) => println!("{}", gate::sarif(all, &args.config.to_string_lossy())),
     }
     Ok(match Verdict::of_all(reports.iter().map(Report::verdict)) {
         Verdict::Pass => Exit::Passed,

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use crossfade_backends::coverage::{CoverageConfig, look};
+use crossfade_backends::coverage::{CoverageConfig, count, look};
 use crossfade_backends::query::Query;
 use crossfade_gates::Report;
-use crossfade_gates::coverage::{GATE, Inputs, Limits, Recorded, Side, Trouble, Window, judge};
+use crossfade_gates::coverage::{
+    GATE, Inputs, Limits, Past, Recorded, Side, Trouble, Window, is_too_little, judge, to_count,
+};
 use crossfade_gates::inventory::Sent;
 use crossfade_rollout::spec;
 use crossfade_routing::{EnvironmentId, Schedule, Stage, UnixNanos};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::Cx;
+use super::{Cx, enough};
 use crate::client::Client;
 use crate::site::{Environment, Site};
 
@@ -69,16 +71,31 @@ impl Asked {
 
 /// Runs the gate.
 pub(super) async fn run(cx: &Cx<'_>) -> Report {
-    report(&Ask {
-        blue: Asked::of(cx.from, cx.active()),
-        green: Asked::of(cx.to, cx.candidate()),
-        gateway: gateway(cx.site),
-        share: None,
-        now: cx.now,
-        since: cx.since,
-        settings: cx.settings.coverage.clone().unwrap_or_default(),
-    })
-    .await
+    let settings = cx.settings.coverage.clone().unwrap_or_default();
+    let (blue, green) = (Asked::of(cx.from, cx.active()), Asked::of(cx.to, cx.candidate()));
+    let gateway = gateway(cx.site);
+    let (settings, blue, green, gateway) = (&settings, &blue, &green, &gateway);
+    let look = |now: UnixNanos, at_most: Duration| async move {
+        // What is looked at begins with the step, and ends once traces have settled.
+        let from = beginning(settings, now, cx.since);
+        report(&Ask {
+            blue: blue.clone(),
+            green: green.clone(),
+            gateway: gateway.clone(),
+            share: cx.schedule.map(|schedule| share_of(schedule, from)),
+            now,
+            since: cx.since,
+            settings: spec::Coverage { deadline: crossfade_yaml::Duration(at_most), ..settings.clone() },
+        })
+        .await
+    };
+    enough::traffic(cx, settings.deadline.0, is_too_little, look).await
+}
+
+/// From when on it is looked at.
+fn beginning(settings: &spec::Coverage, now: UnixNanos, since: Option<UnixNanos>) -> UnixNanos {
+    let until = now.minus(settings.settle.0);
+    until.minus(settings.window.0).max(since.unwrap_or(UnixNanos::ZERO)).min(until)
 }
 
 /// The gateway's own routes, which are on the control plane's address.
@@ -95,18 +112,19 @@ pub async fn report(ask: &Ask) -> Report {
     // Some of the time is left for judging and for what was not foreseen.
     let deadline = Instant::now() + settings.deadline.0.mul_f64(0.9);
     let until = ask.now.minus(settings.settle.0);
-    let from = until.minus(settings.window.0).max(ask.since.unwrap_or(UnixNanos::ZERO)).min(until);
+    let from = beginning(settings, ask.now, ask.since);
     let window = Window { from: from.0, until: until.0 };
     let earlier = Window { from: from.minus(settings.before.0).0, until: from.0 };
     let config = |window| CoverageConfig::new(window, deadline);
     let (now, past) = (config(window), config(earlier));
     let before = async {
         match &ask.blue.query {
-            Ok(query) => look(query, &past).await.ok(),
+            Ok(query) => Some(Past { window: earlier, recorded: look(query, &past).await }),
+            // That is said of the active environment already.
             Err(_) => None,
         }
     };
-    let (blue, mut green, before, sent, share) = tokio::join!(
+    let (mut blue, mut green, before, sent, share) = tokio::join!(
         ask.blue.side(&now),
         ask.green.side(&now),
         before,
@@ -120,7 +138,12 @@ pub async fn report(ask: &Ask) -> Report {
         }
         0.0
     });
-    let before = before.map(|recorded| (earlier, recorded.inventory));
+    if let (Ok(query), Ok(ours), Ok(theirs)) = (&ask.blue.query, &mut blue.recorded, &green.recorded)
+        && share > 0.0
+    {
+        let services = to_count(ours, theirs);
+        count(query, &now, services, ours).await;
+    }
     let inputs = Inputs { blue, green, before, sent: sent.map(|sent| vec![sent]), window, share };
     let limits =
         Limits { alpha: settings.alpha.as_f64(), ignore: settings.ignore.clone(), ..Limits::default() };

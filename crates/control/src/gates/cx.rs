@@ -2,7 +2,7 @@
 
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::{self, Moment};
-use crossfade_routing::{EnvironmentId, UnixNanos};
+use crossfade_routing::{EnvironmentId, Schedule, UnixNanos};
 use serde_json::Value;
 
 use super::Gauge;
@@ -29,6 +29,8 @@ pub struct Cx<'a> {
     pub now: UnixNanos,
     /// Since when traffic is as it is: the beginning of the step, where there is one.
     pub since: Option<UnixNanos>,
+    /// The schedule that gateways follow, in a rollout.
+    pub schedule: Option<&'a Schedule>,
     /// What clients send, in spans per second, if that is known.
     pub live: Option<u64>,
     /// Keys the digests that stand for secrets.

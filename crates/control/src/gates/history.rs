@@ -35,7 +35,7 @@ pub struct Looked<'a> {
     pub now: UnixNanos,
 }
 
-/// Runs the gate in a rollout: over all that lies before its first cut.
+/// Runs the gate in a rollout: over all that lies before its first cut, but for what the migration may not have come to yet.
 pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
     let settings = cx.settings.history.clone().unwrap_or_default();
     let cut_over = match coverage::schedule(&coverage::gateway(cx.site)).await {
@@ -44,7 +44,7 @@ pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
         Err(_) if cx.moment == Moment::Preflight => cx.now,
         Err(why) => return Err(format!("when the candidate took over is not known: {why}")),
     };
-    let window = Window { from: cut_over.minus(settings.reach.0).0, until: cut_over.0 };
+    let window = window(&settings, cut_over, cx.now);
     let what = Looked {
         site: cx.site,
         from: cx.from,
@@ -55,6 +55,12 @@ pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
         now: cx.now,
     };
     look(&what, &cx.gauge).await
+}
+
+/// When the old traces began. History that stays where it is has settled, whenever it began.
+fn window(settings: &History, cut_over: UnixNanos, now: UnixNanos) -> Window {
+    let settled = if settings.kept_for.is_some() { now } else { now.minus(settings.settle.0) };
+    Window { from: cut_over.minus(settings.reach.0).0, until: cut_over.min(settled).0 }
 }
 
 /// Looks at the history of two environments.
@@ -79,4 +85,24 @@ pub async fn look(what: &Looked<'_>, gauge: &Gauge) -> Result<Report, String> {
     let until = UnixNanos(what.window.until).plus(kept_for.0);
     let promise = Promise { cut_over: what.window.until, until: until.0, now: what.now.0 };
     Ok(kept(&active, &config, promise, &told).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// Scenario: before the cut-over, the active still records; and two hours after it.
+    /// Guarantee: what the migration cannot have come to yet is no hole; once it must have, everything up to the cut-over is looked at.
+    #[test]
+    fn what_has_just_been_recorded_is_no_hole() {
+        let now = UnixNanos(1_800_000_000_000_000_000);
+        let settings = History::default();
+        let before = window(&settings, now, now);
+        assert_eq!((before.from, before.until), (now.minus(7 * 24 * HOUR).0, now.minus(HOUR).0));
+        assert_eq!(window(&settings, now.minus(2 * HOUR), now).until, now.minus(2 * HOUR).0);
+        let kept = History { kept_for: Some((24 * HOUR).into()), ..settings };
+        assert_eq!(window(&kept, now, now).until, now.0);
+    }
 }

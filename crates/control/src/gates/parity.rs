@@ -5,17 +5,19 @@ use std::time::Duration;
 use crossfade_backends::parity::{Owns, ParityConfig, run as run_parity};
 use crossfade_backends::query::Query;
 use crossfade_backends::sample::Window;
-use crossfade_gates::parity::{Limits, Names};
+use crossfade_gates::look::cannot_look;
+use crossfade_gates::parity::{Limits, Names, is_too_few};
 use crossfade_gates::report::Report;
+use crossfade_rollout::event::Gate;
 use crossfade_rollout::spec::{Ignore, Parity};
 use crossfade_routing::{EnvironmentId, Schedule, Stage, TraceId, UnixNanos, fraction, locate};
 use crossfade_stats::Confidence;
 
-use super::{Cx, Gauge, coverage};
+use super::{Cx, Gauge, coverage, enough};
 use crate::site::Site;
 
 /// Traces that began less long ago are left to settle.
-const SETTLE: Duration = Duration::from_secs(5);
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
 /// How long late spans are waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What a look keeps of its deadline for itself.
@@ -44,31 +46,37 @@ pub struct Comparison<'a> {
 /// Runs the gate in a rollout: over the traffic of the step.
 pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
     let settings = cx.settings.parity.clone().unwrap_or_default();
-    let until = cx.now.minus(SETTLE);
-    let earliest = until.minus(settings.window.0);
-    let from = cx.since.map_or(earliest, |since| since.max(earliest)).min(until);
-    let schedule = coverage::schedule(&coverage::gateway(cx.site)).await;
-    let schedules = match (schedule, cx.since) {
-        (Ok(schedule), _) => vec![schedule],
-        // Beside a rollout everything counts that the candidate has.
-        (Err(_), None) => Vec::new(),
-        (Err(why), Some(_)) => {
-            return Err(format!("which traces the candidate has whole is not known: {why}"));
-        }
+    // Beside a rollout everything counts that the candidate has, unless a gateway says more.
+    let schedule = match cx.schedule {
+        Some(schedule) => Some(schedule.clone()),
+        None => coverage::schedule(&coverage::gateway(cx.site)).await.ok(),
     };
+    let schedules: Vec<Schedule> = schedule.into_iter().collect();
+    if cx.since.is_some() && schedules.is_empty() {
+        return Err("which traces the candidate has whole is not known: no schedule is in force".to_owned());
+    }
     let owns = owned(&schedules, cx.to);
-    let comparison = Comparison {
-        site: cx.site,
-        from: cx.from,
-        to: cx.to,
-        settings: &settings,
-        window: Window { from: from.0, until: until.0 },
-        seed: cx.seed,
-        // What is owned is known, and so what should be there.
-        both_ways: owns.is_some(),
-        owns,
+    // Both can be asked, or looking again does not help.
+    query(cx.site, cx.from).and(query(cx.site, cx.to))?;
+    let (settings, owns) = (&settings, &owns);
+    let look = |now: UnixNanos, at_most: Duration| async move {
+        let until = now.minus(SETTLE);
+        let earliest = until.minus(settings.window.0);
+        let from = cx.since.map_or(earliest, |since| since.max(earliest)).min(until);
+        let comparison = Comparison {
+            site: cx.site,
+            from: cx.from,
+            to: cx.to,
+            settings: &Parity { deadline: crossfade_yaml::Duration(at_most), ..settings.clone() },
+            window: Window { from: from.0, until: until.0 },
+            seed: cx.seed,
+            // What is owned is known, and so what should be there.
+            both_ways: owns.is_some(),
+            owns: owns.clone(),
+        };
+        compare(&comparison, &cx.gauge).await.unwrap_or_else(|why| cannot_look(Gate::Parity.name(), why))
     };
-    compare(&comparison, &cx.gauge).await
+    Ok(enough::traffic(cx, settings.deadline.0, is_too_few, look).await)
 }
 
 /// Compares two environments.
@@ -78,11 +86,10 @@ pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
 pub async fn compare(what: &Comparison<'_>, gauge: &Gauge) -> Result<Report, String> {
     let (active, candidate) = (query(what.site, what.from)?, query(what.site, what.to)?);
     let settings = what.settings;
-    let confidence = Confidence::new(settings.confidence.as_f64()).unwrap_or(Confidence::P95);
     let length = what.window.until - what.window.from;
     let config = ParityConfig {
         names: Names { active: what.from.to_string(), candidate: what.to.to_string() },
-        limits: Limits { differ_max: settings.differ_max.as_f64(), confidence },
+        limits: limits(settings),
         ignore: keys(&settings.ignore),
         window: what.window,
         traces: usize::try_from(settings.traces).unwrap_or(usize::MAX),
@@ -99,6 +106,12 @@ pub async fn compare(what: &Comparison<'_>, gauge: &Gauge) -> Result<Report, Str
     };
     let told = |done: usize, total: usize, line: &str| gauge.set(done, total, line);
     Ok(run_parity(&active, &candidate, &config, &told).await)
+}
+
+/// What settings ask for.
+pub(super) fn limits(settings: &Parity) -> Limits {
+    let confidence = Confidence::new(settings.confidence.as_f64()).unwrap_or(Confidence::P95);
+    Limits { differ_max: settings.differ_max.as_f64(), confidence }
 }
 
 /// The keys of attributes that are meant to differ.

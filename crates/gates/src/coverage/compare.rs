@@ -1,10 +1,10 @@
 //! One inventory against another: what is to be compared, how likely each difference is by chance, and what is said of those that
 //! are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::chance::{Share, ln_at_least, ln_at_most, ln_none};
-use super::{Limits, Look, rules, words};
+use super::{Limits, Look, Recorded, Volume, rules, words};
 use crate::inventory::{Inventory, Seen, Service};
 use crate::{Finding, Place};
 
@@ -99,6 +99,19 @@ fn parts(tests: &mut Vec<Test>, name: &str, service: &Service, other: &Service) 
     push(Part::Orphans, "", (service.orphans.traces, other.orphans.traces));
 }
 
+/// ln of the chance that nothing of a service is seen by which so many traces there are, with a share of them.
+fn ln_chance(test: &Test, share: f64, traces: u64) -> f64 {
+    let seen = u32::try_from(test.first.with).unwrap_or(u32::MAX);
+    ln_none(seen, share * traces as f64 / f64::from(seen.max(1)))
+}
+
+/// What the candidate has none of, and the active has more of than was looked at, so that counting could tell why.
+pub fn to_count(blue: &Recorded, green: &Recorded) -> Vec<String> {
+    let is_absent = |name: &str| green.inventory.services.get(name).is_none_or(|s| s.seen.traces == 0);
+    let services = blue.inventory.services.iter();
+    services.filter(|(name, s)| s.cut_short && is_absent(name)).map(|(name, _)| name.clone()).collect()
+}
+
 fn traces(map: &BTreeMap<String, Seen>, name: &str) -> u32 {
     map.get(name).map_or(0, |seen| seen.traces)
 }
@@ -119,14 +132,16 @@ impl Look<'_> {
     /// Blue against green, and green against blue. Returns whether there is enough to compare.
     pub(crate) fn environments(&mut self, blue: &Inventory, green: &Inventory) -> bool {
         let share = self.inputs.share.clamp(0.0, 1.0);
-        let tests = tests(blue, green, share, self.limits);
+        let mut tests = tests(blue, green, share, self.limits);
+        for test in tests.iter_mut().filter(|test| test.part == Part::Service) {
+            if let Some(volume) = self.volume(&test.service) {
+                test.ln_chance = ln_chance(test, share, volume.at_least);
+            }
+        }
         let reverse =
             if share > 0.0 { self::tests(green, blue, 1.0 / share, self.limits) } else { Vec::new() };
-        let before = self
-            .inputs
-            .before
-            .as_ref()
-            .map_or(0, |(_, before)| self::tests(before, blue, 1.0, self.limits).len());
+        let past = self.inputs.past();
+        let before = past.map_or(0, |(_, before)| self::tests(before, blue, 1.0, self.limits).len());
         let all = tests.len() + reverse.len() + before;
         self.facts.set_threshold(self.limits.alpha, all);
         let ln_threshold = self.facts.ln_threshold;
@@ -141,7 +156,8 @@ impl Look<'_> {
                 self.parts_missing(blue, service, parts);
             }
         }
-        self.rare(&tests, ln_threshold);
+        let uncounted = self.uncounted(blue, &tests, share);
+        self.rare(&tests, &uncounted);
         self.only_in_green(&reverse, ln_threshold);
         // A service that is there, or whose absence would have been no chance, was compared.
         let looked = |name: &&String| self.limits.looks_at(name);
@@ -149,9 +165,45 @@ impl Look<'_> {
         let compared = |name: &String| {
             let there = |inventory: &Inventory| inventory.services.get(name).map_or(0, |s| s.seen.traces);
             let seen = there(blue);
-            there(green) > 0 && seen > 0 || ln_none(seen, share) <= ln_threshold
+            there(green) > 0 && seen > 0
+                || found.get(name.as_str()).is_some_and(|p| p.contains_key(&Part::Service))
         };
         share > 0.0 && services.any(compared)
+    }
+
+    /// How many traces of a service the active environment has, where there are more than were looked at, and they were counted.
+    fn volume(&self, service: &str) -> Option<Volume> {
+        self.inputs.blue.recorded.as_ref().ok()?.volumes.get(service).copied()
+    }
+
+    /// Services that the candidate has nothing of, and that may be frequent enough for that to be no chance.
+    fn uncounted(&mut self, blue: &Inventory, tests: &[Test], share: f64) -> BTreeSet<String> {
+        let ln_threshold = self.facts.ln_threshold;
+        let is_cut = |name: &str| blue.services.get(name).is_some_and(|service| service.cut_short);
+        let may_be_frequent = |test: &&Test| {
+            let volume = self.volume(&test.service);
+            volume.map_or_else(|| is_cut(&test.service), |v| ln_chance(test, share, v.about) <= ln_threshold)
+        };
+        let absent = tests.iter().filter(|test| test.part == Part::Service && test.ln_chance > ln_threshold);
+        let uncounted: BTreeSet<String> =
+            absent.filter(may_be_frequent).map(|test| test.service.clone()).collect();
+        if !uncounted.is_empty() && share > 0.0 {
+            let (from, to) = (&self.inputs.blue.name, &self.inputs.green.name);
+            let names = words::list(uncounted.iter().map(String::as_str));
+            let detail = format!(
+                "{from} has more traces of {names} than were looked at, and {to} has none: at a share of {}, {} looked at do not tell why",
+                crate::words::percent(share),
+                tests
+                    .iter()
+                    .filter(|test| uncounted.contains(&test.service))
+                    .map(|test| test.first.with)
+                    .max()
+                    .unwrap_or(0),
+            );
+            let place = Place::environment(to);
+            self.find(Finding::new(&rules::NOT_COUNTED).at(place).detail(detail));
+        }
+        uncounted
     }
 
     fn service_missing(&mut self, blue: &Inventory, service: &str, parts: &Parts<'_>) {
@@ -161,7 +213,10 @@ impl Look<'_> {
         let sent = words::sent(self.inputs, service);
         let blind =
             if sent.is_some() { format!(": it is sent, so {to} is blind to it") } else { String::new() };
-        let expected = test.first.with as f64 * self.inputs.share;
+        let expected = match self.volume(service) {
+            Some(volume) => format!("about {:.0} traces", volume.about as f64 * self.inputs.share),
+            None => format!("about {:.0} traces in the sample", test.first.with as f64 * self.inputs.share),
+        };
         let misread = words::misread_service(service, ours);
         let place = words::place(to, service, &ours.seen);
         self.told.insert(service.to_owned());
@@ -172,7 +227,7 @@ impl Look<'_> {
                     "{from} records `{service}` ({}), and {to} records nothing of it{blind}. {misread}",
                     words::rate(&ours.seen, self.inputs.window)
                 ))
-                .expected(format!("about {expected:.0} traces in the sample of {to}, by its share"))
+                .expected(format!("{expected} in {to}, by its share"))
                 .seen(format!("0 traces; last seen in {from} at {}", words::time(ours.seen.last))),
         );
     }
@@ -266,8 +321,12 @@ impl Look<'_> {
     }
 
     /// What may be missing by chance.
-    fn rare(&mut self, tests: &[Test], ln_threshold: f64) {
-        let is_rare = |test: &&Test| test.second.with == 0 && test.matters && test.ln_chance > ln_threshold;
+    fn rare(&mut self, tests: &[Test], uncounted: &BTreeSet<String>) {
+        let ln_threshold = self.facts.ln_threshold;
+        let is_rare = |test: &&Test| {
+            let is_told = test.part == Part::Service && uncounted.contains(&test.service);
+            test.second.with == 0 && test.matters && test.ln_chance > ln_threshold && !is_told
+        };
         let of = |test: &Test| match test.part {
             Part::Service => Some(format!("service {}", test.service)),
             Part::Operation => Some(format!("{}: {}", test.service, test.name)),

@@ -30,7 +30,7 @@ impl Facts {
         let taps = inputs.sent.as_deref().unwrap_or_default();
         let json = json!({
             "window": window(inputs.window),
-            "before": inputs.before.as_ref().map(|(before, _)| window(*before)),
+            "before": inputs.past().map(|(before, _)| window(before)),
             "share": inputs.share,
             "alpha": limits.alpha,
             "blue": recorded(&inputs.blue),
@@ -120,6 +120,7 @@ fn services(inputs: &Inputs) -> Vec<Value> {
     names.extend(
         [&blue, &green].into_iter().flatten().flat_map(|inventory| inventory.services.keys().cloned()),
     );
+    let volume = |name: &String| Some(inputs.blue.recorded.as_ref().ok()?.volumes.get(name)?.about);
     let row = |name: &String| {
         let of = |inventory: &Option<Inventory>| {
             let service = inventory.as_ref()?.services.get(name)?;
@@ -138,6 +139,7 @@ fn services(inputs: &Inputs) -> Vec<Value> {
             "service": name,
             "sent": (!taps.is_empty()).then(|| sent_within(taps, name, inputs.window)),
             "blue": of(&blue),
+            "blue_about": volume(name),
             "green": of(&green),
         })
     };

@@ -69,4 +69,9 @@ rules! { "CF-COVERAGE-";
         "What is sent is not known, only what is recorded."
         "A blind environment cannot be told from applications that fell silent."
         "Run the gate with the site's configuration, beside a gateway that runs.";
+    NOT_COUNTED = "016" coverage_not_counted Unknown Data [PCI_6_5_2, NIST_CM_4_2]
+        "The active environment records more of a service than was looked at, the candidate records none of it, and it is not certain that it \
+         should have."
+        "With a small share of the traffic, nothing of a service may be chance or a blind spot; how many traces there are would tell."
+        "Give the candidate a larger share, or the gate a longer `window`; check that searches of the active environment are answered.";
 }

@@ -19,10 +19,10 @@ impl Look<'_> {
                 .iter()
                 .any(|inventory| inventory.services.get(name).is_some_and(|service| service.seen.traces > 0))
         };
-        if let Some((window, before)) = &self.inputs.before {
+        if let Some((window, before)) = self.inputs.past() {
             for (name, service) in &before.services {
                 if self.limits.looks_at(name) && !recorded(name) && !self.told.contains(name) {
-                    self.stopped(*window, name, service);
+                    self.stopped(window, name, service);
                 }
             }
         }
@@ -102,7 +102,7 @@ impl Look<'_> {
 
     /// Traces that broke in both environments: the active one now against itself before.
     pub(crate) fn breaks(&mut self, blue: &Inventory) {
-        let Some((_, before)) = &self.inputs.before else { return };
+        let Some((_, before)) = self.inputs.past() else { return };
         let tests = tests(before, blue, 1.0, self.limits);
         for (service, parts) in found(&tests, self.facts.ln_threshold) {
             if parts.contains_key(&Part::Service) || self.told.contains(&format!(" -> {service}")) {

@@ -84,6 +84,10 @@ fn side(name: &str, inventory: Inventory) -> Side {
     Side { name: name.to_owned(), url: format!("http://{name}-query:16686"), recorded }
 }
 
+fn past(inventory: Inventory) -> Option<Past> {
+    Some(Past { window: BEFORE, recorded: Ok(Recorded { inventory, ..Recorded::default() }) })
+}
+
 fn inputs(blue: Inventory, green: Inventory) -> Inputs {
     Inputs {
         blue: side("blue", blue),
@@ -236,7 +240,7 @@ fn the_share_of_green_decides_what_its_absence_says() {
 /// Before, payment reported; since then nobody records it.
 fn stopped(sent: Result<Vec<Sent>, String>) -> Report {
     let alone = || inventory([("shop", service(200, at_noon(), &[("GET /", 200)], &[]))]);
-    let before = Some((BEFORE, shop(NOON - 5 * MINUTE)));
+    let before = past(shop(NOON - 5 * MINUTE));
     judged(&Inputs { before, sent, ..inputs(alone(), alone()) })
 }
 
@@ -278,9 +282,8 @@ fn who_reports_in_bursts_is_not_silent_between_two() {
     let mut before = shop(NOON - 5 * MINUTE);
     before.services.insert("batch".into(), service(120, NOON - 30 * MINUTE, &[("run", 120)], &[]));
     before.services.remove("payment");
-    let judged = |before: &Inventory| {
-        judged(&Inputs { before: Some((BEFORE, before.clone())), ..inputs(alone(), alone()) })
-    };
+    let judged =
+        |before: &Inventory| judged(&Inputs { before: past(before.clone()), ..inputs(alone(), alone()) });
     assert_eq!(judged(&before).verdict(), Verdict::Fail);
     let batch = before.services.get_mut("batch").unwrap();
     batch.minutes = [(NOON / MINUTE - 90, 60), (NOON / MINUTE - 30, 60)].into();
@@ -310,7 +313,7 @@ fn a_boundary_that_broke_in_both_is_found_in_time() {
     let payment = now.services.get_mut("payment").unwrap();
     payment.callers.clear();
     payment.roots = seen(119, at_noon());
-    let before = Some((BEFORE, shop(NOON - MINUTE)));
+    let before = past(shop(NOON - MINUTE));
     let report = judged(&Inputs { before, ..inputs(now.clone(), now) });
     assert_eq!(ids(&report), ["CF-COVERAGE-006"], "{}", text(&report));
     assert!(
@@ -318,6 +321,52 @@ fn a_boundary_that_broke_in_both_is_found_in_time() {
         "{}",
         text(&report)
     );
+}
+
+// Scenario: green has 1 % of the traffic, and nothing of payment. 240 of blue's traces of it were looked at, of 100,000 or of 250.
+// Guarantee: what green must have by blue's real rate fails, what may be chance is listed, and what nobody counted is no verdict.
+#[test]
+fn at_a_small_share_the_number_of_traces_decides_and_not_that_of_those_looked_at() {
+    let at = |volume: Option<Volume>, cut_short: bool| {
+        let mut blue = shop(at_noon());
+        blue.services.insert("payment".into(), service(240, at_noon(), &[("Charge", 240)], &[("shop", 240)]));
+        blue.services.get_mut("payment").unwrap().cut_short = cut_short;
+        let mut inputs = Inputs {
+            share: 0.01,
+            ..inputs(
+                blue,
+                inventory([("shop", service(9, at_noon(), &[("POST /checkout", 5), ("GET /", 4)], &[]))]),
+            )
+        };
+        let volumes = &mut inputs.blue.recorded.as_mut().unwrap().volumes;
+        volumes.extend(volume.map(|volume| ("payment".to_owned(), volume)));
+        judged(&inputs)
+    };
+    let many = at(Some(Volume { about: 100_000, at_least: 25_000 }), true);
+    assert_eq!(many.verdict(), Verdict::Fail, "{}", text(&many));
+    assert_eq!(
+        (many.findings[0].id, many.findings[0].place.component.as_deref()),
+        ("CF-COVERAGE-001", Some("payment"))
+    );
+    assert_eq!(many.findings[0].expected.as_deref(), Some("about 1000 traces in green, by its share"));
+    for uncounted in [None, Some(Volume { about: 100_000, at_least: 240 })] {
+        let report = at(uncounted, true);
+        assert_eq!(
+            (report.verdict(), report.findings[0].id),
+            (Verdict::NoVerdict, "CF-COVERAGE-016"),
+            "{}",
+            text(&report)
+        );
+    }
+    for rare in [(Some(Volume { about: 250, at_least: 240 }), true), (None, false)] {
+        let report = at(rare.0, rare.1);
+        assert_eq!(
+            (report.verdict(), ids(&report)),
+            (Verdict::Pass, vec!["CF-COVERAGE-011"]),
+            "{}",
+            text(&report)
+        );
+    }
 }
 
 #[test]
@@ -329,6 +378,17 @@ fn what_cannot_be_asked_is_no_verdict() {
         let report = judged(&inputs);
         assert_eq!((ids(&report), report.unreachable), (vec!["CF-COVERAGE-013"], !answered));
         assert_eq!(report.verdict(), Verdict::NoVerdict);
+    }
+    // A past that nobody has read is none in which all was well.
+    for answered in [false, true] {
+        let unread = Some(Past { window: BEFORE, recorded: Err(trouble(answered)) });
+        let report = judged(&Inputs { before: unread, ..inputs(shop(at_noon()), shop(at_noon())) });
+        assert_eq!((ids(&report), report.unreachable), (vec!["CF-COVERAGE-013"], !answered));
+        assert_eq!(report.verdict(), Verdict::NoVerdict);
+        let mut half = past(shop(NOON - MINUTE)).unwrap();
+        half.recorded.as_mut().unwrap().troubles = vec![trouble(answered)];
+        let report = judged(&Inputs { before: Some(half), ..inputs(shop(at_noon()), shop(at_noon())) });
+        assert_eq!((ids(&report), report.verdict()), (vec!["CF-COVERAGE-013"], Verdict::NoVerdict));
     }
     let mut half = inputs(shop(at_noon()), shop(at_noon()));
     half.green.recorded.as_mut().unwrap().troubles = vec![trouble(true), trouble(true)];
@@ -387,7 +447,7 @@ fn false_alarms_are_no_more_than_the_rule_says() {
         let world = world(rng);
         let share = [1.0, 0.5, 0.1, 0.01][rng.below(4) as usize];
         let (blue, green) = (sample(rng, &world, 1.0), sample(rng, &world, share));
-        let before = Some((BEFORE, sample(rng, &world, 1.0)));
+        let before = past(sample(rng, &world, 1.0));
         let report = judged(&Inputs { share, before, ..inputs(blue, green) });
         alarms += u32::from(report.verdict() == Verdict::Fail);
     }

@@ -5,6 +5,7 @@ use super::silence::sent_within;
 use super::{Inputs, Window};
 use crate::Place;
 use crate::inventory::{Seen, Service};
+pub(crate) use crate::words::time;
 
 /// Names that a list has room for.
 const NAMES_MAX: usize = 10;
@@ -103,29 +104,12 @@ pub(crate) fn span_of_time(nanos: u64) -> String {
     }
 }
 
-/// Nanoseconds since 1970 as RFC 3339, in seconds (days to date: Howard Hinnant, `civil_from_days`).
-pub(crate) fn time(nanos: u64) -> String {
-    let secs = nanos / 1_000_000_000;
-    let (days, second) = (secs / 86_400, secs % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn times_and_lists_are_for_people() {
-        assert_eq!(time(951_782_399_000_000_000), "2000-02-28T23:59:59Z");
-        assert_eq!(time(1_795_000_000_000_000_000), "2026-11-18T11:06:40Z");
         assert_eq!(
             (span_of_time(90_000_000_000), span_of_time(7_200_000_000_000)),
             ("90 s".into(), "2.0 h".into())

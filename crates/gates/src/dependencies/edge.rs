@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::coverage::{list, matches};
-use crate::inventory::{Inventory, Latency, Peer, Seen};
+use crate::inventory::{Inventory, Latency, Peer, Protocol, Seen};
 
 /// See the module's description.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +31,8 @@ pub(crate) fn edges(inventory: &Inventory) -> Vec<Edge> {
             seen: call.seen.clone(),
             ..Edge::default()
         });
-        edge.operations.insert(call.operation.clone());
+        // Calls of operations that there was no room for have no name.
+        edge.operations.extend(Some(call.operation.clone()).filter(|name| !name.is_empty()));
         edge.calls = edge.calls.saturating_add(call.calls);
         edge.failed = edge.failed.saturating_add(call.failed);
         edge.answered = edge.answered.saturating_add(call.answered);
@@ -47,11 +48,32 @@ impl Edge {
         u64::from(self.answered) * 2 < u64::from(self.calls)
     }
 
-    /// Whether both call the same.
+    /// Whether both call the same, as far as they say: what has neither a host nor a name is the same only to one service.
     pub(crate) fn is_same(&self, other: &Edge) -> bool {
-        let (one, other) = (&self.peer, &other.peer);
+        let (one, two) = (&self.peer, &other.peer);
         let host = |peer: &Peer| peer.host().map(str::to_ascii_lowercase);
-        one.protocol == other.protocol && host(one) == host(other) && one.name == other.name
+        let says = one.host().is_some() || one.name.is_some();
+        one.protocol == two.protocol
+            && agree(one.system.as_deref(), two.system.as_deref())
+            && host(one) == host(two)
+            && agree(one.port(), two.port())
+            && one.name == two.name
+            && (says || one.system.is_some() && one.system == two.system && self.service == other.service)
+    }
+
+    /// Whether both are on the machine itself, where an address says nothing of who answers.
+    pub(crate) fn are_local(&self, test: &Edge) -> bool {
+        [self, test].iter().all(|edge| edge.peer.host().is_some_and(is_local))
+    }
+
+    /// Whether both are at one port of the machine itself: the same program, or the same way to it. Databases and queues have one port each.
+    pub(crate) fn are_one_local(&self, test: &Edge) -> bool {
+        let has_own_port = matches!(self.peer.protocol, Protocol::Database | Protocol::Messaging);
+        let is_one = match (self.peer.port(), test.peer.port()) {
+            (Some(one), Some(other)) => one == other,
+            _ => has_own_port,
+        };
+        self.are_local(test) && is_one
     }
 
     /// Whether a test's call stands for this live one.
@@ -86,14 +108,20 @@ impl fmt::Display for Edge {
     }
 }
 
-/// The machine itself, and names that simulators have.
-const SIMULATED: [&str; 20] = [
-    "localhost",
-    "*.localhost",
-    "127.*",
-    "::1",
-    "0.0.0.0",
-    "host.docker.internal",
+/// Equal, or not said by one of them.
+fn agree(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one.eq_ignore_ascii_case(other))
+}
+
+/// The machine itself.
+const LOCAL: [&str; 6] = ["localhost", "*.localhost", "127.*", "::1", "0.0.0.0", "host.docker.internal"];
+
+fn is_local(host: &str) -> bool {
+    LOCAL.iter().any(|pattern| matches(pattern, &host.to_ascii_lowercase()))
+}
+
+/// Names that simulators have.
+const SIMULATED: [&str; 14] = [
     "mock",
     "*-mock",
     "*-mock.*",
@@ -110,19 +138,25 @@ const SIMULATED: [&str; 20] = [
     "fake-*",
 ];
 
-/// Why a peer is taken for a simulator, if it is.
-pub(crate) fn is_simulated(edge: &Edge, declared: &[String]) -> Option<String> {
+/// Why a peer is surely a simulator, if it is: its answers say so, or it is declared.
+pub(crate) fn is_declared(edge: &Edge, declared: &[String]) -> Option<String> {
     if let Some(mark) = &edge.mock_mark {
         return Some(format!("its answers carry `{mark}`"));
     }
-    let names = [edge.peer.host(), edge.peer.name.as_deref()];
-    for name in names.into_iter().flatten().map(str::to_ascii_lowercase) {
-        if let Some(pattern) = declared.iter().find(|pattern| matches(&pattern.to_ascii_lowercase(), &name)) {
-            return Some(format!("declared: `{pattern}`"));
-        }
-        if let Some(pattern) = SIMULATED.iter().find(|pattern| matches(pattern, &name)) {
-            return Some(format!("by its name: `{pattern}`"));
-        }
-    }
-    None
+    let fits = |pattern: &&String| names(edge).any(|name| matches(&pattern.to_ascii_lowercase(), &name));
+    declared.iter().find(fits).map(|pattern| format!("declared: `{pattern}`"))
+}
+
+/// Why a peer is taken for a simulator, if it is; by its name, too.
+pub(crate) fn is_simulated(edge: &Edge, declared: &[String]) -> Option<String> {
+    let by_name = || {
+        let known = || LOCAL.iter().chain(&SIMULATED);
+        let pattern = names(edge).find_map(|name| known().find(|pattern| matches(pattern, &name)))?;
+        Some(format!("by its name: `{pattern}`"))
+    };
+    is_declared(edge, declared).or_else(by_name)
+}
+
+fn names(edge: &Edge) -> impl Iterator<Item = String> {
+    [edge.peer.host(), edge.peer.name.as_deref()].into_iter().flatten().map(str::to_ascii_lowercase)
 }

@@ -39,4 +39,13 @@ rules! { "CF-DEPS-";
         "Live traces, or those of the test run, could not be read."
         "Without them nothing is known."
         "Check the file, or the query endpoint's address, kind and network; the detail has the error.";
+    LOCAL = "010" dependency_on_the_machine Unknown Behaviour [PCI_6_5_1, SOC2_CC8_1, NIST_SA_11]
+        "Live traffic and tests call something on the machine itself, at different ports."
+        "A sidecar that leads to the real service and a simulator look alike there."
+        "Have the instrumentation say whom the calls are for (`server.address`), or declare the simulator's name under \
+         `gates.dependencies.simulated`.";
+    TOO_MANY = "011" dependency_too_many Unknown Behaviour [PCI_6_5_1, NIST_SA_11]
+        "Live traffic has more services, or calls more peers, than are looked at."
+        "What was not looked at may be untested."
+        "Look at a shorter time (`window`); check that host names in spans are names, and hold no ids.";
 }

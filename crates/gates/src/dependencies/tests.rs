@@ -172,6 +172,81 @@ fn a_test_systems_address_is_a_note_until_it_is_declared() {
     assert_eq!(ids(&judged_within(&live, &tests, &limits)), ["CF-DEPS-002"]);
 }
 
+// Scenario: tests that call a simulator at an address that the real one has too: on the machine itself, by a name that the test's own
+// resolver overrides, or with nothing but another product's name.
+// Guarantee: none of them counts as tested; and what is really the same does.
+#[test]
+fn the_same_address_is_not_always_the_same() {
+    type Pairs = &'static [(&'static str, &'static str)];
+    const SIDECAR: Pairs =
+        &[("server.address", "localhost"), ("server.port", "15001"), ("http.request.method", "POST")];
+    const WIREMOCK: Pairs =
+        &[("server.address", "localhost"), ("server.port", "8080"), ("http.request.method", "POST")];
+    const LOOPBACK: Pairs = &[("http.url", "http://127.0.0.1:15001/claims"), ("http.method", "POST")];
+    const REDIS: Pairs = &[("db.system", "redis"), ("server.address", "localhost")];
+    const POSTGRES: Pairs = &[("db.system", "postgresql")];
+    const MYSQL: Pairs = &[("db.system", "mysql")];
+    const OTHER_PORT: Pairs = &[("http.url", "https://lab.example:9443/orders/17"), ("http.method", "GET")];
+    const NO_PORT: Pairs = &[("server.address", "LAB.example"), ("http.request.method", "GET")];
+    const STUBHUB: Pairs = &[("server.address", "api.stubhub.example"), ("http.request.method", "GET")];
+    let cases: [(Pairs, Pairs, &[&str], Verdict); 10] = [
+        (SIDECAR, WIREMOCK, &["CF-DEPS-010"], Verdict::NoVerdict),
+        (LOOPBACK, WIREMOCK, &["CF-DEPS-010"], Verdict::NoVerdict),
+        (SIDECAR, SIDECAR, &[], Verdict::Pass),
+        (SIDECAR, LOOPBACK, &[], Verdict::Pass),
+        (REDIS, REDIS, &[], Verdict::Pass),
+        (POSTGRES, MYSQL, &["CF-DEPS-001", "CF-DEPS-006"], Verdict::Fail),
+        (POSTGRES, POSTGRES, &[], Verdict::Pass),
+        (LABORATORY, OTHER_PORT, &["CF-DEPS-005"], Verdict::Pass),
+        (LABORATORY, NO_PORT, &[], Verdict::Pass),
+        (STUBHUB, STUBHUB, &[], Verdict::Pass),
+    ];
+    for (live, tests, expected, verdict) in cases {
+        let report = judged(&[calls("intake", "claim", live)], &[calls("intake", "claim", tests)]);
+        assert_eq!((ids(&report), report.verdict()), (expected.to_vec(), verdict), "{live:?} {tests:?}");
+    }
+    let of = |service| judged(&[calls("intake", "a", POSTGRES)], &[calls(service, "b", POSTGRES)]).verdict();
+    assert_eq!((of("intake"), of("billing")), (Verdict::Pass, Verdict::Fail), "without a name, by who calls");
+    let declared = Limits { simulated: vec!["api.insurer.example".into()], ..Limits::default() };
+    let insurer = [calls("intake", "submit claim", INSURER)];
+    assert_eq!(ids(&judged_within(&insurer, &insurer, &declared)), ["CF-DEPS-002"]);
+    assert_eq!(judged(&insurer, &insurer).verdict(), Verdict::Pass);
+}
+
+// Scenario: one service has a new span name for every call, and another calls somebody whom no test has called.
+// Guarantee: the names take nobody's room; and what had no room, live, keeps the gate from a verdict.
+#[test]
+fn what_had_no_room_is_no_verdict() {
+    let names: Vec<&'static str> = (0..5_000).map(|n| &*format!("GET /items/{n}").leak()).collect();
+    let mut live: Vec<Calls> =
+        names.iter().map(|name| Calls { calls: 1, ..calls("shop", name, INSURER) }).collect();
+    live.push(calls("zoo", "order test", LABORATORY));
+    let report = judged(&live, &[calls("shop", "GET /items/7", INSURER)]);
+    assert_eq!(
+        (ids(&report), report.verdict()),
+        (vec!["CF-DEPS-001"], Verdict::Fail),
+        "{:?}",
+        report.findings
+    );
+    assert!(report.findings[0].detail.contains("lab.example"));
+    type Plant = fn(&mut Recorded);
+    let plants: [(Plant, &str); 3] = [
+        (|side| side.inventory.left_out.calls = 2, "2 calls are to peers too many"),
+        (|side| side.inventory.left_out.services = 1, "1 span is of a service too many"),
+        (|side| side.services_left_out = 3, "3 services were not asked for"),
+    ];
+    for (plant, words) in plants {
+        let tests = [calls("intake", "submit claim", INSURER)];
+        let mut side = recorded(&tests);
+        plant(&mut side);
+        let live = Side { name: "blue".into(), url: "http://q".into(), recorded: Ok(side) };
+        let report =
+            judge(&Inputs { live, source: "t".into(), tests: Ok(recorded(&tests)) }, &Limits::default());
+        assert_eq!((ids(&report), report.verdict()), (vec!["CF-DEPS-011"], Verdict::NoVerdict));
+        assert!(report.findings[0].detail.ends_with(words), "{}", report.findings[0].detail);
+    }
+}
+
 #[test]
 fn latency_and_errors_need_more_than_chance() {
     let edge =

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{Difference, What};
+use crate::finding::{Finding, Place};
 use crate::model::{SpanId, TraceId};
+use crate::rule::Rule;
+use crate::words::grouped;
 
 /// Kinds with their fields at most.
 const GROUPS_MAX: usize = 400;
@@ -150,6 +153,18 @@ impl Group {
         shown.join(", ")
     }
 
+    /// What is said of it: in how many of the traces compared (`300 traces`), with an example.
+    pub(crate) fn finding(&self, rule: &'static Rule, mut place: Place, compared: &str) -> Finding {
+        let mut finding = Finding::new(rule);
+        if let Some(first) = self.operations.first() {
+            place = place.component(format!("{}: {}", first.service, first.operation)).trace(first.trace);
+            place.span_id = first.span.map(|id| id.to_string());
+            finding = finding.expected(first.active.clone()).seen(first.candidate.clone());
+        }
+        let traces = grouped(self.traces.into());
+        finding.at(place).detail(format!("{traces} of {compared} {} on {}", self.predicate(), self.places()))
+    }
+
     /// For a report's facts.
     pub fn facts(&self) -> Value {
         let operations: Vec<Value> =
@@ -162,6 +177,13 @@ impl Group {
             "operations": self.operations.len(),
             "examples": operations,
         })
+    }
+}
+
+impl Groups {
+    /// So many groups at most, for a report's facts.
+    pub(crate) fn facts(&self, most: usize) -> Vec<Value> {
+        self.all().iter().take(most).map(Group::facts).collect()
     }
 }
 

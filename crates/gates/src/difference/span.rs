@@ -1,7 +1,9 @@
 //! Two spans, field by field.
 
+use std::borrow::Cow;
+
 use super::pairing::Pairing;
-use super::{Difference, Rules, What, about};
+use super::{Difference, Rules, What, about, operation};
 use crate::model::{AttributeValue, Attributes, Event, Link, Span, SpanId, StatusCode, base64};
 
 /// What Jaeger adds to spans, or consumes from them.
@@ -34,6 +36,7 @@ enum Place {
 
 struct Out<'a> {
     span: &'a Span,
+    operation: String,
     rules: &'a Rules,
     differences: &'a mut Vec<Difference>,
 }
@@ -68,14 +71,12 @@ pub(super) fn compare(
         status,
         status_message,
     } = mine;
-    let mut out = Out { span: mine, rules, differences };
+    let mut out = Out { span: mine, operation: operation(mine, theirs), rules, differences };
     let known = |id: &Option<SpanId>| id.map(|id| pairing.aliases.get(&id).copied().unwrap_or(id));
     if *parent != known(&theirs.parent) {
         out.put(What::Parent, "", parent_words(*parent), parent_words(theirs.parent));
     }
-    if *name != theirs.name {
-        out.put(What::Name, "", format!("`{name}`"), format!("`{}`", theirs.name));
-    }
+    out.text(What::Name, "", name, &theirs.name);
     if *kind != theirs.kind {
         out.put(What::Kind, "", kind.word(), theirs.kind.word());
     }
@@ -104,7 +105,9 @@ impl Out<'_> {
     fn put(&mut self, what: What, field: &str, active: impl Into<String>, candidate: impl Into<String>) {
         let field = field.to_owned();
         let (active, candidate) = (active.into(), candidate.into());
-        self.differences.push(Difference { field, active, candidate, ..about(what, self.span, "", "") });
+        let operation = self.operation.clone();
+        let of = about(what, self.span, "", "");
+        self.differences.push(Difference { field, operation, active, candidate, ..of });
     }
 
     fn text(&mut self, what: What, field: &str, mine: &str, theirs: &str) {
@@ -214,17 +217,17 @@ impl Out<'_> {
             match alike.or_else(|| left.iter().position(|o| o.name == event.name && at(o))) {
                 Some(position) => {
                     let found = left.remove(position);
-                    let of = format!("event {}: ", event.name);
+                    let of = format!("event {}: ", shown(&event.name));
                     self.attributes(Place::Event, &of, &event.attributes, &found.attributes, other);
                 }
                 None => unmatched.push(event),
             }
         }
         for event in unmatched {
-            self.put(What::EventMissing, &event.name, "an event", "none");
+            self.put(What::EventMissing, &shown(&event.name), "an event", "none");
         }
         for event in left {
-            self.put(What::EventExtra, &event.name, "none", "an event");
+            self.put(What::EventExtra, &shown(&event.name), "none", "an event");
         }
     }
 
@@ -290,7 +293,13 @@ fn describe(value: &AttributeValue) -> String {
     }
 }
 
-fn length(text: &str) -> String {
+/// An event's name, if it looks like one: free text may be anything.
+fn shown(name: &str) -> Cow<'_, str> {
+    let is_letter = |b: u8| b.is_ascii_alphabetic() || b"._-/:".contains(&b);
+    if name.len() <= 64 && name.bytes().all(is_letter) { name.into() } else { length(name).into() }
+}
+
+pub(super) fn length(text: &str) -> String {
     if text.is_empty() { "empty text".to_owned() } else { format!("text of {} bytes", text.len()) }
 }
 

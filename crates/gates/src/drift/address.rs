@@ -71,12 +71,29 @@ fn same_host(a: &str, b: &str) -> bool {
             && matches!(labels[..], ["svc"] | ["svc", "cluster", "local"] | ["cluster", "local"]))
 }
 
+/// Schemes of targets whose path is the address.
+const RESOLVED: [&str; 3] = ["dns", "passthrough", "xds"];
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
 impl Address {
     pub(crate) fn read(text: &str) -> Self {
         let text = text.trim();
         let (scheme, rest) = match text.split_once("://") {
             Some((scheme, rest)) => (Some(scheme.to_lowercase()), rest),
             None => (None, text),
+        };
+        // What a gRPC client is to resolve (gRPC, "Name Resolution"): `dns://resolver/host:port`, `dns:host:port`.
+        let (scheme, rest) = match (scheme, text.split_once(':')) {
+            (Some(scheme), _) if RESOLVED.contains(&scheme.as_str()) => {
+                (Some(scheme), rest.split_once('/').map_or(rest, |(_, target)| target))
+            }
+            (None, Some((scheme, target))) if RESOLVED.contains(&scheme) && !is_port(target) => {
+                (Some(scheme.to_owned()), target)
+            }
+            (scheme, _) => (scheme, rest),
         };
         let end = find_outside(rest, |c| matches!(c, '/' | '?' | '#')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -204,6 +221,16 @@ mod tests {
             Some("1"),
             Exposure::Specific("127.evil.example".into()),
         );
+        for target in [
+            "dns:///Tempo:4317",
+            "dns://10.0.0.53:53/tempo:4317",
+            "dns:tempo:4317",
+            "passthrough:///tempo:4317",
+        ] {
+            check(target, "tempo", Some("4317"), Exposure::Specific("tempo".into()));
+        }
+        // A host may be called so.
+        check("dns:53", "dns", Some("53"), Exposure::Specific("dns".into()));
         check("", "", None, Exposure::Any);
         assert_eq!(Address::read("http://a/").rest, "");
     }

@@ -26,6 +26,11 @@ const RECEIVERS: &[Row] = &[
     ("otlp", "protocols.http.logs_url_path", "/v1/logs"),
     ("otlp", "protocols.http.include_metadata", "false"),
     ("otlp", "protocols.http.max_request_body_size", "20971520"),
+    ("otlp", "protocols.http.transport", "tcp"),
+    ("otlp", "protocols.http.keep_alives_enabled", "true"),
+    ("otlp", "protocols.http.idle_timeout", "0s"),
+    ("otlp", "protocols.http.read_header_timeout", "0s"),
+    ("otlp", "protocols.http.write_timeout", "0s"),
     ("jaeger", "protocols.grpc.endpoint", "localhost:14250"),
     ("jaeger", "protocols.thrift_http.endpoint", "localhost:14268"),
     ("jaeger", "protocols.thrift_compact.endpoint", "localhost:6831"),
@@ -55,8 +60,8 @@ const PROCESSORS: &[Row] = &[
     ("tailsampling", "decision_wait", "30s"),
     ("tailsampling", "num_traces", "50000"),
     ("tailsampling", "expected_new_traces_per_sec", "0"),
-    ("filter", "error_mode", "propagate"),
-    ("transform", "error_mode", "propagate"),
+    ("filter", "error_mode", "ignore"),
+    ("transform", "error_mode", "ignore"),
     ("redaction", "allow_all_keys", "false"),
 ];
 
@@ -74,10 +79,16 @@ const EXPORTERS: &[Row] = &[
     ("otlphttp", "write_buffer_size", "524288"),
     ("otlphttp", "max_idle_conns", "100"),
     ("otlphttp", "idle_conn_timeout", "90s"),
+    ("otlphttp", "force_attempt_http2", "true"),
+    ("otlphttp", "traces_endpoint", "''"),
+    ("otlphttp", "metrics_endpoint", "''"),
+    ("otlphttp", "logs_endpoint", "''"),
+    ("otlphttp", "profiles_endpoint", "''"),
     ("debug", "verbosity", "basic"),
     ("debug", "sampling_initial", "2"),
     ("debug", "sampling_thereafter", "1"),
     ("debug", "use_internal_logger", "true"),
+    ("debug", "output_paths", "[]"),
 ];
 
 /// Exporters whose queue and retries are on by default (exporterhelper's defaults).
@@ -142,8 +153,17 @@ const SERVICE: &[(&str, &str)] = &[
 const CLIENT_TLS: [(&str, &str); 3] =
     [("insecure", "false"), ("insecure_skip_verify", "false"), ("include_system_ca_certs_pool", "false")];
 
-/// Blocks in which nothing written means the defaults, whether the block is there or not.
-const OPTIONAL_BLOCKS: [&str; 4] = ["sending_queue", "retry_on_failure", "tls", "keepalive"];
+/// Blocks in which nothing written means the defaults, whether the block is there or not. `sizer` is a word, which a Collector that
+/// prints its configuration writes as an empty block.
+const OPTIONAL_BLOCKS: [&str; 7] = [
+    "sending_queue",
+    "retry_on_failure",
+    "tls",
+    "keepalive",
+    "server_parameters",
+    "enforcement_policy",
+    "sizer",
+];
 
 /// The value that a component has at `path` where nothing is written.
 pub(crate) fn component(section: Section, kind: &str, path: &Path, version: Option<Version>) -> Option<Node> {
@@ -200,6 +220,11 @@ pub(crate) fn service(path: &Path, version: Option<Version>) -> Option<Node> {
 pub(crate) fn empty_is_absent(section: Section, kind: &str, path: &Path) -> bool {
     let server_tls = listens(section, kind) && path.last_key() == "tls";
     OPTIONAL_BLOCKS.contains(&path.last_key()) && !server_tls
+}
+
+/// Whether every list of a component is empty unless it is written.
+pub(crate) fn lists_begin_empty(section: Section, kind: &str) -> bool {
+    section == Section::Processors && matches!(kind, "filter" | "transform" | "redaction")
 }
 
 /// Every default of a component that has no settings yet, as path and value; for tests that write them all out.

@@ -205,13 +205,14 @@ impl Pipelines<'_, '_, '_> {
             let detail = format!("pipeline {name}: memory_limiter is no longer first");
             self.out.finding(&rules::MEMORY_LIMITER, place, blue.node, green.node, Some(detail));
         }
-        let inverted = inversions(&blue.ids, &green_ids);
         let guards =
             |id: &Id| protects(Section::Processors, &id.kind, self.blue.settings(Section::Processors, id));
-        let worst = inverted.iter().find(|(a, b)| guards(a) || guards(b)).or(inverted.first());
+        let common = common(&blue.ids, &green_ids);
+        let worst = inversion(&common, guards).or_else(|| inversion(&common, |_| true));
         let Some((first, second)) = worst else { return };
         // That the limiter moved has been said already.
-        if unlimited && inverted.iter().all(|(a, b)| [a, b].iter().any(|id| id.kind == "memorylimiter")) {
+        let others: Vec<_> = common.iter().filter(|(id, _)| id.kind != "memorylimiter").copied().collect();
+        if unlimited && inversion(&others, |_| true).is_none() {
             return;
         }
         let detail = format!("pipeline {name}: {} now runs before {}", blue.name(second), blue.name(first));
@@ -270,16 +271,57 @@ pub(crate) fn processor_rule(kind: &str, settings: Option<&Node>, removed: bool)
     }
 }
 
-/// Pairs that both sides have, in blue's order, which green has the other way round.
-fn inversions(blue: &[Id], green: &[Id]) -> Vec<(Id, Id)> {
+/// What both sides have, in blue's order, with its place on green.
+fn common<'a>(blue: &'a [Id], green: &[Id]) -> Vec<(&'a Id, usize)> {
     let place: std::collections::BTreeMap<&Id, usize> =
         green.iter().enumerate().map(|(i, id)| (id, i)).collect();
-    let common: Vec<&Id> = blue.iter().filter(|id| place.contains_key(id)).collect();
-    let mut out = Vec::new();
-    for (i, first) in common.iter().enumerate() {
-        for second in common.iter().skip(i + 1).filter(|second| place[**second] < place[*first]) {
-            out.push(((*first).clone(), (*second).clone()));
+    blue.iter().filter_map(|id| Some((id, *place.get(id)?))).collect()
+}
+
+/// Two of them, in blue's order, that green has the other way round, and of which one is `wanted`. One pass: of those before,
+/// only the one that is furthest back on green matters.
+fn inversion<'a>(common: &[(&'a Id, usize)], wanted: impl Fn(&Id) -> bool) -> Option<(&'a Id, &'a Id)> {
+    let further = |furthest: Option<(&'a Id, usize)>, next: (&'a Id, usize)| {
+        Some(furthest.filter(|(_, place)| *place > next.1).unwrap_or(next))
+    };
+    let (mut any, mut one) = (None, None);
+    for &(id, place) in common {
+        let is_wanted = wanted(id);
+        if let Some((first, _)) = if is_wanted { any } else { one }.filter(|(_, before)| *before > place) {
+            return Some((first, id));
+        }
+        any = further(any, (id, place));
+        if is_wanted {
+            one = further(one, (id, place));
         }
     }
-    out
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What one pass finds is an inversion, and it finds one whenever there is any.
+        #[test]
+        fn an_inversion_is_found_if_there_is_one(
+            order in Just((0..12_usize).collect::<Vec<_>>()).prop_shuffle(),
+            wanted in 0..4096_u32,
+        ) {
+            let ids: Vec<Id> = (0..12).map(|i| Id::read(Section::Processors, &format!("p/{i}"))).collect();
+            let common: Vec<(&Id, usize)> = ids.iter().zip(order).collect();
+            let is_wanted = |id: &Id| wanted >> id.name.parse::<u32>().expect("a number") & 1 == 1;
+            let fits = |a: &(&Id, usize), b: &(&Id, usize)| a.1 > b.1 && (is_wanted(a.0) || is_wanted(b.0));
+            let is_any = (0..12).any(|i| common[i..].iter().any(|later| fits(&common[i], later)));
+            let found = inversion(&common, is_wanted);
+            prop_assert_eq!(found.is_some(), is_any);
+            if let Some((first, second)) = found {
+                let place = |id: &Id| common.iter().position(|(other, _)| *other == id).expect("one of them");
+                prop_assert!(place(first) < place(second) && fits(&common[place(first)], &common[place(second)]));
+            }
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub fn json(report: &DriftReport) -> String {
 
 /// The report as SARIF 2.1.0; declared differences are results with a suppression.
 pub fn sarif(report: &DriftReport, tool_version: &str) -> String {
-    crate::render::sarif(&[report.report()], tool_version)
+    crate::render::sarif(&[report.report()], tool_version, crate::render::USUAL_SITE)
 }
 
 /// The `allow` entries that would declare every difference which is not declared yet, as YAML to paste into a spec;

@@ -184,9 +184,7 @@ impl Redactor<'_> {
         let mut rest = text;
         while let Some(at) = rest.find("://") {
             let (scheme, tail) = rest.split_at(at + 3);
-            let end =
-                tail.find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'' | ',') || c.is_whitespace());
-            let (authority, tail) = tail.split_at(end.unwrap_or(tail.len()));
+            let (authority, tail) = tail.split_at(end_of_authority(tail));
             out.push_str(scheme);
             match authority.rsplit_once('@') {
                 Some((user, host)) => out.push_str(&format!("{}@{host}", self.redacted(user))),
@@ -286,6 +284,8 @@ pub(crate) fn is_hidden(path: &Path) -> bool {
             Segment::Key(key) if is_secret_key(key) => return true,
             // `actions: [{key: api_token, value: …}]`
             Segment::Item(name) if is_secret_key(name) && last == "value" => return true,
+            // An item that nothing names, or several do: whose value it is, the path does not tell.
+            Segment::Index(_) if last == "value" => return true,
             _ => {}
         }
     }
@@ -347,6 +347,31 @@ fn looks_secret(text: &str) -> bool {
         || jwt
         || prefixed
         || json
+}
+
+/// Where a URL's authority ends, which `text` begins with. A password may hold a `,` or `'` (RFC 3986, section 3.2.1), and what
+/// people write for one may hold anything: where what comes before the first delimiter is no host, it ends at the last `@`.
+fn end_of_authority(text: &str) -> usize {
+    let url = text.find(|c: char| c == '"' || c.is_whitespace()).unwrap_or(text.len());
+    // The next one in a list of URLs.
+    let next = text[..url].match_indices(',').map(|(at, _)| at).find(|at| {
+        let scheme = text[at + 1..url].split_once("://");
+        scheme.is_some_and(|(scheme, _)| {
+            scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        })
+    });
+    let url = &text[..next.unwrap_or(url)];
+    let end = url.find(['/', '?', '#']).unwrap_or(url.len());
+    let (authority, rest) = url.split_at(end);
+    let no_host =
+        authority.rsplit_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()));
+    match rest.rfind('@').filter(|_| no_host && !authority.contains(['@', '[', '$'])) {
+        Some(at) => {
+            let host = &rest[at + 1..];
+            end + at + 1 + host.find(['/', '?', '#']).unwrap_or(host.len())
+        }
+        None => end,
+    }
 }
 
 /// The text with every `${…}` taken out that has no default.

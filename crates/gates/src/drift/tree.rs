@@ -181,6 +181,9 @@ impl Tree<'_, '_> {
     fn block(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
         let mut leaves = Vec::new();
         if let Some(node) = blue.node.or(green.node) {
+            if self.says_nothing(path, node) {
+                return self.same(Why::Default, path, blue, green);
+            }
             leaf_paths(path, node, &mut leaves);
         }
         let version = if blue.node.is_none() { self.versions.blue } else { self.versions.green };
@@ -292,7 +295,10 @@ impl Tree<'_, '_> {
         if role == Some(Role::Destination) && self.crosses_over(path, &[b], &[g], blue, green) {
             return;
         }
+        let nothing =
+            blue.assumed && self.says_nothing(path, g) || green.assumed && self.says_nothing(path, b);
         match (same(path, b, g), role) {
+            _ if nothing => self.same(Why::Default, path, blue, green),
             (Same::Yes, _) if !blue.assumed && !green.assumed => {}
             (Same::Yes, _) => self.same(Why::Default, path, blue, green),
             (Same::Because(_), _) if blue.assumed || green.assumed => {
@@ -312,14 +318,15 @@ impl Tree<'_, '_> {
     fn one_sided(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) {
         let value = blue.value().or(green.value());
         let empty = value.is_none_or(|n| n.as_map().is_some_and(Map::is_empty));
-        let meaningless = match self.subject {
-            Subject::Component { section, kind } => defaults::empty_is_absent(section, kind, path),
-            Subject::Service | Subject::Tempo | Subject::Other => true,
+        let meaningless = match (self.subject, blue.node.or(green.node)) {
+            (Subject::Component { .. }, Some(node)) => self.says_nothing(path, value.unwrap_or(node)),
+            (Subject::Component { .. }, None) => true,
+            (Subject::Service | Subject::Tempo | Subject::Other, _) => empty,
         };
         if blue.node.is_some() == green.node.is_some() && empty {
             return;
         }
-        if empty && meaningless {
+        if meaningless {
             return self.same(Why::Default, path, blue, green);
         }
         let side = if blue.value().is_some() { "blue" } else { "green" };
@@ -433,6 +440,22 @@ impl Tree<'_, '_> {
             (_, [.., "tls"]) => listens(section, kind),
             (Section::Receivers, ["protocols" | "scrapers", _]) => true,
             (Section::Extensions, ["http" | "grpc"]) => kind != "jaegerquery",
+            _ => false,
+        }
+    }
+
+    /// Whether what a component has at `path` says the same as nothing there. A Collector that prints its configuration writes null
+    /// for what it does not have, and empty lists and blocks.
+    fn says_nothing(&self, path: &Path, node: &Node) -> bool {
+        let Subject::Component { section, kind } = self.subject else { return false };
+        match &node.value {
+            Value::Null => !self.presence_tells(path) || path.last_key() == "tls",
+            Value::Map(map) if map.is_empty() => defaults::empty_is_absent(section, kind, path),
+            Value::Map(map) => {
+                !self.presence_tells(path)
+                    && map.iter().all(|(key, node)| self.says_nothing(&path.key(&key.name), node))
+            }
+            Value::List(list) => list.is_empty() && defaults::lists_begin_empty(section, kind),
             _ => false,
         }
     }

@@ -97,6 +97,9 @@ pub(crate) const FORMER: &[Former] = &[
     unset(Section::Exporters, "otlphttp", "sending_queue.batch.flush_timeout", 138),
     unset(Section::Exporters, "kafka", "sending_queue.batch.min_size", 138),
     unset(Section::Exporters, "kafka", "sending_queue.batch.flush_timeout", 138),
+    // 0.153: errors in conditions and statements are logged, and processing goes on.
+    former(Section::Processors, "filter", "error_mode", 153, "propagate"),
+    former(Section::Processors, "transform", "error_mode", 153, "propagate"),
     // 0.156: garbage collections back off.
     unset(Section::Processors, "memorylimiter", "max_gc_interval_when_soft_limited", 156),
     unset(Section::Processors, "memorylimiter", "max_gc_interval_when_hard_limited", 156),

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::ranges::{Point, in_a_row, time};
-use super::{FEWEST, FINDINGS_MAX, SAMPLE_IDS_MAX, UNREAD_MAX, rules};
+use super::ranges::{Point, in_a_row};
+use super::{FEWEST, FINDINGS_MAX, rules, unread_is_too_much};
 use crate::finding::{Finding, Place};
 use crate::model::TraceId;
 use crate::parity::{Read, Unread};
+use crate::reads::{Reads, SAMPLE_IDS_MAX, ids, keep};
 use crate::report::Report;
-use crate::words::{counted, grouped};
+use crate::words::{counted, grouped, time};
 
 /// What was promised. Times in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +31,7 @@ pub struct Kept {
     sample: Vec<TraceId>,
     /// Traces that began right before the cut-over.
     recent: u64,
-    unread: u64,
-    unanswered: u64,
-    first_unread: Option<(TraceId, String)>,
-    stopped: Option<Unread>,
+    reads: Reads,
 }
 
 impl Kept {
@@ -45,10 +43,7 @@ impl Kept {
             points: Vec::new(),
             sample: Vec::new(),
             recent: 0,
-            unread: 0,
-            unanswered: 0,
-            first_unread: None,
-            stopped: None,
+            reads: Reads::default(),
         }
     }
 
@@ -59,29 +54,21 @@ impl Kept {
 
     /// Takes in a trace that a search found, as it was read. `begun`: when it began, or was looked for.
     pub fn add(&mut self, id: TraceId, begun: u64, read: &Read) {
-        if self.sample.len() < SAMPLE_IDS_MAX {
-            self.sample.push(id);
-        }
-        match read {
-            Read::Spans(spans) => self.points.push(Point { at: begun, id, is_there: !spans.is_empty() }),
-            Read::Unread(unread) => {
-                self.unread += 1;
-                self.unanswered += u64::from(!unread.answered);
-                self.first_unread.get_or_insert_with(|| (id, unread.why.clone()));
-            }
+        keep(&mut self.sample, id, SAMPLE_IDS_MAX);
+        if let Some(spans) = self.reads.one(id, &self.environment, read) {
+            self.points.push(Point { at: begun, id, is_there: !spans.is_empty() });
         }
     }
 
     /// Reading ended before all was read, or could not begin.
     pub fn stopped(&mut self, why: Unread) {
-        self.stopped = Some(why);
+        self.reads.stopped(why);
     }
 
     /// What it comes to.
     pub fn report(mut self, sample: Value, is_all: bool) -> Report {
         self.points.sort_unstable();
         let read = self.points.iter().filter(|p| p.is_there).count() as u64;
-        let is_silent = self.unanswered > 0 || self.stopped.as_ref().is_some_and(|why| !why.answered);
         let is_known = !self.points.is_empty();
         let mut findings = self.lost();
         findings.extend(self.too_short());
@@ -94,7 +81,7 @@ impl Kept {
             time(self.promise.until)
         );
         let report = Report::new("history", line, findings, self.facts(sample, is_all));
-        if !is_known && is_silent { report.unreachable() } else { report }
+        if !is_known && self.reads.is_silent() { report.unreachable() } else { report }
     }
 
     fn lost(&self) -> Vec<Finding> {
@@ -118,7 +105,7 @@ impl Kept {
     /// Whether what was recorded last before the cut-over is gone, which by age is what goes last.
     fn too_short(&self) -> Option<Finding> {
         let is_over = self.promise.now >= self.promise.until || self.promise.now <= self.promise.cut_over;
-        if self.recent > 0 || is_over || self.stopped.is_some() {
+        if self.recent > 0 || is_over || self.reads.is_stopped() {
             return None;
         }
         let detail = format!(
@@ -144,17 +131,9 @@ impl Kept {
             );
             out.push(Finding::new(&rules::TOO_FEW).at(self.place()).detail(detail));
         }
-        if let Some(why) = &self.stopped {
-            out.push(Finding::new(&rules::UNREAD).at(self.place()).detail(why.why.clone()));
-        } else if self.unread as f64 > UNREAD_MAX * (count + self.unread) as f64 {
-            let mut place = self.place();
-            let mut detail = format!("{} could not be read", counted(self.unread, "trace", "traces"));
-            if let Some((trace, why)) = &self.first_unread {
-                place = place.trace(*trace);
-                detail = format!("{detail}; first: {why}");
-            }
-            out.push(Finding::new(&rules::UNREAD).at(place).detail(detail));
-        }
+        let drawn = count + self.reads.unread;
+        let is_too_much = unread_is_too_much(self.reads.unread, drawn);
+        out.extend(self.reads.finding(&rules::UNREAD, self.place(), (drawn, "trace", "traces"), is_too_much));
         out
     }
 
@@ -164,7 +143,6 @@ impl Kept {
 
     fn facts(&self, sample: Value, is_all: bool) -> Value {
         let oldest = self.points.iter().find(|p| p.is_there).map(|p| time(p.at));
-        let ids: Vec<String> = self.sample.iter().map(ToString::to_string).collect();
         json!({
             "environment": self.environment,
             "mode": "kept",
@@ -176,8 +154,8 @@ impl Kept {
             "readable": self.points.iter().filter(|p| p.is_there).count(),
             "found_right_before_cut_over": self.recent,
             "oldest_readable": oldest,
-            "unread": self.unread,
-            "traces": ids,
+            "unread": self.reads.unread,
+            "traces": ids(&self.sample),
         })
     }
 }

@@ -57,6 +57,10 @@ rules! { "CF-HISTORY-";
         "Nothing from right before the cut-over is left in the environment that keeps old traces, and the promised time is not over."
         "Its retention is shorter than what was promised, and has deleted what should have stayed."
         "Raise the retention of that environment at once, and restore what was deleted from its backup.";
+    UNSEARCHED = "014" history_unsearched Unknown Behaviour [PCI_10_7, NIST_AU_11, NIST_SA_11]
+        "Whether searches find old traces in the candidate is not known: they had no answer, or show nothing."
+        "Nobody knows the id of what he looks for; an index that does not answer, or is empty, hides everything that is stored."
+        "Put one of the searches yourself, to both environments; the detail has the error. Check the index, and limits on searches.";
 }
 
 /// The rule of a kind of difference.

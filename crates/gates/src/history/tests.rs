@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{Counts, History, Kept, Old, Promise, Search};
+use super::{Counts, History, Kept, Old, Outcome, Promise, Search};
 use crate::difference::{Rules, Store};
 use crate::model::{Span, TraceId};
 use crate::parity::{Names, Read, Unread};
@@ -17,8 +17,12 @@ fn gate() -> History {
     History::new(names, Rules::between(Store::Tempo, Store::Tempo))
 }
 
+fn search(by: &str, outcome: Outcome) -> Search {
+    Search { by: by.to_owned(), outcome }
+}
+
 fn searches(is_found: bool) -> Vec<Search> {
-    vec![Search { by: "service".into(), in_active: true, in_candidate: is_found }]
+    vec![search("service", Outcome::Answered { in_active: true, in_candidate: is_found })]
 }
 
 /// One trace an hour, as `change` leaves it in the candidate; `found` says whether its searches find it.
@@ -96,14 +100,48 @@ fn an_index_that_lags_is_told_from_what_is_not_there() {
         |i| i < 90,
     );
     assert_eq!(rules(&report), ["history_hole"]);
-    // A search that does not find it in the active says nothing.
-    let mut gate = gate();
-    for trace in generate(1, AT, 60) {
-        let [active, candidate] = [trace.spans.clone(), trace.spans].map(Read::Spans);
-        let searches = vec![Search { by: "attribute `a`".into(), in_active: false, in_candidate: false }];
-        gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches });
+}
+
+/// Scenario: searches that have no answer, that find more than they give, or that find nothing in the active either.
+/// Guarantee: a trace says nothing of the candidate's index then, and where nothing does there is no verdict.
+#[test]
+fn that_nothing_shows_whether_traces_are_found_is_no_verdict() {
+    let run = |outcome: &dyn Fn(usize) -> Outcome, is_counted: bool| {
+        let mut gate = gate();
+        for (i, trace) in generate(1, AT, 100).into_iter().enumerate() {
+            let [active, candidate] = [trace.spans.clone(), trace.spans].map(Read::Spans);
+            let searches = vec![search(&format!("attribute `a{i}`"), outcome(i))];
+            gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches });
+        }
+        if is_counted {
+            gate.count(AT, Counts { active: 20, candidate: 20, both: 20 });
+        }
+        gate.report(json!({}), false)
+    };
+    let found = Outcome::Answered { in_active: true, in_candidate: true };
+    let nowhere = Outcome::Answered { in_active: false, in_candidate: false };
+    let failed = Outcome::Unanswered("http://green answers 500".into());
+    for (silent, is_counted) in [(failed.clone(), true), (nowhere.clone(), false), (Outcome::Full, false)] {
+        let report = run(&|_| silent.clone(), is_counted);
+        assert_eq!(
+            (report.verdict(), rules(&report)),
+            (Verdict::NoVerdict, vec!["history_unsearched"]),
+            "{silent:?}"
+        );
     }
-    assert_eq!(gate.report(json!({}), false).verdict(), Verdict::Pass);
+    let report = run(&|_| failed.clone(), true);
+    assert_eq!(
+        report.findings[0].detail,
+        "100 of 100 searches by attribute had no answer; first: http://green answers 500"
+    );
+    assert_eq!(report.facts["searches_unanswered"]["attribute"], 100);
+    // Some may fail; and an hour's searches show as much.
+    assert_eq!(
+        run(&|i| if i % 10 == 0 { failed.clone() } else { found.clone() }, false).verdict(),
+        Verdict::Pass
+    );
+    assert_eq!(run(&|_| nowhere.clone(), true).verdict(), Verdict::Pass);
+    assert_eq!(run(&|_| Outcome::Full, true).verdict(), Verdict::Pass);
 }
 
 #[test]
@@ -153,6 +191,25 @@ fn hours_in_which_less_is_found_are_one_range() {
     assert_eq!(report.facts["hours_active_candidate_both"][10], json!(["2027-01-15T18", 20, 2, 2]));
 }
 
+/// Scenario: of a day's hours every other one was searched; in three in a row, but for one with too few, nothing is found.
+/// Guarantee: that is one range, and an hour in which all is found ends it.
+#[test]
+fn hours_that_were_not_looked_at_part_no_range() {
+    let mut gate = gate();
+    for hour in (0..24).step_by(2) {
+        let (active, candidate) = match hour {
+            8 | 10 | 14 | 20 => (20, 0),
+            12 => (3, 0),
+            _ => (20, 20),
+        };
+        gate.count(AT + hour * HOUR, Counts { active, candidate, both: candidate });
+    }
+    let report = gate.report(json!({}), false);
+    let said = report.findings.iter().filter(|finding| finding.rule == "history_fewer_found");
+    let seen: Vec<&str> = said.filter_map(|finding| finding.expected.as_deref()).collect();
+    assert_eq!(seen, ["60", "20"]);
+}
+
 #[test]
 fn what_could_not_be_read_never_passes() {
     let unread = |answered| Read::Unread(Unread { why: "http://green refuses".into(), answered });
@@ -161,11 +218,16 @@ fn what_could_not_be_read_never_passes() {
         for (i, trace) in generate(1, AT, 100).into_iter().enumerate() {
             let [active, theirs] = [trace.spans.clone(), trace.spans].map(Read::Spans);
             let candidate = if i % every == 0 { unread(answered) } else { theirs };
-            gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches: Vec::new() });
+            gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches: searches(true) });
         }
         gate.report(json!({}), false)
     };
-    assert_eq!(run(100, true).verdict(), Verdict::Pass);
+    assert_eq!(
+        run(100, true).verdict(),
+        Verdict::Pass,
+        "one of 100 may be anything, and that is at most one of 20"
+    );
+    assert_eq!(run(50, true).verdict(), Verdict::NoVerdict, "two of 100 may be more");
     assert_eq!(
         (run(10, true).verdict(), rules(&run(10, true))),
         (Verdict::NoVerdict, vec!["history_unread"])

@@ -93,7 +93,16 @@ impl Inventory {
     }
 
     fn call(&mut self, sight: &Sight, peer: &Peer) -> Option<&mut Call> {
-        let key = (sight.service.to_string(), sight.operation.to_string(), peer.clone());
+        let mut key = (sight.service.to_string(), sight.operation.to_string(), peer.clone());
+        if !self.index.contains_key(&key) {
+            let operations = self.peers.entry((key.0.clone(), peer.clone())).or_default();
+            if *operations < limits::CALL_OPERATIONS {
+                *operations += 1;
+            } else {
+                // Many names of one caller must not take the room of other peers.
+                key.1.clear();
+            }
+        }
         let place = match self.index.entry(key) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(_) if self.calls.len() >= limits::CALLS => {

@@ -109,6 +109,14 @@ impl Peer {
         (peer.address.is_some() || peer.name.is_some() || peer.system.is_some()).then_some(peer)
     }
 
+    /// The address's port, if it says one.
+    pub fn port(&self) -> Option<&str> {
+        let address = self.address.as_deref()?;
+        let (host, port) = address.rsplit_once(':')?;
+        let is_host = host.ends_with(']') || !host.contains(':');
+        (is_host && !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())).then_some(port)
+    }
+
     /// The address without its port; an IPv6 address without its brackets.
     pub fn host(&self) -> Option<&str> {
         let address = self.address.as_deref()?;

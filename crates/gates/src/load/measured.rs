@@ -124,8 +124,8 @@ impl Counts {
             Answer::Unsent => self.unsent += spans,
             Answer::Abandoned => self.abandoned += spans,
         }
-        // A refusal is quick, and says nothing about how long a span takes.
-        if matches!(answer, Answer::Accepted { .. } | Answer::TimedOut | Answer::Unsent) {
+        // A refusal is quick, and says nothing about how long a span takes. Who broke off was waited for until then, at least.
+        if matches!(answer, Answer::Accepted { .. } | Answer::TimedOut | Answer::Broken | Answer::Unsent) {
             self.latency.record(since);
         }
     }

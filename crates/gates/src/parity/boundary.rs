@@ -4,7 +4,7 @@
 //! below none. The active, and what it recorded before, shows how it should be. The two shares are told apart only if their
 //! confidence bounds do not touch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_stats::{Confidence, upper_share};
 
@@ -85,7 +85,7 @@ impl Boundaries {
             }
         }
         if side == Side::Candidate && self.calling.len() < HALVES_MAX {
-            let parents: Vec<SpanId> = spans.iter().filter_map(|s| s.parent).collect();
+            let parents: BTreeSet<SpanId> = spans.iter().filter_map(|s| s.parent).collect();
             let is_call = |s: &&Span| matches!(s.kind, Kind::Client | Kind::Producer);
             let unanswered = spans.iter().filter(is_call).filter(|s| !parents.contains(&s.span_id));
             self.calling.extend(unanswered.map(Half::of));

@@ -123,7 +123,7 @@ rules! { "CF-PARITY-";
          their instrumentation; proxies between them may drop headers.";
     VANISHED = "028" traces_vanished Note Data [NIST_AU_11, NIST_SA_11]
         "Traces that a search found could be read by id from neither environment."
-        "They counted for nothing. Usually they were about to be deleted by retention; otherwise the index knows more than the store."
+        "They counted for nothing, and many of them keep the gate from a verdict. Usually they were about to be deleted by retention; otherwise the index knows more than the store."
         "Look at more recent traces, or at the retention of both environments.";
 }
 

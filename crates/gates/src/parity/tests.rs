@@ -79,6 +79,8 @@ fn what_the_limit_allows_is_told_and_fails_nothing() {
     };
     let report = compared(0.01, 480, one);
     assert_eq!((report.verdict(), ids(&report)), (Verdict::Pass, vec!["span_missing"]));
+    let detail = &report.findings[0].detail;
+    assert!(detail.ends_with("; above 1.00 % of all it is high"), "what it would weigh: {detail}");
     let report = compared(0.01, 300, one);
     assert_eq!((report.verdict(), ids(&report)), (Verdict::Fail, vec!["span_missing"]), "{}", report.summary);
     let report = compared(0.01, 150, one);
@@ -114,6 +116,55 @@ fn what_could_not_be_read_never_passes() {
     gate.stopped(Unread { why: "http://green cannot be reached".into(), answered: false });
     let report = gate.report(json!({}));
     assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true));
+}
+
+/// Scenario: as many equal pairs as a verdict needs, and one more that could not be read; the same among many.
+/// Guarantee: it may be the one that differs, so it passes only where there are enough pairs for one that does.
+#[test]
+fn what_could_not_be_read_may_be_what_differs() {
+    let run = |equal: u32, is_unread: bool, large: bool| {
+        let mut gate = gate(0.01);
+        for trace in generate(1, AT, equal) {
+            let spans = Read::Spans(trace.spans);
+            gate.add(trace.id, &spans, &spans);
+        }
+        if is_unread {
+            gate.add(TraceId([1; 16]), &unread(), &unread());
+        }
+        if large {
+            let mut spans = generate(2, AT, 1).remove(0).spans;
+            spans[0].links = vec![crate::model::Link::to(TraceId([8; 16]), SpanId([8; 8])); 1_001];
+            let spans = Read::Spans(spans);
+            gate.add(TraceId([2; 16]), &spans, &spans);
+        }
+        gate.report(json!({}))
+    };
+    assert_eq!(run(299, false, false).verdict(), Verdict::Pass);
+    for report in [run(299, true, false), run(299, false, true), run(473, true, true)] {
+        assert_eq!(
+            (report.verdict(), ids(&report)),
+            (Verdict::NoVerdict, vec!["pairs_unread"]),
+            "{}",
+            report.summary
+        );
+    }
+    assert_eq!(run(473, true, false).verdict(), Verdict::Pass);
+}
+
+#[test]
+fn traces_that_search_finds_and_nobody_has_are_no_verdict_if_they_are_many() {
+    let run = |vanished: u8| {
+        let mut gate = gate(0.05);
+        for trace in generate(1, AT, 100) {
+            let spans = Read::Spans(trace.spans);
+            gate.add(trace.id, &spans, &spans);
+        }
+        let nothing = Read::Spans(Vec::new());
+        (0..vanished).for_each(|n| gate.add(TraceId([n; 16]), &nothing, &nothing));
+        gate.report(json!({}))
+    };
+    assert_eq!((run(2).verdict(), ids(&run(2))), (Verdict::Pass, vec!["traces_vanished"]));
+    assert_eq!((run(60).verdict(), ids(&run(60))), (Verdict::NoVerdict, vec!["traces_vanished"]));
 }
 
 #[test]

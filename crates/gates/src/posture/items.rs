@@ -226,13 +226,15 @@ impl Items {
             "RSA" => key.bits < policy.rsa_bits_min,
             _ => key.bits < 224,
         };
-        // From 128 bits of security on longer is not better: RSA 3072, EC 256.
+        // From 128 bits of security on longer is not better: RSA 3072, EC 256. Keys of two kinds are not compared: what the policy allows may be
+        // exchanged for another that it allows.
         let strength = match key.algorithm.as_str() {
             "RSA" => key.bits.min(3072) * 128 / 3072,
             _ => key.bits.min(256) / 2,
         };
         let wrong = if weak { Wrong::of(&WEAK_KEY) } else { None };
-        self.put("key", strength, format!("its key is {} {}", key.algorithm, key.bits), wrong);
+        let seen = format!("its key is {} {}", key.algorithm, key.bits);
+        self.put(&format!("key ({})", key.algorithm), strength, seen, wrong);
         let wrong = if certificate.signature_weak { Wrong::of(&WEAK_SIGNATURE) } else { None };
         let seen = format!("its certificate is signed with {}", certificate.signature);
         self.put("signature", u32::from(!certificate.signature_weak), seen, wrong);

@@ -181,7 +181,8 @@ fn certificates() {
         with_certificate(move |c| c.key = Key { algorithm: algorithm.into(), bits })
     };
     check(key("RSA", 1024), &["weak_key"], &["weak_key"]);
-    check(key("RSA", 2048), &[], &["weaker"]);
+    check(key("RSA", 2048), &[], &[]);
+    check(key("EC", 224), &[], &["weaker"]);
     check(key("RSA", 4096), &[], &[]);
     check(key("EC", 384), &[], &[]);
     check(key("EC", 192), &["weak_key"], &["weak_key"]);

@@ -213,7 +213,12 @@ impl ProbeReport {
 
     /// In the form that all gates share: a finding for each kind of failure, with its first example; the whole among the facts.
     pub fn report(&self) -> Report {
-        let findings = Failure::ALL.into_iter().filter_map(|failure| self.shared(failure)).collect();
+        let mut findings: Vec<finding::Finding> =
+            Failure::ALL.into_iter().filter_map(|failure| self.shared(failure)).collect();
+        if self.summary.traces == 0 {
+            let nothing = finding::Finding::new(Failure::RequestFailed.rule()).severity(Severity::Unknown);
+            findings.push(nothing.detail("no trace was written, so none was read back"));
+        }
         let facts = serde_json::to_value(self).expect("a report holds only texts, numbers and lists");
         let report = Report::new("probe", self.line(), findings, facts);
         if self.verdict == Verdict::NoVerdict { report.unreachable() } else { report }

@@ -257,6 +257,7 @@ fn silence_is_no_verdict() {
     let silent = |_: usize, t: &Trace| vec![Finding::request_failed(t.id, "connection refused", false)];
     assert_eq!(ProbeReport::new(42, AT, &results(silent)).verdict, Verdict::NoVerdict);
     assert_eq!(ProbeReport::new(42, AT, &[]).verdict, Verdict::NoVerdict);
+    assert_eq!(ProbeReport::new(42, AT, &[]).report().verdict(), Verdict::NoVerdict);
     let partly = |i: usize, t: &Trace| if i == 3 { silent(i, t) } else { Vec::new() };
     assert_eq!(ProbeReport::new(42, AT, &results(partly)).verdict, Verdict::NoVerdict);
     let refused = |i: usize, t: &Trace| vec![Finding::request_failed(t.id, "INVALID_ARGUMENT", i == 3)];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{json as as_json_text, json_all, junit, sarif, text};
+use super::{USUAL_SITE, json as as_json_text, json_all, junit, sarif, text};
 use crate::drift::RULES;
 use crate::finding::{Accepted, Finding, Place};
 use crate::report::{Report, Verdict};
@@ -62,7 +62,7 @@ fn as_junit() {
 
 #[test]
 fn as_sarif() {
-    insta::assert_snapshot!(sarif(&[report()], "1.2.3"));
+    insta::assert_snapshot!(sarif(&[report()], "1.2.3", USUAL_SITE));
 }
 
 #[test]

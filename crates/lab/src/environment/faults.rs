@@ -84,6 +84,22 @@ pub struct Faults {
     pub break_at: Option<&'static str>,
 }
 
+impl Faults {
+    /// Nothing is wrong.
+    pub const fn none() -> Faults {
+        Faults {
+            hang: false,
+            delay: Duration::ZERO,
+            reset: Share::NONE,
+            refuse: None,
+            reject: Share::NONE,
+            drop_kind: None,
+            lose_service: None,
+            break_at: None,
+        }
+    }
+}
+
 /// Draws which request or span a share hits. The n-th draw depends on the seed alone.
 #[derive(Debug)]
 pub(crate) struct Dice(Mutex<ChaCha8Rng>);

@@ -79,10 +79,19 @@ pub struct Store {
 struct Inner {
     /// Traces that begin in here are not in the search index.
     unsearchable: Range<u64>,
-    traces: BTreeMap<TraceId, BTreeMap<SpanId, StoredSpan>>,
+    traces: BTreeMap<TraceId, Trace>,
+    /// Traces in the order of their starts.
+    started: BTreeSet<(u64, TraceId)>,
     operations: BTreeMap<Arc<str>, BTreeSet<(String, i32)>>,
     spans: u64,
     duplicates: u64,
+}
+
+#[derive(Debug)]
+struct Trace {
+    /// Of its earliest span.
+    start: u64,
+    spans: BTreeMap<SpanId, StoredSpan>,
 }
 
 #[derive(Debug)]
@@ -145,7 +154,7 @@ impl Store {
         inner
             .traces
             .get(trace)
-            .map(|spans| spans.iter().map(|(id, span)| (*id, span.held)).collect())
+            .map(|trace| trace.spans.iter().map(|(id, span)| (*id, span.held)).collect())
             .unwrap_or_default()
     }
 
@@ -162,7 +171,7 @@ impl Store {
 
     /// The traces that match, the latest first.
     pub fn find(&self, search: &Search) -> Vec<Vec<ResourceSpans>> {
-        self.lock().matching(search).into_iter().map(|(_, spans)| assemble(spans)).collect()
+        self.lock().matching(search).into_iter().map(|(_, trace)| assemble(trace)).collect()
     }
 
     /// The ids of the traces that match, the latest first.
@@ -204,24 +213,23 @@ impl Store {
 }
 
 impl Inner {
-    fn matching(&self, search: &Search) -> Vec<(&TraceId, &BTreeMap<SpanId, StoredSpan>)> {
-        let mut matching: Vec<_> = self
-            .traces
-            .iter()
-            .filter_map(|(id, spans)| {
-                let start = spans.values().map(|span| span.start).min()?;
-                let is_match = search.started.contains(&start)
-                    && !self.unsearchable.contains(&start)
-                    && spans.values().any(|span| search.names(span));
-                is_match.then_some((start, id, spans))
-            })
-            .collect();
-        matching.sort_by_key(|(start, ..)| std::cmp::Reverse(*start));
-        matching.into_iter().take(search.limit).map(|(_, id, spans)| (id, spans)).collect()
+    fn matching(&self, search: &Search) -> Vec<(&TraceId, &Trace)> {
+        let Range { start: from, end: until } = search.started;
+        let first = |time: u64| (time, TraceId([0; 16]));
+        if from >= until {
+            return Vec::new();
+        }
+        let within = self.started.range(first(from)..first(until)).rev();
+        let searchable = within.filter(|(start, _)| !self.unsearchable.contains(start));
+        let traces = searchable.filter_map(|(_, id)| self.traces.get(id).map(|trace| (id, trace)));
+        let matching = traces.filter(|(_, trace)| trace.spans.values().any(|span| search.names(span)));
+        matching.take(search.limit).collect()
     }
 
     fn add(&mut self, trace: TraceId, id: SpanId, kind: i32, span: StoredSpan, inserted: &mut Inserted) {
-        match self.traces.entry(trace).or_default().entry(id) {
+        let Trace { start, spans } =
+            self.traces.entry(trace).or_insert_with(|| Trace { start: u64::MAX, spans: BTreeMap::new() });
+        match spans.entry(id) {
             Entry::Occupied(mut before) => {
                 before.get_mut().held.copies += 1;
                 inserted.duplicates += 1;
@@ -231,6 +239,11 @@ impl Inner {
                 let operations = self.operations.entry(Arc::clone(&span.context.service)).or_default();
                 let operation = (span.name.to_string(), kind);
                 operations.insert(operation);
+                if span.start < *start {
+                    self.started.remove(&(*start, trace));
+                    self.started.insert((span.start, trace));
+                    *start = span.start;
+                }
                 free.insert(span);
                 inserted.stored += 1;
                 self.spans += 1;
@@ -299,9 +312,9 @@ pub(crate) fn service_name(resource: Option<&Resource>) -> &str {
     }
 }
 
-fn assemble(spans: &BTreeMap<SpanId, StoredSpan>) -> Vec<ResourceSpans> {
+fn assemble(trace: &Trace) -> Vec<ResourceSpans> {
     let mut groups: Vec<(&Context, Vec<Span>)> = Vec::new();
-    for stored in spans.values() {
+    for stored in trace.spans.values() {
         let span = Span::decode(&*stored.encoded).expect("it was encoded by this process");
         match groups.iter_mut().find(|(context, _)| *context == &*stored.context) {
             Some((_, spans)) => spans.push(span),

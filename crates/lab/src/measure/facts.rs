@@ -16,9 +16,9 @@ pub struct RolloutFacts {
     pub mirror: Option<(UnixNanos, Weight)>,
     /// The committed cuts, in order.
     pub cuts: Vec<AnnouncedCut>,
-    /// When it was decided to roll back, if it was: the verdict, or the command or fence where there was none.
+    /// When it was decided to roll back or to give up, if it was: the verdict, or the command, gate or fence where there was none.
     pub verdict: Option<UnixNanos>,
-    /// How it ended, if it did either.
+    /// How it ended, if it did.
     pub outcome: Option<Outcome>,
 }
 
@@ -32,7 +32,11 @@ pub struct AnnouncedCut {
 }
 
 impl RolloutFacts {
-    /// Reads them from the entries of a log. `None` if the rollout never named a candidate to the gateways.
+    fn new(seed: Seed, window: Window) -> RolloutFacts {
+        RolloutFacts { seed, window, mirror: None, cuts: Vec::new(), verdict: None, outcome: None }
+    }
+
+    /// Reads them from the entries of a log. `None` if the log does not know the rollout.
     pub fn from_log<'a>(
         rollout: &RolloutId,
         entries: impl IntoIterator<Item = &'a Entry>,
@@ -66,14 +70,7 @@ impl Reader<'_> {
         if schedule.rollout() != Some(self.rollout.as_str()) {
             return;
         }
-        let facts = self.facts.get_or_insert_with(|| RolloutFacts {
-            seed: schedule.seed(),
-            window: *schedule.window(),
-            mirror: None,
-            cuts: Vec::new(),
-            verdict: None,
-            outcome: None,
-        });
+        let facts = self.facts.get_or_insert_with(|| RolloutFacts::new(schedule.seed(), *schedule.window()));
         match event {
             Event::GenerationIssued { why: GenerationCause::Mirror, at, .. } => {
                 facts.mirror.get_or_insert((*at, schedule.mirror()));
@@ -94,14 +91,19 @@ impl Reader<'_> {
         if let Event::VerdictReached { outcome: GateOutcome::Fail, at, .. } = event {
             self.failed = Some(*at);
         }
+        if let Event::RolloutDrafted { outline, .. } = event {
+            // One that is stopped by its first gates is never named to a gateway.
+            self.facts.get_or_insert_with(|| RolloutFacts::new(outline.seed, outline.window));
+        }
         let Some(facts) = &mut self.facts else { return };
         match event {
             Event::RollbackStarted { reason: RollbackReason::Verdict { .. }, at, .. } => {
                 facts.verdict = Some(self.failed.unwrap_or(*at));
             }
-            Event::RollbackStarted { at, .. } => facts.verdict = Some(*at),
+            Event::RollbackStarted { at, .. } | Event::AbortStarted { at, .. } => facts.verdict = Some(*at),
             Event::Finalized { .. } => facts.outcome = Some(Outcome::Promoted),
             Event::RolledBack { .. } => facts.outcome = Some(Outcome::RolledBack),
+            Event::Aborted { .. } => facts.outcome = Some(Outcome::Stopped),
             _ => {}
         }
     }

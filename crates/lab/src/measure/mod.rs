@@ -23,6 +23,7 @@
 //! moment lies between their start less `skew` and their end plus `skew`.
 
 mod facts;
+mod findings;
 #[cfg(test)]
 mod routed;
 mod split;
@@ -31,6 +32,7 @@ mod summary;
 mod tests;
 
 pub use facts::{AnnouncedCut, RolloutFacts};
+pub use findings::{Expected, Found, Must, Source};
 pub use summary::{Flaw, GreenShare, LogFacts, Outcome, Summary};
 
 use crate::environment::{Held, SpanId, Store};

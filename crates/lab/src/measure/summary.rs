@@ -1,5 +1,6 @@
 //! The line that a story ends with, and what makes it a failure.
 
+use super::findings::{Expected, Found, Must};
 use super::{Measurement, Ratio, RolloutFacts};
 use crate::environment::Observed;
 use crossfade_routing::UnixNanos;
@@ -14,6 +15,8 @@ pub enum Outcome {
     Promoted,
     /// The former active is.
     RolledBack,
+    /// The former active still is: the candidate never owned a trace.
+    Stopped,
 }
 
 /// The candidate's share of the spans at one weight. Both are fractions of 1.
@@ -42,7 +45,7 @@ pub struct Summary {
     event: &'static str,
     /// Name of the scenario.
     pub story: String,
-    /// How the rollout ended; none if it did neither.
+    /// How the rollout ended, if it did.
     pub outcome: Option<Outcome>,
     /// Traces that were sent.
     pub traces: u64,
@@ -74,6 +77,9 @@ pub struct Summary {
     pub log_verified: bool,
     /// Where the audit log lies.
     pub log_dir: String,
+    /// What gates held against the candidate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Found>,
 }
 
 /// A weight's share is given only if so many spans started outside the windows. They are some 160 traces, whose share
@@ -88,7 +94,12 @@ const SHARE_EXCESS_MAX: f64 = 0.10;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Flaw {
     /// It ended otherwise than it should, or not at all.
-    Outcome(Option<Outcome>),
+    Outcome {
+        /// How it did.
+        ended: Option<Outcome>,
+        /// How it should.
+        expected: Outcome,
+    },
     /// So many traces are torn.
     Torn(u64),
     /// So many spans are lost.
@@ -107,16 +118,24 @@ pub enum Flaw {
     NoShare,
     /// It was rolled back, and the times are not known.
     NotTimed,
+    /// It was stopped, and the candidate owned traces.
+    Owned(u64),
+    /// A finding that it is told for is not there.
+    Missing(Must),
+    /// Something failed that was not to.
+    Unexpected(Found),
 }
 
 impl Summary {
-    /// Puts a story's figures together. `candidate` is what the candidate environment observed.
+    /// Puts a story's figures together. `candidate` is what the candidate environment observed, `findings` what gates held
+    /// against it.
     pub fn new(
         story: &str,
         found: &Measurement,
         facts: &RolloutFacts,
         candidate: &Observed,
         log: LogFacts,
+        findings: Vec<Found>,
     ) -> Summary {
         let measured = found.green_share.iter().filter(|(_, share)| share.whole >= SHARE_SPANS_MIN);
         let untrusted = Ratio { part: found.spans_untrusted, whole: found.spans_sent };
@@ -149,41 +168,60 @@ impl Summary {
             log_entries: log.entries,
             log_verified: log.verified,
             log_dir: log.dir,
+            findings,
         }
     }
 
     /// Everything that makes the story a failure; empty if it is told as it should be.
-    pub fn flaws(&self, expected: Outcome) -> Vec<Flaw> {
+    pub fn flaws(&self, expected: &Expected) -> Vec<Flaw> {
         let unless = |is_good: bool, flaw: Flaw| (!is_good).then_some(flaw);
         let partial = |share: &&GreenShare| share.weight > 0.0 && share.weight < 1.0;
-        let is_timed = self.rollback_ms.is_some() || expected == Outcome::Promoted;
+        let outcome = expected.outcome();
+        let is_timed = self.rollback_ms.is_some() || outcome != Outcome::RolledBack;
+        // What is stopped before the switch has no cut to show anything of.
+        let is_stopped = outcome == Outcome::Stopped;
         let mut flaws: Vec<Flaw> = [
-            unless(self.outcome == Some(expected), Flaw::Outcome(self.outcome)),
+            unless(self.outcome == Some(outcome), Flaw::Outcome { ended: self.outcome, expected: outcome }),
             unless(self.torn == 0, Flaw::Torn(self.torn)),
             unless(self.spans_lost == 0, Flaw::Lost(self.spans_lost)),
             unless(self.log_verified, Flaw::LogNotVerified),
             unless(self.traces >= TRACES_MIN, Flaw::FewTraces(self.traces)),
-            unless(self.straddling >= STRADDLING_MIN, Flaw::FewStraddling(self.straddling)),
-            unless(self.untrusted_share <= UNTRUSTED_MAX, Flaw::Untrusted(self.untrusted_share)),
-            unless(self.green_share.iter().find(partial).is_some(), Flaw::NoShare),
+            unless(is_stopped || self.straddling >= STRADDLING_MIN, Flaw::FewStraddling(self.straddling)),
+            unless(
+                is_stopped || self.untrusted_share <= UNTRUSTED_MAX,
+                Flaw::Untrusted(self.untrusted_share),
+            ),
+            unless(is_stopped || self.green_share.iter().find(partial).is_some(), Flaw::NoShare),
             unless(is_timed, Flaw::NotTimed),
+            unless(!is_stopped || self.green_owned == 0, Flaw::Owned(self.green_owned)),
         ]
         .into_iter()
         .flatten()
         .collect();
         let excessive = self.green_share.iter().filter(|green| green.share > green.weight + SHARE_EXCESS_MAX);
         flaws.extend(excessive.map(|green| Flaw::Excess(*green)));
+        flaws.extend(expected.missing(&self.findings).map(Flaw::Missing));
+        flaws.extend(expected.unexpected(&self.findings).cloned().map(Flaw::Unexpected));
         flaws
+    }
+}
+
+impl Outcome {
+    fn words(self) -> &'static str {
+        match self {
+            Outcome::Promoted => "promoted",
+            Outcome::RolledBack => "rolled back",
+            Outcome::Stopped => "stopped before the switch",
+        }
     }
 }
 
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Flaw::Outcome(None) => write!(f, "neither promoted nor rolled back"),
-            Flaw::Outcome(Some(Outcome::Promoted)) => write!(f, "promoted, and should have been rolled back"),
-            Flaw::Outcome(Some(Outcome::RolledBack)) => {
-                write!(f, "rolled back, and should have been promoted")
+            Flaw::Outcome { ended, expected } => {
+                let ended = ended.map_or("neither promoted nor rolled back", Outcome::words);
+                write!(f, "{ended}, and should have been {}", expected.words())
             }
             Flaw::Torn(traces) => write!(f, "{traces} traces are not whole in their owner"),
             Flaw::Lost(spans) => write!(f, "{spans} spans are in neither environment"),
@@ -206,6 +244,11 @@ impl fmt::Display for Flaw {
             }
             Flaw::NoShare => write!(f, "no partial weight lasted longer than the windows of its cuts"),
             Flaw::NotTimed => write!(f, "rolled back, but not after a refusal"),
+            Flaw::Owned(traces) => write!(f, "green owned {traces} traces"),
+            Flaw::Missing(must) => write!(f, "not found: {must}"),
+            Flaw::Unexpected(Found { gate, finding, place, detail, .. }) => {
+                write!(f, "found, and not expected: {finding} of {gate}: {place}: {detail}")
+            }
         }
     }
 }

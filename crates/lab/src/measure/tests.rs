@@ -319,6 +319,10 @@ fn log() -> LogFacts {
     LogFacts { entries: 61, verified: true, dir: "crossfade-demo/good/audit".into() }
 }
 
+fn ended(ended: Option<Outcome>, expected: Outcome) -> Flaw {
+    Flaw::Outcome { ended, expected }
+}
+
 /// A good story's measurement.
 fn found() -> Measurement {
     Measurement {
@@ -339,7 +343,7 @@ fn found() -> Measurement {
 
 #[test]
 fn the_summary_is_the_line_that_is_promised() {
-    let summary = Summary::new("good", &found(), &facts(), &Observed::default(), log());
+    let summary = Summary::new("good", &found(), &facts(), &Observed::default(), log(), Vec::new());
     let expected = concat!(
         r#"{"event":"summary","story":"good","outcome":"promoted","traces":5000,"green_owned":2000,"#,
         r#""straddling":600,"torn":0,"torn_by_request_split":1234,"spans_sent":30000,"spans_lost":0,"#,
@@ -348,7 +352,7 @@ fn the_summary_is_the_line_that_is_promised() {
         r#""log_dir":"crossfade-demo/good/audit"}"#
     );
     assert_eq!(serde_json::to_string(&summary).unwrap(), expected);
-    assert_eq!(summary.flaws(Outcome::Promoted), []);
+    assert_eq!(summary.flaws(&Expected::Promoted), []);
 }
 
 #[test]
@@ -358,8 +362,8 @@ fn a_rollback_is_timed_from_the_first_refusal_over_the_verdict_to_the_last_byte(
     let timed = |first_refusal: Option<u64>, last_byte: u64| {
         let (first_refusal, last_byte) = (first_refusal.map(at), Some(at(last_byte)));
         let candidate = Observed { first_refusal, last_byte, ..Observed::default() };
-        let summary = Summary::new("bad", &found(), &rolled_back, &candidate, log());
-        let flaws = summary.flaws(Outcome::RolledBack);
+        let summary = Summary::new("bad", &found(), &rolled_back, &candidate, log(), Vec::new());
+        let flaws = summary.flaws(&Expected::RolledBack);
         ((summary.detect_ms, summary.fence_ms, summary.rollback_ms), flaws)
     };
     assert_eq!(timed(Some(23_400), 25_006), ((Some(1_600), Some(6), Some(1_606)), vec![]));
@@ -372,8 +376,8 @@ fn everything_that_makes_a_story_fail_is_named() {
     let check = |change: &dyn Fn(&mut Measurement), expected: Vec<Flaw>| {
         let mut found = found();
         change(&mut found);
-        let summary = Summary::new("good", &found, &facts(), &Observed::default(), log());
-        assert_eq!(summary.flaws(Outcome::Promoted), expected);
+        let summary = Summary::new("good", &found, &facts(), &Observed::default(), log(), Vec::new());
+        assert_eq!(summary.flaws(&Expected::Promoted), expected);
     };
     check(&|_| {}, vec![]);
     check(&|found| found.torn = 1, vec![Flaw::Torn(1)]);
@@ -391,9 +395,12 @@ fn everything_that_makes_a_story_fail_is_named() {
     check(&|found| found.green_share.retain(|(of, _)| *of != weight(25)), vec![Flaw::NoShare]);
 
     let unverified = LogFacts { verified: false, ..log() };
-    let summary = Summary::new("good", &found(), &facts(), &Observed::default(), unverified);
-    let flaws = summary.flaws(Outcome::RolledBack);
-    assert_eq!(flaws, [Flaw::Outcome(Some(Outcome::Promoted)), Flaw::LogNotVerified, Flaw::NotTimed]);
+    let summary = Summary::new("good", &found(), &facts(), &Observed::default(), unverified, Vec::new());
+    let flaws = summary.flaws(&Expected::RolledBack);
+    assert_eq!(
+        flaws,
+        [ended(Some(Outcome::Promoted), Outcome::RolledBack), Flaw::LogNotVerified, Flaw::NotTimed]
+    );
     let told = flaws.iter().map(Flaw::to_string).collect::<Vec<_>>();
     assert_eq!(
         told,
@@ -405,6 +412,30 @@ fn everything_that_makes_a_story_fail_is_named() {
     );
 
     let unfinished = RolloutFacts { outcome: None, ..facts() };
-    let summary = Summary::new("good", &found(), &unfinished, &Observed::default(), log());
-    assert_eq!(summary.flaws(Outcome::Promoted), [Flaw::Outcome(None)]);
+    let summary = Summary::new("good", &found(), &unfinished, &Observed::default(), log(), Vec::new());
+    assert_eq!(summary.flaws(&Expected::Promoted), [ended(None, Outcome::Promoted)]);
+}
+
+/// Scenario: a rollout is stopped by a gate that it is told for; by another one; not at all; or after the candidate owned traces.
+/// Guarantee: no cut is asked of it; everything else that is not as it should be is named.
+#[test]
+fn a_stopped_story_is_told_for_its_findings() {
+    const EXPECTED: Expected = Expected::Stopped(&[Must::recorded("history", "CF-HISTORY-001")]);
+    let stopped = RolloutFacts { cuts: Vec::new(), outcome: Some(Outcome::Stopped), ..facts() };
+    let measured = Measurement { traces: 500, spans_sent: 3_000, ..Measurement::default() };
+    let flaws = |measured: &Measurement, facts: &RolloutFacts, gate: &str| {
+        let report = serde_json::json!({ "findings": [{ "id": "CF-HISTORY-001", "severity": "high" }] });
+        let found = Found::read(gate, &report, Source::Log);
+        Summary::new("migration", measured, facts, &Observed::default(), log(), found).flaws(&EXPECTED)
+    };
+    assert_eq!(flaws(&measured, &stopped, "history"), []);
+    let [missing, unexpected] = &flaws(&measured, &stopped, "parity")[..] else { panic!("two flaws") };
+    assert_eq!(missing.to_string(), "not found: CF-HISTORY-001 of history, on the record");
+    assert!(unexpected.to_string().starts_with("found, and not expected: CF-HISTORY-001 of parity"));
+    let owned = Measurement { green_owned: 3, ..measured.clone() };
+    assert_eq!(flaws(&owned, &stopped, "history"), [Flaw::Owned(3)]);
+    let promoted = RolloutFacts { outcome: Some(Outcome::Promoted), ..stopped };
+    let flaws = flaws(&measured, &promoted, "history");
+    assert_eq!(flaws, [ended(Some(Outcome::Promoted), Outcome::Stopped)]);
+    assert_eq!(flaws[0].to_string(), "promoted, and should have been stopped before the switch");
 }

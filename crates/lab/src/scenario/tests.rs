@@ -70,25 +70,10 @@ fn the_difference_between_the_configurations_is_the_declared_one() {
 
 fn drift(scenario: &Scenario, allow: &[Allow]) -> DriftReport {
     let load = |text| crossfade_gates::drift::load(&[("collector.yaml", text)], &KeepReferences).unwrap();
-    let (blue, green) = (load(scenario.blue_collector), load(scenario.green_collector));
+    let (blue, green) = (load(scenario.blue.collector), load(scenario.green.collector));
     let pair =
         Pair { name: "collector", blue: Some(&blue), green: Some(&green), versions: Versions::default() };
     compare(&[pair], allow, &Context::default(), &|_| [0; 32])
-}
-
-#[tokio::test]
-async fn the_files_name_the_environments_that_run() {
-    let (blue, green) = (Environment::start(1).await.unwrap(), Environment::start(2).await.unwrap());
-    let files = Scenario::named("bad").unwrap().files(&blue, &green);
-    let site = &files.iter().find(|file| file.path == SITE_PATH).unwrap().text;
-    crossfade_yaml::parse(site, SITE_PATH).unwrap();
-    for environment in [&blue, &green] {
-        assert!(site.contains(&format!(r#"endpoint: "http://{}""#, environment.grpc_addr())));
-        assert!(site.contains(&format!(r#"endpoint: "http://{}""#, environment.query_addr())));
-    }
-    for path in [BLUE_COLLECTOR_PATH, GREEN_COLLECTOR_PATH] {
-        assert!(site.contains(path) && files.iter().any(|file| file.path == path));
-    }
 }
 
 #[tokio::test]

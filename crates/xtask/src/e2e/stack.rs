@@ -72,6 +72,11 @@ impl Environment {
         std::array::from_fn(|_| words.next().expect("five names, five values"))
     }
 
+    /// Its own addresses, as drift takes them.
+    pub(crate) fn endpoints(&self) -> String {
+        [self.grpc, self.http, self.jaeger].map(|port| format!("127.0.0.1:{port}")).join(",")
+    }
+
     /// Starts the Collector, anew if it was killed.
     pub(crate) fn start_collector(&mut self) -> Result<()> {
         let mut command = Command::new(COLLECTOR.program()?);

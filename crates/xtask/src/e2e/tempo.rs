@@ -5,7 +5,7 @@ use crate::rig::process::Process;
 use crate::rig::{http, listens, ports, template};
 use anyhow::{Context, Result};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,20 +20,29 @@ pub(crate) enum Tenancy {
     ByHeader,
 }
 
+/// How it is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    /// In plain text.
+    Plain,
+    /// Over TLS, with the folder's `server.pem`.
+    Tls,
+    /// Over TLS, and only with a certificate of the folder's `ca.pem`.
+    Mutual,
+}
+
 /// How one is set up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    /// Whose traces it keeps.
     pub(crate) tenancy: Tenancy,
-    /// Longer values are cut.
+    pub(crate) transport: Transport,
+    /// Longer values are cut; at 2048 bytes, if nobody says otherwise to a Tempo.
     pub(crate) attribute_bytes: u32,
-    /// Where `server.pem` and `server.key` are that it proves itself with, if it speaks TLS.
-    pub(crate) certificates: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { tenancy: Tenancy::One, attribute_bytes: 65_536, certificates: None }
+        Self { tenancy: Tenancy::One, transport: Transport::Plain, attribute_bytes: 65_536 }
     }
 }
 
@@ -54,11 +63,16 @@ impl Tempo {
     /// Starts one and waits until it is ready. `name` tells it from others in `dir`, where its configuration, its log and its
     /// storage go.
     pub(crate) fn start(name: &str, dir: &Path, tenancy: Tenancy) -> Result<Self> {
-        Self::start_with(name, dir, &Settings { tenancy, ..Settings::default() })
+        Self::spoken_to(name, dir, tenancy, Transport::Plain)
     }
 
-    /// The same with other settings.
-    pub(crate) fn start_with(name: &str, dir: &Path, settings: &Settings) -> Result<Self> {
+    /// Likewise. What is spoken to over TLS cannot be asked here whether it is ready: it listens, and that is all that is known.
+    pub(crate) fn spoken_to(name: &str, dir: &Path, tenancy: Tenancy, transport: Transport) -> Result<Self> {
+        Self::set_up(name, dir, Settings { tenancy, transport, ..Settings::default() })
+    }
+
+    /// Likewise.
+    pub(crate) fn set_up(name: &str, dir: &Path, settings: Settings) -> Result<Self> {
         let [grpc, http, query, query_grpc] =
             [ports::free()?, ports::free()?, ports::free()?, ports::free()?];
         let folder = dir.join(format!("{name}-storage"));
@@ -66,12 +80,11 @@ impl Tempo {
         let config = dir.join(format!("{name}.yaml"));
         write(&config, &folder, settings, [grpc, http, query, query_grpc])?;
         let mut command = Command::new(TEMPO.program()?);
-        command.arg(format!("-config.file={}", config.display()));
+        command.arg(format!("-config.file={}", config.display())).current_dir(dir);
         let mut process = Process::start(name, &command, dir)?;
-        // Over TLS nobody here asks: whoever does asks again until it is ready.
-        let answers = || match settings.certificates {
-            None => http::get(query, "/ready").is_ok_and(|answer| answer.status == 200),
-            Some(_) => listens(query),
+        let answers = || match settings.transport {
+            Transport::Plain => http::get(query, "/ready").is_ok_and(|answer| answer.status == 200),
+            Transport::Tls | Transport::Mutual => listens(query),
         };
         process.until("to be ready", STARTUP, || answers() && listens(grpc) && listens(http))?;
         Ok(Self { grpc, http, query, _process: process })
@@ -79,24 +92,31 @@ impl Tempo {
 }
 
 /// Fills in its configuration.
-fn write(path: &Path, folder: &Path, settings: &Settings, ports: [u16; 4]) -> Result<()> {
-    let bytes = settings.attribute_bytes.to_string();
-    let tls = settings.certificates.as_ref().map(|dir| {
-        let file = |name: &str| dir.join(name).display().to_string();
-        format!("{{ cert_file: {:?}, key_file: {:?} }}", file("server.pem"), file("server.key"))
-    });
+fn write(path: &Path, folder: &Path, settings: Settings, ports: [u16; 4]) -> Result<()> {
+    let Settings { tenancy, transport, attribute_bytes } = settings;
+    let attribute_bytes = attribute_bytes.to_string();
     let [grpc, http, query, query_grpc] = ports.map(|port| port.to_string());
-    let folder = folder.to_string_lossy();
+    let (server, receiver) = match transport {
+        Transport::Plain => ("{}", "null"),
+        Transport::Tls => (
+            "{ cert_file: server.pem, key_file: server.key }",
+            "{ cert_file: server.pem, key_file: server.key }",
+        ),
+        Transport::Mutual => (
+            "{ cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert }",
+            "{ cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem }",
+        ),
+    };
     let words = [
-        ("multitenancy", if settings.tenancy == Tenancy::ByHeader { "true" } else { "false" }),
-        ("attribute_bytes", &*bytes),
-        ("http_tls", tls.as_deref().unwrap_or("{}")),
-        ("otlp_tls", tls.as_deref().unwrap_or("null")),
-        ("grpc", &*grpc),
-        ("http", &*http),
-        ("query", &*query),
-        ("query_grpc", &*query_grpc),
-        ("folder", &*folder),
+        ("multitenancy", if tenancy == Tenancy::ByHeader { "true" } else { "false" }),
+        ("attribute_bytes", &attribute_bytes),
+        ("server_tls", server),
+        ("receiver_tls", receiver),
+        ("grpc", &grpc),
+        ("http", &http),
+        ("query", &query),
+        ("query_grpc", &query_grpc),
+        ("folder", &folder.to_string_lossy()),
     ];
     template::write("tests/e2e/config/tempo.yaml", &words, path)
 }
@@ -108,6 +128,9 @@ mod tests {
     #[test]
     fn every_word_of_the_template_is_filled_in() {
         let dir = tempfile::tempdir().unwrap();
-        write(&dir.path().join("tempo.yaml"), dir.path(), &Settings::default(), [1, 2, 3, 4]).unwrap();
+        for transport in [Transport::Plain, Transport::Tls, Transport::Mutual] {
+            let settings = Settings { transport, ..Settings::default() };
+            write(&dir.path().join("tempo.yaml"), dir.path(), settings, [1, 2, 3, 4]).unwrap();
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! What the end-to-end cases and the benchmark both stand on: supervised children, free ports, filled-in configurations,
-//! conditions with deadlines, GET.
+//! conditions with deadlines, GET, texts behind URLs.
 
 pub(crate) mod http;
+pub(crate) mod pages;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod template;

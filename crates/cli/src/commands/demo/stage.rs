@@ -1,21 +1,26 @@
 //! One story, played: two simulated environments, a gateway and a control plane as `serve` runs them, traffic, a rollout.
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossfade_audit::show::{self, Filter};
 use crossfade_control::Site;
-use crossfade_control::api::{EventsReply, PlanRequest, Started, read_token};
+use crossfade_control::api::{EventsReply, PlanRequest, Started, VerbRequest, read_token};
 use crossfade_control::client::Client;
 use crossfade_control::status::Status;
 use crossfade_lab::environment::Environment;
-use crossfade_lab::measure::{LogFacts, RolloutFacts, Summary, measure};
-use crossfade_lab::scenario::{ROLLOUT_PATH, SITE_PATH, Scenario};
+use crossfade_lab::measure::{Found, LogFacts, RolloutFacts, Summary, measure};
+use crossfade_lab::scenario::{ROLLOUT_PATH, SITE_PATH, Scenario, ScenarioFile, Stage};
 use crossfade_lab::traffic::{self, Targets, Traffic};
-use crossfade_rollout::event::Event;
+use crossfade_rollout::event::{Event, Gate, Outcome as GateOutcome, PauseCause};
 use crossfade_rollout::{Entry, PlanFile, RolloutId};
 use crossfade_routing::EnvironmentId;
 
+use super::findings;
 use super::pulse::{self, Pulse};
 use super::tell::Teller;
 use crate::compose::{Running, Tuning};
@@ -24,29 +29,35 @@ use crate::ui;
 
 /// Long enough for the longest trace of the story, and short enough that a restart would not be noticed.
 const HORIZON: Duration = Duration::from_secs(60);
+/// As long as the longest trace, and the batch that its last span waits for.
+const TAP_SETTLE: Duration = Duration::from_secs(4);
 /// Tells a demo's folder from any other.
 const MARKER: &str = ".crossfade-demo";
 /// No story takes longer than this.
 const STORY_MAX: Duration = Duration::from_secs(90);
 
+/// A story that was played.
+pub(super) struct Played {
+    pub(super) summary: Summary,
+    pub(super) pulse: Pulse,
+    /// Where the reports are that the findings on the record are from, by gate.
+    pub(super) evidence: BTreeMap<String, PathBuf>,
+}
+
 /// Plays a story, and says what came of it, as the two environments and the log have it.
-pub(super) async fn play(
-    scenario: &Scenario,
-    dir: &Path,
-    teller: &mut Teller,
-) -> Result<(Summary, Pulse), Failure> {
+pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -> Result<Played, Failure> {
     let watch = pulse::Watch::start();
-    let blue = Environment::start(scenario.traffic.seed).await.or_usage()?;
-    let green = Environment::start(scenario.traffic.seed.wrapping_add(1)).await.or_usage()?;
-    let site = set_up(scenario, dir, &blue, &green)?;
+    let Stage { blue, green, files } = Stage::set(scenario).await.or_usage()?;
+    let site = set_up(&files, dir)?;
     let log_dir = site.log_dir.clone();
     let token = read_token(&site.token_file).or_usage()?;
-    let running = Running::start(site, Tuning { horizon: Some(HORIZON) }).await?;
+    let tuning = Tuning { horizon: Some(HORIZON), tap_settle: Some(TAP_SETTLE) };
+    let running = Running::start(site, tuning).await?;
     let client = Client::with_token(&format!("http://{}", running.control.address()), token)?;
     let traffic = start_traffic(scenario, &running)?;
 
     let told = tokio::time::timeout(STORY_MAX, follow(scenario, dir, &client, &green, teller)).await;
-    let rollout = told.map_err(|_| {
+    let (rollout, planned) = told.map_err(|_| {
         let busy = watch.so_far().words().map_or_else(String::new, |words| format!("; {words}"));
         Failure::refused(anyhow::anyhow!("the story did not end within {} s{busy}", STORY_MAX.as_secs()))
     })??;
@@ -56,25 +67,30 @@ pub(super) async fn play(
 
     let entries = entries(&log_dir)?;
     let facts = RolloutFacts::from_log(&rollout, &entries)
-        .ok_or_else(|| Failure::refused(anyhow::anyhow!("the rollout never named a candidate")))?;
-    let found = measure(&record, &facts, &blue.store(), &green.store());
+        .ok_or_else(|| Failure::refused(anyhow::anyhow!("the log does not know the rollout")))?;
+    let measured = measure(&record, &facts, &blue.store(), &green.store());
     let log = LogFacts {
         entries: entries.len() as u64,
         verified: verified(&log_dir)?,
         dir: log_dir.display().to_string(),
     };
-    Ok((Summary::new(scenario.name, &found, &facts, &green.observed(), log), watch.stop()))
+    let (mut findings, evidence) = findings::recorded(&rollout, &entries, &log_dir)?;
+    findings.extend(planned);
+    let summary = Summary::new(scenario.name, &measured, &facts, &green.observed(), log, findings);
+    Ok(Played { summary, pulse: watch.stop(), evidence })
 }
 
 /// Writes the story's files into an empty folder and initialises the site, as a person would.
-fn set_up(scenario: &Scenario, dir: &Path, blue: &Environment, green: &Environment) -> Result<Site, Failure> {
+fn set_up(files: &[ScenarioFile], dir: &Path) -> Result<Site, Failure> {
     replace(dir)?;
-    for file in scenario.files(blue, green) {
+    for file in files {
         let path = dir.join(file.path);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).or_usage()?;
         }
-        std::fs::write(&path, file.text).or_usage()?;
+        let mode = if file.private { 0o600 } else { 0o644 };
+        let mut opened = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path).or_usage()?;
+        opened.write_all(file.text.as_bytes()).or_usage()?;
     }
     let site = Site::load(&dir.join(SITE_PATH), &ui::variable).or_usage()?;
     let active = EnvironmentId::new("blue").or_usage()?;
@@ -109,22 +125,26 @@ fn start_traffic(scenario: &Scenario, running: &Running) -> Result<Traffic, Fail
     traffic::start(scenario.traffic.clone(), &targets).or_usage()
 }
 
-/// Plans and starts the rollout, lets the fault strike, and tells what the log says until the rollout has ended.
+/// Plans and starts the rollout, lets the fault strike, and tells what the log says until the rollout has ended. Gives also what the
+/// plan's dry run found.
 async fn follow(
     scenario: &Scenario,
     dir: &Path,
     client: &Client,
     green: &Environment,
     teller: &mut Teller,
-) -> Result<RolloutId, Failure> {
-    let rollout = start_rollout(scenario, dir, client).await?;
+) -> Result<(RolloutId, Vec<Found>), Failure> {
+    teller.begin(scenario);
+    let (rollout, planned) = start_rollout(scenario, dir, client, teller).await?;
     let mut from = 0;
     let mut cut = None;
+    let mut held = Held::default();
     loop {
         let asking = client.get::<EventsReply>(&format!("/v1/events?from={from}&wait_ms=200")).await?;
         let next = asking.next;
         for (_, entry) in asking.read().or_usage()? {
             teller.event(scenario, &entry);
+            held.note(&entry.event);
             if let (Event::CutCommitted { schedule, .. }, Some(fault)) = (&entry.event, &scenario.fault) {
                 cut = cut.or_else(|| {
                     schedule.cuts().last().filter(|cut| fault.follows(cut)).map(|cut| (*cut, fault))
@@ -140,21 +160,69 @@ async fn follow(
         }
         let status: Status = client.get("/v1/status").await?;
         teller.status(&status);
-        if status.rollout.as_ref().is_some_and(|rollout| rollout.phase.is_final()) && from >= status.log.size
-        {
-            return Ok(rollout);
+        if from < status.log.size {
+            continue;
+        }
+        if status.rollout.as_ref().is_some_and(|rollout| rollout.phase.is_final()) {
+            return Ok((rollout, planned));
+        }
+        if let Some(reason) = held.is_over() {
+            let request = VerbRequest { reason: Some(reason), full: false };
+            let _: Started = client.post("/v1/rollouts/current/abort", &request).await?;
         }
     }
 }
 
-async fn start_rollout(scenario: &Scenario, dir: &Path, client: &Client) -> Result<RolloutId, Failure> {
+/// A rollout that holds because a gate failed waits for its operator, who hears the other gates out and gives it up.
+#[derive(Default)]
+struct Held {
+    looking: BTreeSet<(Gate, u32)>,
+    failed: BTreeSet<Gate>,
+    is_held: bool,
+}
+
+impl Held {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::GateStarted { gate, run, .. } => drop(self.looking.insert((*gate, *run))),
+            Event::GateFinished { gate, run, outcome, .. } => {
+                self.looking.remove(&(*gate, *run));
+                if *outcome != GateOutcome::Pass {
+                    self.failed.insert(*gate);
+                }
+            }
+            Event::Paused { by: PauseCause::Gate { .. }, .. } => self.is_held = true,
+            Event::AbortStarted { .. } => self.is_held = false,
+            _ => {}
+        }
+    }
+
+    /// Why it is given up, once all have been heard.
+    fn is_over(&mut self) -> Option<String> {
+        let is_over = self.is_held && self.looking.is_empty();
+        is_over.then(|| {
+            self.is_held = false;
+            let failed: Vec<&str> = self.failed.iter().map(|gate| gate.name()).collect();
+            format!("{} did not pass", failed.join(" and "))
+        })
+    }
+}
+
+/// Plans, and starts whatever the dry run says: what it says has to be on the record.
+async fn start_rollout(
+    scenario: &Scenario,
+    dir: &Path,
+    client: &Client,
+    teller: &mut Teller,
+) -> Result<(RolloutId, Vec<Found>), Failure> {
     let source = dir.join(ROLLOUT_PATH).display().to_string();
     let request = PlanRequest { spec: scenario.rollout.to_owned(), source };
     let plan: PlanFile = client.post("/v1/plans", &request).await?;
     let text = serde_json::to_string_pretty(&plan).or_usage()?;
     std::fs::write(dir.join("plan.json"), text + "\n").or_usage()?;
-    let started: Started = client.post("/v1/rollouts", &plan).await?;
-    Ok(started.rollout)
+    teller.objections(&plan);
+    let started: Started = client.post("/v1/rollouts?anyway=true", &plan).await?;
+    Ok((started.rollout, findings::planned(&plan)))
 }
 
 fn entries(log_dir: &Path) -> Result<Vec<Entry>, Failure> {

@@ -3,12 +3,24 @@
 use crossfade_control::status::Status;
 use crossfade_lab::measure::{Flaw, Outcome, Summary};
 use crossfade_lab::scenario::Scenario;
-use crossfade_rollout::Entry;
-use crossfade_rollout::event::Event;
+use crossfade_rollout::plan::Advice;
+use crossfade_rollout::{Entry, PlanFile};
+use serde::Serialize;
 
+use super::stage::Played;
+use super::stopped;
 use crate::ui::live::Block;
 use crate::ui::story::Narrator;
 use crate::ui::{self, Paint};
+
+/// The last line of a story, as JSON.
+#[derive(Serialize)]
+struct Closing<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    /// Everything that is not as the story is told for.
+    flaws: Vec<String>,
+}
 
 /// Tells one story after the other.
 pub(super) struct Teller {
@@ -35,9 +47,6 @@ impl Teller {
 
     /// One entry of the log, if it is worth a line.
     pub(super) fn event(&mut self, scenario: &Scenario, entry: &Entry) {
-        if let Event::RolloutDrafted { .. } = entry.event {
-            self.begin(scenario);
-        }
         if self.json {
             println!("{}", serde_json::json!({ "event": "entry", "story": scenario.name, "entry": entry }));
             return;
@@ -48,10 +57,25 @@ impl Teller {
         }
     }
 
-    fn begin(&mut self, scenario: &Scenario) {
+    pub(super) fn begin(&mut self, scenario: &Scenario) {
         self.narrator = Narrator::default();
         if !self.json {
             println!("\n{}  {}", self.paint.bold(scenario.name), scenario.about);
+        }
+    }
+
+    /// What the dry run of the plan holds against it.
+    pub(super) fn objections(&mut self, plan: &PlanFile) {
+        let objections: Vec<&Advice> = plan.objections().collect();
+        if self.json {
+            return;
+        }
+        for Advice { gate, summary, .. } in &objections {
+            self.block.say(&format!(" plan {} {gate:<13} {summary}", self.paint.bad("✘")));
+        }
+        if !objections.is_empty() {
+            let text = "against the plan's dry run: the gates look again, for the record";
+            self.block.say(&format!(" plan {} {:<13} {text}", self.paint.dim("·"), "started"));
         }
     }
 
@@ -88,19 +112,39 @@ impl Teller {
         }
     }
 
-    pub(super) fn closing(&mut self, scenario: &Scenario, summary: &Summary, flaws: &[Flaw]) {
+    pub(super) fn closing(&mut self, scenario: &Scenario, played: &Played, flaws: &[Flaw]) {
         self.block.erase();
+        let summary = &played.summary;
         if self.json {
-            println!("{}", serde_json::to_string(summary).expect("a summary holds nothing that JSON cannot"));
+            let closing = Closing { summary, flaws: flaws.iter().map(Flaw::to_string).collect() };
+            println!(
+                "{}",
+                serde_json::to_string(&closing).expect("a summary holds nothing that JSON cannot")
+            );
         } else {
-            print!("{}", self.words(summary));
+            let is_stopped = summary.outcome == Some(Outcome::Stopped);
+            let story = if is_stopped {
+                stopped::words(summary, &played.evidence, self.paint)
+            } else {
+                self.words(summary)
+            };
+            print!("{story}");
+            let verified = if summary.log_verified {
+                self.paint.good("verified")
+            } else {
+                self.paint.bad("NOT VERIFIED")
+            };
+            println!("\nRecord: {} entries, {verified}.", summary.log_entries);
             println!(
                 "Try to cheat: change a byte below {0}, then\n  crossfade audit verify {0}",
                 summary.log_dir
             );
         }
+        if !flaws.is_empty() {
+            eprintln!("{} {} did not go as it should:", self.paint.bad("✘"), scenario.name);
+        }
         for flaw in flaws {
-            eprintln!("{} {}: {flaw}", self.paint.bad("✘"), scenario.name);
+            eprintln!("  {flaw}");
         }
     }
 
@@ -143,9 +187,6 @@ impl Teller {
                 " found {detect} ms after the first refusal; last byte to green {fence} ms after the verdict"
             );
         }
-        let verified =
-            if summary.log_verified { self.paint.good("verified") } else { self.paint.bad("NOT VERIFIED") };
-        let _ = writeln!(text, "\nRecord: {} entries, {verified}.", summary.log_entries);
         text
     }
 }

@@ -87,10 +87,14 @@ fn later(outline: &Outline) -> Vec<String> {
         let moments: Vec<&str> = of_it.clone().map(|later| later.moment.name()).collect();
         let every = of_it.filter_map(|later| later.every).next();
         let every = every.map_or_else(String::new, |every| format!(", every {every}"));
+        let left_out = outline.left_out.get(&gate);
         match (outline.gates.timing(gate).off, moments.is_empty()) {
             (Some(why), _) => Some(format!("{gate:<13} off: {why}")),
-            (None, true) => None,
-            (None, false) => Some(format!("{gate:<13} later, at {}{every}", moments.join(", "))),
+            (None, true) => left_out.map(|why| format!("{gate:<13} does not look: {why}")),
+            (None, false) => {
+                let only = left_out.map_or_else(String::new, |why| format!(" only: {why}"));
+                Some(format!("{gate:<13} later, at {}{every}{only}", moments.join(", ")))
+            }
         }
     };
     Gate::ALL.into_iter().filter_map(one).collect()

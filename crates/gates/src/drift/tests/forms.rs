@@ -101,6 +101,35 @@ fn older_forms_say_the_same() {
     assert_eq!(found.len(), 1, "{found:?}");
 }
 
+/// Scenario: blue's configuration is as somebody wrote it, green's as a Collector 0.158 prints it (`otelcol print-config`).
+/// Guarantee: what was only filled in is no difference; a null that turns something on is one, and so is a changed default.
+#[test]
+fn what_a_collector_prints_says_the_same() {
+    let written = collector(
+        "otlp: {protocols: {grpc: , http: }}",
+        "otlp: {endpoint: s:4317}, otlphttp: {endpoint: \"http://s\"}, debug: ",
+        "",
+    );
+    let receiver = "otlp: {protocols: {grpc: {endpoint: localhost:4317, keepalive: {enforcement_policy: {}, server_parameters: {}}, \
+        read_buffer_size: 524288, transport: tcp, tls: null}, http: {cors: null, endpoint: localhost:4318, idle_timeout: 0s, \
+        keep_alives_enabled: true, read_header_timeout: 0s, tls: null, transport: tcp, write_timeout: 0s}}}";
+    let exporters = "otlp: {endpoint: s:4317, sending_queue: {queue_size: 1000, sizer: {}, storage: null}}, \
+        otlphttp: {endpoint: \"http://s\", force_attempt_http2: true, traces_endpoint: \"\", encoding: proto}, \
+        debug: {output_paths: [], sending_queue: null}";
+    let found = |green: &str| brief(&between(("0.158", "0.158"), &written, green));
+    assert_eq!(found(&collector(receiver, exporters, "")), Vec::<String>::new());
+    let batches = exporters.replace("storage: null", "batch: null");
+    assert_eq!(found(&collector(receiver, &batches, "")).len(), 1, "an empty `batch` batches");
+    let filter = |mode: &str| format!("processors: {{filter: {{{mode}}}}}\n{written}");
+    let modes = |versions, mode| brief(&between(versions, &filter(""), &filter(mode)));
+    assert_eq!(modes(("0.158", "0.158"), "error_mode: ignore"), Vec::<String>::new());
+    assert_eq!(modes(("0.152", "0.158"), "error_mode: propagate"), Vec::<String>::new());
+    assert_eq!(modes(("0.158", "0.158"), "error_mode: propagate").len(), 1);
+    let empty = "error_mode: ignore, log_conditions: [], spans: {exclude: null, include: null}, logs: {log_record: [], resource: []}";
+    assert_eq!(modes(("0.158", "0.158"), empty), Vec::<String>::new());
+    assert_eq!(modes(("0.158", "0.158"), &empty.replace("log_record: []", "log_record: [x]")).len(), 1);
+}
+
 fn indented(text: &str, by: usize) -> String {
     text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
 }

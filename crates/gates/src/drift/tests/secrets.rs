@@ -13,8 +13,13 @@ receivers:
 processors:
   redaction: {hmac_key: "{}"}
   attributes: {actions: [{key: api_token, value: "{}", action: insert}]}
+  attributes/unnamed: {actions: [{key: api_token, value: "{}", action: upsert}, {pattern: "^x", action: delete}]}
+  attributes/twice: {actions: [{key: api_token, value: "{}", action: upsert}, {key: api_token, value: "{}", action: upsert}]}
 exporters:
   otlp/a: {endpoint: "https://user:{}@a.example:4317", headers: {x-honeycomb-team: "{}"}}
+  otlp/comma: {endpoint: "https://user:{},x'y@a.example:4317"}
+  otlp/slash: {endpoint: "https://user:x/{}?y@a.example:4317/path"}
+  otlp/list: {endpoint: "http://u:{}@a.example:9200,http://v:{}@b.example:9200"}
   otlp/b: {endpoint: "https://b.example/in?api_key={}&x=1", headers: {Authorization: "Bearer {}"}}
   otlphttp: {endpoint: "https://c.example", tls: {key_pem: "{}"}, auth: {authenticator: "x"}}
   datadog: {api: {key: "{}", api_key: "{}"}}

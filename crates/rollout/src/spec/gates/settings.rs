@@ -293,6 +293,9 @@ pub struct History {
     pub deadline: Duration,
     /// How far back history must be there.
     pub reach: Duration,
+    /// What began less long ago is left to the migration, which follows what is still recorded.
+    #[serde(skip_serializing_if = "is_history_settle")]
+    pub settle: Duration,
     /// How many old traces are compared.
     pub traces: u32,
     /// Old traces stay in the active environment, which remains readable for this long; without it, they were migrated.
@@ -302,6 +305,12 @@ pub struct History {
     pub ignore: Vec<Ignore>,
 }
 
+const HISTORY_SETTLE: Duration = Duration::from_secs(3600);
+
+fn is_history_settle(settle: &Duration) -> bool {
+    *settle == HISTORY_SETTLE
+}
+
 impl Default for History {
     fn default() -> Self {
         Self {
@@ -309,6 +318,7 @@ impl Default for History {
             when: None,
             deadline: Duration::from_secs(600),
             reach: Duration::from_secs(7 * 24 * 3600),
+            settle: HISTORY_SETTLE,
             traces: 500,
             kept_for: None,
             ignore: Vec::new(),

@@ -18,7 +18,8 @@ use crate::units::UnitError;
 pub struct Waiver {
     /// The finding's id, like `CF-POSTURE-004`.
     pub finding: Spanned<String>,
-    /// Where: an environment, or what a component, file or address begins with; without it, wherever it is found.
+    /// Where: an environment, or part of a component, file or address in whole names (`processors.batch`, which is not
+    /// `processors.batch/pii`); without it, wherever it is found.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// Why the risk is taken.
@@ -37,12 +38,9 @@ impl FromStr for Expiry {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let full = match text.len() {
-            10 => format!("{text}T00:00:00.000000000Z"),
-            20 => format!("{}.000000000Z", text.trim_end_matches('Z')),
-            _ => text.to_owned(),
-        };
-        rfc3339::parse(&full).map(Self).ok_or_else(|| UnitError::Expiry(text.to_owned()))
+        let day = text.len() == 10;
+        let time = if day { rfc3339::read(&format!("{text}T00:00:00Z")) } else { rfc3339::read(text) };
+        time.map(Self).ok_or_else(|| UnitError::Expiry(text.to_owned()))
     }
 }
 
@@ -90,11 +88,11 @@ mod tests {
             ("2027-01-31", "2027-01-31"),
             ("2027-01-31T12:00:00Z", "2027-01-31T12:00:00.000000000Z"),
             ("2027-01-31T00:00:00.000000000Z", "2027-01-31"),
+            ("2027-01-31T01:00:00+01:00", "2027-01-31"),
         ] {
             assert_eq!(text.parse::<Expiry>().map(|expiry| expiry.to_string()).as_deref(), Ok(again));
         }
-        for text in
-            ["", "2027-02-30", "2027-1-1", "31.1.2027", "2027-01-31T12:00:00+01:00", "never", "ä234567890"]
+        for text in ["", "2027-02-30", "2027-1-1", "31.1.2027", "2027-01-31T12:00:00", "never", "ä234567890"]
         {
             assert!(text.parse::<Expiry>().is_err(), "{text}");
         }

@@ -91,6 +91,12 @@ pub(super) fn gates(check: &mut Check, gates: &Gates) {
     if let Some(history) = &gates.history {
         traces(check, history.traces, Gate::History);
         check.duration(&history.reach, &at(Gate::History, "reach"));
+        check.that(history.settle < history.reach, &at(Gate::History, "settle"), || {
+            format!(
+                "nothing of the {} before the cut-over would be left to look at; make it shorter",
+                history.reach
+            )
+        });
         if let Some(kept_for) = &history.kept_for {
             check.duration(kept_for, &at(Gate::History, "kept_for"));
         }
@@ -204,6 +210,14 @@ fn waivers(check: &mut Check, waivers: &[Waiver]) {
         check.that(is_id(id), &field("finding"), || {
             format!("`{id}` is no finding's id; copy one from a report, like CF-POSTURE-004")
         });
+        check.that(
+            waiver.place.as_ref().is_none_or(|place| !place.trim().is_empty()),
+            &field("where"),
+            || {
+                "an empty place; name one, or remove the key to accept the risk wherever it is found"
+                    .to_owned()
+            },
+        );
         check.that(!waiver.reason.trim().is_empty(), &field("reason"), || {
             "no reason; say why the risk is taken".to_owned()
         });

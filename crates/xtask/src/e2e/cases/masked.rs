@@ -7,9 +7,10 @@
 //! the gate then passes; a shared store is found; cut values are a finding, and a note beside an environment that cuts them too. What the
 //! probe left behind is listed, and not claimed to be removed.
 
+use super::gates::{Gates, PASSED, REFUSED};
 use super::posture::certificates;
 use crate::e2e::Ground;
-use crate::e2e::tempo::{Settings, Tempo, Tenancy};
+use crate::e2e::tempo::{Settings, Tempo, Tenancy, Transport};
 use crate::peers::{COLLECTOR, JAEGER, Peer};
 use crate::rig::process::Process;
 use crate::rig::{listens, ports, template};
@@ -22,8 +23,6 @@ use std::process::Command;
 use std::time::Duration;
 
 const STARTUP: Duration = Duration::from_secs(60);
-const PASSED: i32 = 0;
-const REFUSED: i32 = 1;
 /// What is masked, as RE2 has it.
 const SENSITIVE: &str = "4[0-9]{15}|5[0-9]{3}( [0-9]{4}){3}|MRN-[0-9]{8}|[a-z.]+@[a-z.]+|eyJ[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)+|[0-9]{3}-[0-9]{2}-[0-9]{4}";
 /// The same in hexadecimal, which is how bytes are matched.
@@ -131,8 +130,8 @@ impl Store {
 
     fn tempo(dir: &Path, secure: bool) -> Result<Self> {
         let name = named("tempo", secure);
-        let settings = Settings { certificates: secure.then(|| dir.to_owned()), ..Settings::default() };
-        let tempo = Tempo::start_with(&name, dir, &settings)?;
+        let transport = if secure { Transport::Tls } else { Transport::Plain };
+        let tempo = Tempo::spoken_to(&name, dir, Tenancy::One, transport)?;
         let (otlp, query) = (tempo.grpc, tempo.query);
         Ok(Self { name, kind: "tempo", otlp, query, secure, _process: Held::Tempo { _tempo: tempo } })
     }
@@ -250,8 +249,8 @@ fn shared(ground: &Ground, jaeger: &Store, processors: &str) -> Result<()> {
 /// Two tenants of a Tempo with the limits that it has of itself.
 fn cut(ground: &Ground) -> Result<()> {
     let dir = &*ground.dir;
-    let settings = Settings { tenancy: Tenancy::ByHeader, attribute_bytes: 2_048, certificates: None };
-    let tempo = Tempo::start_with("tempo-stock", dir, &settings)?;
+    let settings = Settings { tenancy: Tenancy::ByHeader, attribute_bytes: 2_048, ..Settings::default() };
+    let tempo = Tempo::set_up("tempo-stock", dir, settings)?;
     let (otlp, query) = (url(false, tempo.grpc), url(false, tempo.query));
     let tenant = |name: &str| {
         let header = format!("headers: {{ X-Scope-OrgID: {name} }}");
@@ -304,19 +303,8 @@ fn probe(ground: &Ground, flags: &[&str], code: i32) -> Result<Value> {
     Ok(report)
 }
 
-fn report(ground: &Ground, arguments: &[&str], code: i32) -> Result<Value> {
-    let output =
-        Command::new(&ground.program).args(arguments).args(["-o", "json"]).current_dir(&ground.dir).output();
-    let output = output.with_context(|| format!("running crossfade {}", arguments.join(" ")))?;
-    ensure!(
-        output.status.code() == Some(code),
-        "crossfade {} ended with {:?}, not {code}:\n{}{}",
-        arguments.join(" "),
-        output.status.code(),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).context("reading the report")
+fn report(ground: &Ground, words: &[&str], code: i32) -> Result<Value> {
+    Gates { ground, dir: &ground.dir }.report(words, code)
 }
 
 /// Where findings of a kind were made.

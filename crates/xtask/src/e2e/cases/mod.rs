@@ -1,15 +1,19 @@
 //! The end-to-end cases, in the order in which they run. Each states its scenario and its guarantee.
 
 mod compared;
+mod drift;
+mod gates;
 mod harness;
 mod killed_green;
 mod killed_serve;
+mod load;
 mod masked;
 mod posture;
 mod promoted;
 mod scene;
 mod stopped;
 mod stores;
+mod tempo_tls;
 
 use super::Case;
 
@@ -30,9 +34,24 @@ pub(crate) const CASES: &[Case] = &[
         run: compared::run,
     },
     Case {
+        name: "drift",
+        shows: "what a Collector fills in is no difference, what green does otherwise is, and what a Collector accepts is read",
+        run: drift::run,
+    },
+    Case {
+        name: "load",
+        shows: "a Collector that keeps up passes the load gate, with its sample whole; one that drops, is slow or gone does not",
+        run: load::run,
+    },
+    Case {
         name: "posture",
         shows: "TLS and client certificates of real servers are spoken, seen, and compared",
         run: posture::run,
+    },
+    Case {
+        name: "tempo-tls",
+        shows: "Tempos are written to and read over TLS, with a client certificate where one is demanded",
+        run: tempo_tls::run,
     },
     Case {
         name: "masked",

@@ -1,0 +1,112 @@
+//! Traces that were read by id, and those that were not: alike for every gate that compares them.
+
+use crate::difference::too_large;
+use crate::finding::{Finding, Place};
+use crate::model::{Span, TraceId};
+use crate::parity::{Read, Unread};
+use crate::rule::Rule;
+use crate::words::{counted, grouped};
+
+/// Ids of the sample that facts list.
+pub(crate) const SAMPLE_IDS_MAX: usize = 5_000;
+/// Ids of differing traces that facts list.
+pub(crate) const DIFFERING_IDS_MAX: usize = 200;
+
+/// What could not be read, counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reads {
+    /// Traces that could not be read whole, on one side at least.
+    pub(crate) unread: u64,
+    unanswered: u64,
+    first: Option<(TraceId, String, String)>,
+    stopped: Option<Unread>,
+}
+
+impl Reads {
+    /// The spans of a trace in two environments, given by name; `None` if one of them could not be read whole.
+    pub(crate) fn both<'r>(
+        &mut self,
+        trace: TraceId,
+        sides: [(&str, &'r Read); 2],
+    ) -> Option<[&'r [Span]; 2]> {
+        let read = match sides.map(|(environment, read)| self.look(trace, environment, read)) {
+            [Some(one), Some(other)] => Some([one, other]),
+            _ => None,
+        };
+        self.unread += u64::from(read.is_none());
+        read
+    }
+
+    /// The spans of a trace in one environment.
+    pub(crate) fn one<'r>(
+        &mut self,
+        trace: TraceId,
+        environment: &str,
+        read: &'r Read,
+    ) -> Option<&'r [Span]> {
+        let spans = self.look(trace, environment, read);
+        self.unread += u64::from(spans.is_none());
+        spans
+    }
+
+    fn look<'r>(&mut self, trace: TraceId, environment: &str, read: &'r Read) -> Option<&'r [Span]> {
+        let (why, answered) = match read {
+            Read::Spans(spans) => match too_large(spans) {
+                None => return Some(spans),
+                Some(why) => (why, true),
+            },
+            Read::Unread(unread) => (unread.why.clone(), unread.answered),
+        };
+        self.unanswered += u64::from(!answered);
+        self.first.get_or_insert_with(|| (trace, environment.to_owned(), why));
+        None
+    }
+
+    /// Reading ended before all was read, or could not begin.
+    pub(crate) fn stopped(&mut self, why: Unread) {
+        self.stopped = Some(why);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+
+    /// Whether somebody did not answer at all.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.unanswered > 0 || self.stopped.as_ref().is_some_and(|why| !why.answered)
+    }
+
+    /// That reading stopped; or that too much could not be read of `drawn` (`pair`, `pairs`), if that is so.
+    pub(crate) fn finding(
+        &self,
+        rule: &'static Rule,
+        place: Place,
+        (drawn, one, many): (u64, &str, &str),
+        is_too_much: bool,
+    ) -> Option<Finding> {
+        if let Some(why) = &self.stopped {
+            return Some(Finding::new(rule).at(place).detail(why.why.clone()));
+        }
+        if !is_too_much {
+            return None;
+        }
+        let detail = format!("{} of {} could not be read", grouped(self.unread), counted(drawn, one, many));
+        let Some((trace, environment, why)) = &self.first else {
+            return Some(Finding::new(rule).at(place).detail(detail));
+        };
+        let place = Place::environment(environment).trace(*trace);
+        Some(Finding::new(rule).at(place).detail(format!("{detail}; first: {why}")))
+    }
+}
+
+/// As facts list them.
+pub(crate) fn ids(ids: &[TraceId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+/// Adds one, if there is room.
+pub(crate) fn keep(ids: &mut Vec<TraceId>, id: TraceId, most: usize) {
+    if ids.len() < most {
+        ids.push(id);
+    }
+}

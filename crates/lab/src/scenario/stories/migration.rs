@@ -1,0 +1,47 @@
+//! A store is replaced by its next version, and what the old one has recorded was migrated: once with a hole, and into an index that
+//! lags; once all of it.
+
+use super::super::{Past, Scenario, Side};
+use super::shop::{BLUE, GREEN};
+use crate::measure::{Expected, Must};
+use crate::traffic::TrafficConfig;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+/// Within what the spec's `reach` asks for.
+const OLDEST: Duration = Duration::from_secs(71 * 3_600);
+
+const FINDINGS: &[Must] = &[
+    Must::recorded("history", "CF-HISTORY-001"),
+    Must::recorded("history", "CF-HISTORY-008"),
+    Must::recorded("history", "CF-HISTORY-009"),
+];
+
+pub(super) fn stories() -> [Scenario; 2] {
+    let whole = Past::whole(OLDEST..HOUR, 360);
+    let migration = Scenario {
+        name: "migration",
+        about: "a store moves to its next version; its history has a hole, and its search index lags",
+        unasked: false,
+        expected: Expected::Stopped(FINDINGS),
+        rollout: include_str!("../../../scenarios/migration.yaml"),
+        blue: Side::plain(BLUE),
+        green: Side::plain(GREEN),
+        past: vec![Past {
+            hole: Some(50 * HOUR..41 * HOUR),
+            unindexed: Some(20 * HOUR..HOUR),
+            ..whole.clone()
+        }],
+        files: Vec::new(),
+        traffic: TrafficConfig { traces_per_second: 200, ..TrafficConfig::default() },
+        fault: None,
+    };
+    let repaired = Scenario {
+        name: "migration-repaired",
+        about: "the same with its history migrated again and indexed: it is promoted",
+        expected: Expected::Promoted,
+        past: vec![whole],
+        ..migration.clone()
+    };
+    [migration, repaired]
+}

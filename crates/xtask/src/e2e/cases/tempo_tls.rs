@@ -1,0 +1,69 @@
+//! Tempo over TLS.
+//!
+//! *Scenario.* Two Tempos take OTLP and answer queries over TLS; one of them demands client certificates for both. Then the site shows it
+//! none.
+//! *Guarantee.* The probe writes to each and reads back, and the two are told to be separate; posture sees what the one demands and the
+//! other does not; without a certificate there is no verdict, and the reason is named.
+
+use super::gates::{Gates, PASSED, REFUSED, UNREACHABLE, rules};
+use super::posture::certificates;
+use crate::e2e::Ground;
+use crate::e2e::tempo::{Tempo, Tenancy, Transport};
+use crate::rig::{ports, template};
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use std::time::Duration;
+
+/// From the start of a Tempo until it takes and gives back traces.
+const READY: Duration = Duration::from_secs(60);
+const CLIENT: &str = "{ ca_file: ca.pem, cert_file: client.pem, key_file: client.key }";
+const NOBODY: &str = "{ ca_file: ca.pem }";
+
+pub(super) fn run(ground: &Ground) -> Result<String> {
+    let dir = &*ground.dir;
+    certificates(dir)?;
+    let blue = Tempo::spoken_to("blue", dir, Tenancy::One, Transport::Mutual)?;
+    let green = Tempo::spoken_to("green", dir, Tenancy::One, Transport::Tls)?;
+    site(ground, [&blue, &green], CLIENT)?;
+    for spec in ["rollout-to-blue.yaml", "rollout-to-green.yaml"] {
+        template::write(&format!("tests/e2e/config/{spec}"), &[], &dir.join(spec))?;
+    }
+    let gates = Gates { ground, dir };
+    for spec in ["rollout-to-blue.yaml", "rollout-to-green.yaml"] {
+        gates.until(&["gate", "run", "probe", "--rollout", spec], PASSED, READY, |_| true)?;
+    }
+
+    let alone = gates.report(&["posture", "--environment", "blue"], PASSED)?;
+    ensure!(rules(&alone).is_empty(), "blue: {:?}", rules(&alone));
+    let beside = gates.report(&["posture", "--environment", "green", "--against", "blue"], REFUSED)?;
+    let wanted = ["no_authentication", "no_client_certificate"];
+    ensure!(rules(&beside).iter().eq(wanted.iter()), "green beside blue: {:?}", rules(&beside));
+
+    site(ground, [&blue, &green], NOBODY)?;
+    let refused =
+        gates.report(&["gate", "run", "probe", "--rollout", "rollout-to-blue.yaml"], UNREACHABLE)?;
+    ensure!(told(&refused).contains("certificate"), "nothing is said of certificates: {refused:#}");
+    Ok("the probe passes over TLS, with a client certificate where one is demanded; posture tells the two apart".to_owned())
+}
+
+fn site(ground: &Ground, [blue, green]: [&Tempo; 2], client: &str) -> Result<()> {
+    let mut words = vec![("client", client.to_owned())];
+    for (word, port) in [
+        ("blue_grpc", blue.grpc),
+        ("blue_http", blue.http),
+        ("blue_query", blue.query),
+        ("green_grpc", green.grpc),
+        ("green_query", green.query),
+        ("grpc", ports::free()?),
+        ("http", ports::free()?),
+        ("control", ports::free()?),
+    ] {
+        words.push((word, port.to_string()));
+    }
+    let words: Vec<_> = words.iter().map(|(word, value)| (*word, value.as_str())).collect();
+    template::write("tests/e2e/config/tempo-tls.yaml", &words, &ground.dir.join("crossfade.yaml"))
+}
+
+fn told(report: &Value) -> String {
+    report["findings"].to_string()
+}
