@@ -66,6 +66,15 @@ pub fn evidence(event: &Event) -> Option<Digest> {
     }
 }
 
+/// The entry without the evidence that it names: what a way back is recorded as, where its evidence cannot be stored.
+#[must_use]
+pub fn without_evidence(mut entry: Entry) -> Entry {
+    if let Event::GateFinished { evidence, .. } | Event::ProbeRecorded { evidence, .. } = &mut entry.event {
+        *evidence = None;
+    }
+    entry
+}
+
 #[cfg(test)]
 mod tests {
     use crossfade_rollout::Actor;

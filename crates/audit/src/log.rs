@@ -287,13 +287,17 @@ impl Log {
         }
     }
 
+    /// Whether a blob is stored: then an entry may name it although the log takes nothing.
+    pub fn stores(&self, digest: &Digest) -> bool {
+        self.evidence.stored.contains(digest)
+    }
+
     /// Keeps an entry that must not wait for the log (a rollback, a fence) in the emergency file.
     /// Durable on return. Works when the disk is full and when the log is poisoned; until
     /// [`merge_emergency`](Self::merge_emergency) has succeeded, the log takes no other entries. After
     /// an error the entry may still be found when the log is opened again.
     pub fn append_emergency(&mut self, entry: &Entry) -> Result<(), EmergencyError> {
-        if let Some(digest) = entry::evidence(&entry.event).filter(|one| !self.evidence.stored.contains(one))
-        {
+        if let Some(digest) = entry::evidence(&entry.event).filter(|one| !self.stores(one)) {
             return Err(EmergencyError::Evidence(digest));
         }
         self.emergency.append(entry::encode(entry)?)

@@ -125,6 +125,17 @@ fn policies_are_asked_and_broken_ones_are_named_with_their_place() {
         denied.stdout
     );
     assert_eq!(folder.run(&["policy", "--rollout", "rollout.yaml"]).code, 2, "nothing to ask");
+    // Rules about findings deny nothing where nobody has looked for any.
+    folder.write("content.rego", &OWN.replace("== \"\"", "== \"frozen\""));
+    let blind = folder.run(&["policy", "content.rego", "--rollout", "rollout.yaml"]);
+    assert_eq!(blind.code, 3, "{}", blind.stdout);
+    assert!(
+        blind.stdout.contains("CF-POLICY-004") && blind.stdout.contains("drift (no report)"),
+        "{}",
+        blind.stdout
+    );
+    folder.write("asked.yaml", &format!("{ROLLOUT}gates: {{ policy: {{ files: [content.rego] }} }}\n"));
+    assert_eq!(folder.run(&["gate", "run", "policy", "--rollout", "asked.yaml"]).code, 3);
     assert!(folder.run(&["policy", "--standard", "pci", "--show"]).stdout.contains("package crossfade.pci"));
 }
 

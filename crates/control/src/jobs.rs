@@ -69,7 +69,7 @@ pub(crate) struct Inputs {
     pub(crate) plan: Option<Arc<Plan>>,
     /// The checkpoint that sampling derives from.
     pub(crate) seed: Option<SeedSource>,
-    /// When the step began.
+    /// Since when traffic is as it is.
     pub(crate) since: Option<UnixNanos>,
     /// The schedule in force.
     pub(crate) schedule: Option<Schedule>,

@@ -14,14 +14,14 @@ mod blobs;
 use std::sync::Arc;
 
 use crossfade_audit::canonical::{self, CanonicalError};
-use crossfade_audit::entry::EntryError;
+use crossfade_audit::entry::{self, EntryError};
 use crossfade_audit::keys::{self, KeyFileError};
 use crossfade_audit::storage::{Disk, Storage};
 use crossfade_audit::{
     AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery,
 };
 use crossfade_rollout::ending::{Ending, EntryNumber};
-use crossfade_rollout::event::{Event, SeedSource, StepIndex};
+use crossfade_rollout::event::{Event, Gate, SeedSource, StepIndex};
 use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::plan::Plan;
 use crossfade_rollout::{Actor, Digest, Entry, RolloutId, State, evolve};
@@ -87,6 +87,11 @@ impl JournalError {
                 false
             }
         }
+    }
+
+    /// True if what the entries name is to blame, and not they.
+    fn is_of_evidence(&self) -> bool {
+        matches!(self, Self::Evidence(_) | Self::Append(AppendError::NoEvidence(_)))
     }
 }
 
@@ -238,7 +243,8 @@ impl Journal {
         self.schedules.iter().map(|(_, schedule)| schedule)
     }
 
-    /// Appends and folds. Durable on return; with `Emergency`, perhaps only in the emergency file.
+    /// Appends and folds. Durable on return; with `Emergency`, perhaps only in the emergency file. Nor does a way back wait for
+    /// evidence that cannot be stored: then it goes on record without.
     pub(crate) fn append(
         &mut self,
         actor: &Actor,
@@ -246,9 +252,18 @@ impl Journal {
         urgency: Urgency,
         now: UnixNanos,
     ) -> Result<(), JournalError> {
-        let entries: Vec<Entry> =
+        let mut entries: Vec<Entry> =
             events.iter().map(|event| Entry::new(actor.clone(), now, event.clone())).collect();
-        match self.append_to_log(&entries, now) {
+        let mut done = self.append_to_log(&entries, now);
+        if let Err(error) = &done
+            && urgency == Urgency::Emergency
+            && error.is_of_evidence()
+        {
+            tracing::error!(error = chain(error), "a way back goes on record without its evidence");
+            entries = entries.into_iter().map(entry::without_evidence).collect();
+            done = self.append_to_log(&entries, now);
+        }
+        match done {
             Err(error) if urgency == Urgency::Emergency && error.is_of_storage() => {
                 tracing::error!(error = chain(&error), "the log takes nothing: a way back goes ahead of it");
                 self.go_ahead(entries)
@@ -297,9 +312,19 @@ impl Journal {
         self.look_ahead()
     }
 
-    /// A way back does not wait for the log. In order: once something is kept in memory only, all that follows is.
+    /// A way back does not wait for the log. In order: once something is kept in memory only, all that follows is. Evidence has
+    /// no room there: an entry that names some goes ahead without.
     fn go_ahead(&mut self, entries: Vec<Entry>) -> Result<(), JournalError> {
         for entry in entries {
+            let lost = entry::evidence(&entry.event).filter(|digest| !self.log.stores(digest));
+            let entry = match lost {
+                Some(digest) => {
+                    tracing::error!(%digest, "nothing stores what a gate found: its words are on record without it");
+                    self.blobs.withdraw(&digest);
+                    entry::without_evidence(entry)
+                }
+                None => entry,
+            };
             if !self.unkept.is_empty() {
                 self.unkept.push(entry.clone());
             } else if let Err(error) = self.log.append_emergency(&entry) {
@@ -399,7 +424,7 @@ impl Journal {
 
     /// Folds what is not in the log on top of what is.
     fn look_ahead(&mut self) -> Result<(), JournalError> {
-        let kept = self.log.emergency_entries().iter().map(|bytes| crossfade_audit::entry::decode(bytes));
+        let kept = self.log.emergency_entries().iter().map(|bytes| entry::decode(bytes));
         let mut waiting = kept.collect::<Result<Vec<Entry>, _>>().map_err(JournalError::Waiting)?;
         waiting.extend(self.unkept.iter().cloned());
         self.newest = waiting.iter().map(|entry| entry.time).fold(self.newest, UnixNanos::max);
@@ -449,12 +474,21 @@ impl Journal {
         let Some(rollout) = self.state().rollout.as_ref() else {
             return Inputs { plan, seed, ..Inputs::default() };
         };
-        let (since, schedule) =
-            (rollout.running.as_ref().map(|running| running.at), self.state().schedule.clone());
-        let here = rollout.gates_at(step).values().filter_map(|run| run.evidence);
-        let read = |digest: Digest| serde_json::from_slice(&self.log.evidence(&digest).ok()?).ok();
-        let found = here.filter_map(read).collect();
+        let here = rollout.gates_at(step).iter();
+        let found = here.filter_map(|(gate, run)| Some(self.report(*gate, run.evidence?))).collect();
+        let (since, schedule) = (rollout.traffic_since(), self.state().schedule.clone());
         Inputs { plan, seed, since, schedule, found }
+    }
+
+    /// What a gate has reported; if that cannot be read, nobody knows what it has found.
+    fn report(&self, gate: Gate, digest: Digest) -> serde_json::Value {
+        let read = self.log.evidence(&digest).map_err(|error| chain(&error));
+        let read = read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+        read.unwrap_or_else(|why: String| {
+            tracing::error!(%gate, %digest, why, "a gate's report cannot be read");
+            let summary = format!("its report {digest} cannot be read: {why}");
+            serde_json::json!({ "gate": gate.name(), "verdict": "no_verdict", "summary": summary })
+        })
     }
 
     /// The plan of the rollout that runs.

@@ -7,7 +7,7 @@
 //! | preflight | `preflight` | side by side; those that write to the candidate once drift and posture have passed | the candidate's name |
 //! | each mirror step | `mirror` | when its time is up | its end |
 //! | each weight step | `weight` | when its time is up | its end |
-//! | the first step after promote | `promoted` | at once | its end; of `finalize`, its beginning |
+//! | the first step after promote | `promoted` | at once; at traffic, when its time is up | its end; of `finalize`, its beginning |
 //!
 //! A gate with `every` looks from the beginning of each step with traffic of its moment, again and again, pauses and bakes
 //! included; the step ends after a pass, and at any look that is none the rollout stops.
@@ -78,6 +78,11 @@ pub fn is_ahead(other: Gate, gate: Gate) -> bool {
         Gate::Policy => other != Gate::Policy,
         _ => false,
     }
+}
+
+/// Whether a gate reads what traffic has left: there must be some before it looks.
+const fn reads_traffic(gate: Gate) -> bool {
+    matches!(gate, Gate::Parity | Gate::Coverage)
 }
 
 /// A gate that looks while traffic moves, or after.
@@ -151,7 +156,8 @@ impl Outline {
         owed.map(move |later| {
             let promoted = later.moment == Moment::Promoted;
             let every = later.every.as_ref().filter(|_| runs).map(|every| every.0);
-            Wanted { gate: later.gate, every, at_once: promoted || every.is_some(), always: promoted && once }
+            let at_once = promoted && !reads_traffic(later.gate) || every.is_some();
+            Wanted { gate: later.gate, every, at_once, always: promoted && once }
         })
     }
 

@@ -280,6 +280,12 @@ impl Rollout {
         self.steps.iter().rfind(|record| record.step == step).map(|record| record.how)
     }
 
+    /// Since when traffic is as it is: since the step began, or, in one without time of its own, since the last cut.
+    pub fn traffic_since(&self) -> Option<UnixNanos> {
+        let running = self.running.as_ref().map(|running| running.at);
+        running.or_else(|| self.last_cut.as_ref().map(|cut| cut.at))
+    }
+
     /// Gates in preflight, or in a step.
     pub fn gates_at(&self, step: Option<StepIndex>) -> &BTreeMap<Gate, GateRun> {
         static NONE: BTreeMap<Gate, GateRun> = BTreeMap::new();

@@ -81,6 +81,37 @@ fn a_step_waits_for_its_gates() {
     }
 }
 
+/// Guarantee: what is asked about traffic after promotion has had its time when it is asked, and is asked although somebody is
+/// in a hurry, or no step after promotion takes time.
+#[test]
+fn traffic_is_looked_at_when_there_has_been_some() {
+    let cases = [("", false, 60), ("", true, 0), ("  - bake: { duration: 60s }\n", false, 0)];
+    for (left_out, hurried, secs) in cases {
+        let mut world = World::new().told();
+        for gate in ["parity", "coverage"] {
+            world.gates.insert(gate.to_owned(), Outcome::Pass);
+        }
+        let gates = "gates: { parity: { when: [promoted] }, coverage: { when: [promoted] } }\n";
+        world.start(&format!("{}{gates}", SPEC.replace(left_out, ""))).unwrap();
+        if hurried {
+            world.until("step 1 begins");
+            world.command(Command::Promote { rollout: None, full: true }).unwrap();
+        }
+        world.until("PROMOTED with");
+        let promoted = world.now;
+        world.gates.remove("coverage");
+        world.until("gate coverage looks in step 6");
+        let waited = world.now.since(promoted).unwrap().as_secs();
+        assert!((secs..=secs + 2).contains(&waited), "{waited}: {}", world.told_story());
+        let rollout = world.state.rollout.as_ref().unwrap();
+        let began = rollout.running.as_ref().map_or(rollout.last_cut.unwrap().at, |running| running.at);
+        assert_eq!(rollout.traffic_since(), Some(began));
+        says(&mut world, "coverage", Outcome::Pass);
+        assert_eq!(world.finish(), Phase::Finalized);
+        obeys(&world);
+    }
+}
+
 #[test]
 fn a_gate_that_fails_before_the_first_cut_ends_the_rollout() {
     let mut world = world("");

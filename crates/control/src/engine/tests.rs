@@ -1,5 +1,6 @@
 //! The engine on a disk that fails, with a clock that is a number. Its gateways and environments are real.
 
+mod gates;
 mod hosts;
 mod rig;
 

@@ -202,11 +202,43 @@ pub(super) async fn schedule(gateway: &Result<Client, String>) -> Result<Schedul
 
 fn share_of(schedule: &Schedule, from: UnixNanos) -> f64 {
     match schedule.stage() {
-        Stage::Promoted { .. } => 1.0,
-        Stage::Candidate { .. } => {
+        // Traces that began before the last cut are as whole as they were then.
+        Stage::Candidate { .. } | Stage::Promoted { .. } => {
             let share = schedule.mirror().max(schedule.weight_at(from));
             f64::from(share.ppm()) / 1e6
         }
         _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossfade_routing::{Begin, Cut, Seed, Weight, Window as Times};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// What the candidate is asked for is what it has had all the time, promoted or not.
+    #[test]
+    fn the_share_is_that_of_the_beginning() {
+        let id = |name| EnvironmentId::new(name).unwrap();
+        let window = Times::new(SECOND, SECOND, SECOND / 10).unwrap();
+        let begin = Begin { rollout: "r".into(), to: id("green"), seed: Seed(5), window };
+        let at = |seconds: u32| UnixNanos(1_800_000_000_000_000_000).plus(SECOND * seconds);
+        let weight = |ppm| Weight::from_ppm(ppm).unwrap();
+        let cut = Schedule::genesis(id("blue"))
+            .begin(begin)
+            .and_then(|begun| begun.cut(Cut { at: at(100), weight: weight(100_000) }))
+            .and_then(|cut| cut.cut(Cut { at: at(300), weight: Weight::FULL }))
+            .unwrap();
+        let promoted = cut.promoted(true).unwrap();
+        for schedule in [&cut, &promoted] {
+            let share = [50, 200, 400].map(|seconds| share_of(schedule, at(seconds)));
+            assert!(
+                share.iter().zip([0.0, 0.1, 1.0]).all(|(is, should)| (is - should).abs() < 1e-9),
+                "{share:?}"
+            );
+        }
     }
 }

@@ -27,7 +27,7 @@ pub struct Cx<'a> {
     pub moment: Moment,
     /// The time by which certificates, waivers and windows are judged.
     pub now: UnixNanos,
-    /// Since when traffic is as it is: the beginning of the step, where there is one.
+    /// Since when traffic is as it is: the beginning of the step, or the last cut; `None` where neither has been.
     pub since: Option<UnixNanos>,
     /// The schedule that gateways follow, in a rollout.
     pub schedule: Option<&'a Schedule>,

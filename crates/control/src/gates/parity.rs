@@ -128,15 +128,12 @@ pub(super) fn query(site: &Site, id: &EnvironmentId) -> Result<Query, String> {
 }
 
 /// Which traces the candidate has whole: those that it owns whatever their hosts' clocks say, and those that are mirrored to it. `None`
-/// without schedules.
+/// without schedules, and while no rollout runs: then everything counts that the candidate has.
 fn owned(schedules: &[Schedule], candidate: &EnvironmentId) -> Option<Owns> {
-    let last = schedules.last()?.clone();
+    let last = schedules.last().filter(|last| !matches!(last.stage(), Stage::Single {}))?.clone();
     let (schedules, candidate) = (schedules.to_vec(), candidate.clone());
     Some(std::sync::Arc::new(move |id, began| {
         let id = TraceId(id.0);
-        if matches!(last.stage(), Stage::Promoted { .. }) {
-            return true;
-        }
         if last.mirror().contains(fraction(last.seed(), &id)) {
             return true;
         }
@@ -154,9 +151,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Scenario: a mirror of 30 %, then a cut to 10 %.
+    /// Scenario: a mirror of 30 %, then a cut to 10 %, one to 100 %, and promotion.
     /// Guarantee: while mirrored, the mirrored share counts; after the cut what began after it and is the candidate's; near
-    /// the cut, where the clock of a host decides, nothing that only may be.
+    /// the cut, where the clock of a host decides, nothing that only may be. Promotion changes nothing of what began before.
     #[test]
     fn the_candidates_traces_are_those_it_has_whole() {
         let id = |name| EnvironmentId::new(name).unwrap();
@@ -165,6 +162,7 @@ mod tests {
         let percent = |ppm| Weight::from_ppm(ppm).unwrap();
         let genesis = Schedule::genesis(id("blue"));
         assert!(owned(&[], &id("green")).is_none());
+        assert!(owned(std::slice::from_ref(&genesis), &id("green")).is_none(), "no rollout decides anything");
         let begun = genesis.begin(begin).unwrap();
         let mirrored = begun.mirrored(percent(300_000)).unwrap();
         let at = |seconds: u64| {
@@ -181,8 +179,11 @@ mod tests {
         };
         assert_eq!(share(&[genesis.clone(), begun.clone()], 50), 0);
         assert!((230..=370).contains(&share(&[genesis.clone(), begun.clone(), mirrored], 50)));
+        let promoted = cut.cut(Cut { at: at(300), weight: Weight::FULL }).unwrap().promoted(true).unwrap();
+        let alone = [promoted.clone()];
         let cut = [genesis, begun, cut];
         assert_eq!((share(&cut, 50), share(&cut, 100)), (0, 0));
         assert!((60..=140).contains(&share(&cut, 200)));
+        assert_eq!((share(&alone, 50), share(&alone, 200), share(&alone, 400)), (0, share(&cut, 200), 1_000));
     }
 }

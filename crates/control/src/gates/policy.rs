@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use crossfade_gates::control;
 use crossfade_gates::policy::{PolicyError, Source, ask, cannot_ask, input, judge, library};
 use crossfade_gates::report::Report;
+use crossfade_rollout::event::Gate;
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::{Moment, Standard, Waiver};
 use crossfade_routing::UnixNanos;
@@ -73,14 +74,30 @@ pub fn report(outline: &Outline, policies: &[Source], about: About<'_>) -> Resul
     let waivers: Vec<Value> = outline.gates.waivers.iter().map(waiver).collect();
     let input = input(plan, rollout, about.found, json!(waivers), seconds(about.now));
     let answers = ask(policies, &input)?;
-    let blind: Vec<String> = about
-        .found
-        .iter()
-        .filter(|report| report["verdict"] == "no_verdict")
-        .filter_map(|report| report["gate"].as_str().map(str::to_owned))
-        .collect();
+    let blind = blind(outline, about);
     let names: Vec<String> = policies.iter().map(named).collect();
     Ok(judge(&names, &answers, &blind))
+}
+
+/// The gates of the moment that have no verdict, or of which there is no report: what they would have found, nobody knows.
+fn blind(outline: &Outline, about: About<'_>) -> Vec<String> {
+    let verdict = |gate: &str| {
+        let report = about.found.iter().find(|report| report["gate"] == gate);
+        report.map(|report| report["verdict"].as_str().unwrap_or("no_verdict"))
+    };
+    let preflight = outline.required_gates.iter().filter(|_| about.moment == Moment::Preflight);
+    let later = outline.later_gates.iter().filter(|later| later.moment == about.moment);
+    let planned =
+        preflight.copied().chain(later.map(|later| later.gate)).filter(|gate| *gate != Gate::Policy);
+    let named: Vec<&str> = planned.map(Gate::name).collect();
+    let extra = about.found.iter().filter_map(|report| report["gate"].as_str());
+    let extra = extra.filter(|gate| !named.contains(gate));
+    let without = named.iter().copied().chain(extra).filter_map(|gate| match verdict(gate) {
+        None => Some(format!("{gate} (no report)")),
+        Some("no_verdict") => Some(gate.to_owned()),
+        Some(_) => None,
+    });
+    without.collect()
 }
 
 /// `policy.rego sha256:…`: what was asked, to the byte.
@@ -133,4 +150,59 @@ fn file(site: &Site, name: &str) -> Result<Source, PoliciesError> {
     let text = std::fs::read_to_string(folder.join(path));
     let text = text.map_err(|source| PoliciesError::Unread { name: name.to_owned(), source })?;
     Ok(Source { name: name.to_owned(), text })
+}
+
+#[cfg(test)]
+mod tests {
+    use crossfade_gates::Verdict;
+    use crossfade_routing::Seed;
+    use crossfade_yaml::{Resolution, Resolve};
+
+    use super::*;
+
+    struct Nothing;
+    impl Resolve for Nothing {
+        fn resolve(&self, _: &str, _: &str) -> Resolution {
+            Resolution::Unset
+        }
+    }
+
+    fn outline() -> Outline {
+        let text = "{ name: x, from: blue, to: green, gates: { policy: { standards: [soc2], when: [preflight, promoted] } }, steps: [{ weight: { percent: 100, duration: 1m } }, promote, finalize] }";
+        let spec = crossfade_rollout::Spec::parse(text, "rollout.yaml", &Nothing).unwrap();
+        spec.outline("x".parse().unwrap(), Seed(1)).unwrap()
+    }
+
+    /// Scenario: a rule over findings, and the reports of some gates are not there, or say that nothing was found out.
+    /// Guarantee: it does not pass, and the gates are named.
+    #[test]
+    fn what_no_gate_has_reported_is_not_allowed() {
+        let rule =
+            "package bank\n\ndeny contains \"no\" if {\n\tsome finding in input.findings\n\tfinding.id\n}\n";
+        let policies = [Source { name: "bank.rego".to_owned(), text: rule.to_owned() }];
+        let outline = outline();
+        let said = |gates: &[(&str, &str)], moment| {
+            let report =
+                |(gate, verdict): &(&str, &str)| json!({ "gate": gate, "verdict": verdict, "findings": [] });
+            let found: Vec<Value> = gates.iter().map(report).collect();
+            let report = report_of(&outline, &policies, &found, moment);
+            (
+                report.verdict(),
+                report.findings.first().map(|finding| finding.detail.clone()).unwrap_or_default(),
+            )
+        };
+        let first = [("drift", "pass"), ("posture", "pass"), ("probe", "pass")];
+        assert_eq!(said(&first, Moment::Preflight), (Verdict::Pass, String::new()));
+        let none = "no verdict of drift (no report), posture (no report), probe (no report)";
+        assert_eq!(said(&[], Moment::Preflight), (Verdict::NoVerdict, none.to_owned()));
+        assert_eq!(said(&[], Moment::Promoted), (Verdict::NoVerdict, none.to_owned()));
+        let blind = [first[0], ("posture", "no_verdict"), first[2]];
+        assert_eq!(said(&blind, Moment::Preflight), (Verdict::NoVerdict, "no verdict of posture".to_owned()));
+        let more = [&first[..], &[("load", "no_verdict")]].concat();
+        assert_eq!(said(&more, Moment::Preflight).0, Verdict::NoVerdict);
+    }
+
+    fn report_of(outline: &Outline, policies: &[Source], found: &[Value], moment: Moment) -> Report {
+        report(outline, policies, About { found, moment, now: UnixNanos(0) }).unwrap()
+    }
 }

@@ -21,6 +21,23 @@ pub(crate) struct Faults {
     pub(crate) commit: Option<bool>,
     /// Nothing that makes a file returns.
     pub(crate) hangs: bool,
+    /// The disk is full once an entry with these words is in the log.
+    pub(crate) full_after: Option<&'static str>,
+    /// Set by `full_after`: the disk is full with the next commit.
+    pub(crate) full_next: bool,
+}
+
+impl Faults {
+    pub(crate) const NONE: Faults = Faults {
+        full: false,
+        broken: false,
+        no_emergency: false,
+        unreadable: false,
+        commit: None,
+        hangs: false,
+        full_after: None,
+        full_next: false,
+    };
 }
 
 /// Clones are the same disk.
@@ -68,6 +85,11 @@ impl Storage for FaultyDisk {
 
     fn write_new(&self, file: &Path, bytes: &[u8]) -> io::Result<()> {
         self.room()?;
+        let mut faults = self.0.0.lock().unwrap();
+        if faults.full_after.is_some_and(|words| String::from_utf8_lossy(bytes).contains(words)) {
+            (faults.full_after, faults.full_next) = (None, true);
+        }
+        drop(faults);
         Disk.write_new(file, bytes)
     }
 
@@ -79,7 +101,11 @@ impl Storage for FaultyDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        match self.0.0.lock().unwrap().commit.take() {
+        let mut faults = self.0.0.lock().unwrap();
+        faults.full |= std::mem::take(&mut faults.full_next);
+        let commit = faults.commit.take();
+        drop(faults);
+        match commit {
             None => Disk.rename(from, to),
             Some(happens) => {
                 if happens {

@@ -11,9 +11,8 @@ use crossfade_routing::EnvironmentId;
 use super::faulty::{Faults, FaultyDisk};
 use super::*;
 
-const FULL: Faults =
-    Faults { full: true, broken: false, no_emergency: false, unreadable: false, commit: None, hangs: false };
-const WELL: Faults = Faults { full: false, ..FULL };
+const WELL: Faults = Faults::NONE;
+const FULL: Faults = Faults { full: true, ..WELL };
 
 /// A log on a disk that fails when told.
 struct Bench {
@@ -269,6 +268,60 @@ fn an_entry_that_is_too_long_is_to_blame_itself() {
     bench.check(&journal);
 }
 
+/// Scenario: a gate's report calls for a way back; the log takes nothing, and has not for a while; the process dies.
+/// Guarantee: the way back, and what the gate says, are in the emergency file; only the report is lost.
+#[test]
+fn a_way_back_goes_ahead_without_its_evidence() {
+    for waits_before in [false, true] {
+        let (mut bench, mut journal) = Bench::new();
+        bench.disk.set(FULL);
+        if waits_before {
+            bench.append(&mut journal, &[raised(LogUnwritable)], Emergency).unwrap();
+        }
+        let report = journal.evidence(b"a report".to_vec()).unwrap();
+        bench.append(&mut journal, &[naming(report), raised(BothFailing)], Emergency).unwrap();
+        assert_eq!(journal.blobs.len(), 0, "nothing will name it");
+        drop(journal);
+        let mut journal = bench.open();
+        assert!(alerts(&journal).contains(&BothFailing), "{:?}", alerts(&journal));
+        bench.disk.set(WELL);
+        journal.recover(UnixNanos(9)).unwrap();
+        let told = bench.told();
+        let said = told.iter().find(|line| line.starts_with("GateFinished")).unwrap();
+        assert!(said.contains("evidence: None"), "{said}");
+        assert!(!bench.place().folder.join("evidence").exists());
+        assert!(journal.is_clean());
+    }
+}
+
+/// Scenario: neither log nor emergency file take a way back with evidence, and it waits in memory.
+/// Guarantee: the log takes it when it is back.
+#[test]
+fn a_way_back_in_memory_is_taken_without_its_evidence() {
+    let (mut bench, mut journal) = Bench::new();
+    bench.disk.set(FULL);
+    bench.append(&mut journal, &[raised(LogUnwritable)], Emergency).unwrap();
+    bench.disk.set(Faults { no_emergency: true, ..FULL });
+    let report = journal.evidence(b"a report".to_vec()).unwrap();
+    bench.append(&mut journal, &[naming(report), raised(BothFailing)], Emergency).unwrap();
+    bench.disk.set(WELL);
+    journal.recover(UnixNanos(9)).unwrap();
+    assert_eq!(bench.told().len(), 7, "{:?}", bench.told());
+    assert!(journal.is_clean());
+}
+
+/// Scenario: a way back names a report that has been forgotten meanwhile.
+/// Guarantee: it is on record all the same.
+#[test]
+fn a_way_back_does_not_wait_for_a_report_that_is_gone() {
+    let (mut bench, mut journal) = Bench::new();
+    let gone = naming(Digest::from_bytes([9; 32]));
+    assert!(bench.append(&mut journal, std::slice::from_ref(&gone), Ordinary).is_err());
+    bench.append(&mut journal, &[gone, raised(BothFailing)], Emergency).unwrap();
+    assert_eq!(alerts(&journal), [BothFailing]);
+    assert!(journal.is_clean());
+}
+
 fn naming(report: Digest) -> Event {
     // Any event that names evidence will do.
     Event::GateFinished {
@@ -298,6 +351,25 @@ fn evidence_outlives_a_log_that_is_opened_again() {
     bench.append(&mut journal, &[naming(digest)], Ordinary).unwrap();
     assert_eq!(journal.log.evidence(&digest).unwrap(), b"a report");
     assert_eq!(journal.blobs.len(), 0, "it waits no longer");
+}
+
+/// What cannot be read is not left out: nobody knows what the gate has found.
+#[test]
+fn a_report_that_cannot_be_read_is_no_verdict() {
+    let (mut bench, mut journal) = Bench::new();
+    let good = journal.evidence(br#"{"gate":"drift","verdict":"pass"}"#.to_vec()).unwrap();
+    let bad = journal.evidence(b"pass".to_vec()).unwrap();
+    bench.append(&mut journal, &[naming(good), naming(bad)], Ordinary).unwrap();
+    let verdict = |journal: &Journal, digest| {
+        let report = journal.report(crossfade_rollout::event::Gate::Drift, digest);
+        (report["gate"].as_str().unwrap().to_owned(), report["verdict"].as_str().unwrap().to_owned())
+    };
+    let says = |verdict: &str| ("drift".to_owned(), verdict.to_owned());
+    assert_eq!(verdict(&journal, good), says("pass"));
+    assert_eq!(verdict(&journal, bad), says("no_verdict"));
+    assert_eq!(verdict(&journal, Digest::from_bytes([9; 32])), says("no_verdict"));
+    bench.disk.set(Faults { unreadable: true, ..WELL });
+    assert_eq!(verdict(&journal, good), says("no_verdict"));
 }
 
 #[test]

@@ -16,7 +16,8 @@ fn plan() -> Value {
             { "bake": { "duration": "24h", "mirror_back": true } }, { "finalize": {} }],
         "gates": { "drift": { "allow": [] }, "probe": { "traces": 100 }, "posture": { "every": "5m" } },
         "required_gates": ["drift", "posture", "probe"],
-        "later_gates": [{ "gate": "drift", "moment": "promoted" }, { "gate": "probe", "moment": "promoted" }],
+        "later_gates": [{ "gate": "drift", "moment": "promoted" }, { "gate": "probe", "moment": "promoted" },
+            { "gate": "parity", "moment": "weight" }, { "gate": "coverage", "moment": "weight" }],
         "on_failure": "rollback",
     })
 }
@@ -102,8 +103,31 @@ fn what_the_plan_itself_lacks_is_denied() {
     assert_eq!(lacks(|plan| plan["change"]["impact"] = json!("")), "PCI DSS 6.5.1");
     assert_eq!(lacks(|plan| plan["steps"][2]["bake"]["mirror_back"] = json!(false)), "PCI DSS 6.5.1");
     assert_eq!(lacks(|plan| plan["steps"] = json!([{ "promote": {} }])), "PCI DSS 6.5.1");
-    assert_eq!(lacks(|plan| plan["later_gates"] = json!([])), "PCI DSS 6.5.2 PCI DSS 6.5.2");
-    assert_eq!(lacks(|plan| plan["gates"]["posture"] = json!({ "off": "no time" })), "PCI DSS 6.5.2");
+    assert_eq!(lacks(|plan| plan["later_gates"] = json!([])), ["PCI DSS 6.5.2"; 4].join(" "));
+}
+
+/// Guarantee: a gate that a standard counts on is missed, whether it is off for a reason or nobody planned it.
+#[test]
+fn a_gate_that_never_looks_is_missed() {
+    let missed = |standard, gate: &str, off: Option<&str>| {
+        let mut plan = plan();
+        let others = |gates: &Value, name: &dyn Fn(&Value) -> bool| -> Value {
+            gates.as_array().unwrap().iter().filter(|one| !name(one)).cloned().collect()
+        };
+        plan["required_gates"] = others(&plan["required_gates"], &|one| one == gate);
+        plan["later_gates"] = others(&plan["later_gates"], &|one| one["gate"] == gate);
+        plan["gates"][gate] = off.map_or(Value::Null, |why| json!({ "off": why }));
+        let denials = answers(standard, &asked(plan, json!([]), json!([]))).denials;
+        denials.into_iter().map(|denial| denial.because).collect::<Vec<_>>()
+    };
+    for standard in [Standard::PciDss, Standard::Hipaa, Standard::Gdpr, Standard::Nist80053] {
+        for gate in ["posture", "parity", "coverage"] {
+            let never = format!("the gate {gate} never looks: name it in gates.{gate}");
+            assert_eq!(missed(standard, gate, None), [never], "{}", standard.name());
+            let off = format!("the gate {gate} is off: no time");
+            assert_eq!(missed(standard, gate, Some("no time")), [off], "{}", standard.name());
+        }
+    }
 }
 
 /// A waiver lets a finding through; but not where the standard leaves nothing to accept, and not for ever.

@@ -18,9 +18,11 @@ pub(super) fn go_on(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     if cx.state.roster.is_empty() {
         return out.wait(Waiting::Gateway {});
     }
-    // What is looked at after promotion is looked at whoever is in a hurry.
-    let passed = cx.rollout.promoted.is_none() || gates::in_step(cx, out, false)?;
-    if cx.rollout.full && is_skippable(cx, step) {
+    let skipped = cx.rollout.full && is_skippable(cx, step);
+    // What is looked at after promotion is looked at whoever is in a hurry. A step without time of its own is at its end.
+    let closing = skipped || matches!(step, Step::Finalize {});
+    let passed = cx.rollout.promoted.is_none() || gates::in_step(cx, out, closing)?;
+    if skipped {
         if cx.is_paused(out) || !passed {
             return NEXT;
         }

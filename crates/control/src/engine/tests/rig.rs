@@ -42,14 +42,13 @@ pub(super) const PACE: Duration = Duration::from_millis(50);
 /// 2026-11-21T12:00:00Z.
 const START: u64 = 1_795_262_400_000_000_000;
 
-pub(super) const WELL: Faults =
-    Faults { full: false, broken: false, no_emergency: false, unreadable: false, commit: None, hangs: false };
+pub(super) const WELL: Faults = Faults::NONE;
 
 pub(super) fn full() -> Faults {
     Faults { full: true, ..WELL }
 }
 
-const SPEC: &str = "
+pub(super) const SPEC: &str = "
 name: move
 from: blue
 to: green
@@ -170,8 +169,12 @@ impl Rig {
     }
 
     pub(super) async fn plan(&self) -> PlanFile {
+        self.plan_of(SPEC).await
+    }
+
+    pub(super) async fn plan_of(&self, spec: &str) -> PlanFile {
         let baseline = self.handle.baseline().await.unwrap();
-        let request = PlanRequest { spec: SPEC.to_owned(), source: "rollout.yaml".to_owned() };
+        let request = PlanRequest { spec: spec.to_owned(), source: "rollout.yaml".to_owned() };
         let status = self.handle.status();
         self.planner.plan(&request, baseline, &status, &Progress::default()).await.unwrap()
     }

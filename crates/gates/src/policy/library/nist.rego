@@ -27,9 +27,10 @@ deny contains denial("CM-4(2)", sprintf("%s does not look again after promotion:
 	not looks_at(gate, "promoted")
 }
 
-deny contains denial("CM-4(2)", sprintf("the gate %s is off: %s", [gate, why])) if {
+# And while traffic moves: a gate that nobody plans is as little use as one that is off.
+deny contains denial("CM-4(2)", sprintf("the gate %s %s", [gate, absence(gate)])) if {
 	some gate in ["posture", "parity", "coverage"]
-	why := input.plan.gates[gate].off
+	not planned(gate)
 }
 
 # Accepted risks are looked at again within a year.
@@ -72,6 +73,17 @@ deny contains denied if {
 	says := data.crossfade.requirements[control]
 	denied := {"requirement": control, "says": says, "because": told(finding)}
 }
+
+planned(gate) if gate in input.plan.required_gates
+
+planned(gate) if {
+	some later in input.plan.later_gates
+	later.gate == gate
+}
+
+absence(gate) := sprintf("is off: %s", [why]) if {
+	why := input.plan.gates[gate].off
+} else := sprintf("never looks: name it in gates.%s", [gate])
 
 looks_at(gate, moment) if {
 	some later in input.plan.later_gates

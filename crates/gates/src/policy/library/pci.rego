@@ -49,9 +49,10 @@ deny contains denial("6.5.1", sprintf("the waiver of %s by %s runs until %s: acc
 	waiver.expires_unix - input.time.unix > 366 * 24 * 3600
 }
 
-deny contains denial("6.5.2", sprintf("the gate %s is off: %s", [gate, why])) if {
+# And while traffic moves: a gate that nobody plans is as little use as one that is off.
+deny contains denial("6.5.2", sprintf("the gate %s %s", [gate, absence(gate)])) if {
 	some gate in ["posture", "parity", "coverage"]
-	why := input.plan.gates[gate].off
+	not planned(gate)
 }
 
 # ---- what all of the ready policies share
@@ -86,6 +87,17 @@ deny contains denied if {
 	says := data.crossfade.requirements[control]
 	denied := {"requirement": control, "says": says, "because": told(finding)}
 }
+
+planned(gate) if gate in input.plan.required_gates
+
+planned(gate) if {
+	some later in input.plan.later_gates
+	later.gate == gate
+}
+
+absence(gate) := sprintf("is off: %s", [why]) if {
+	why := input.plan.gates[gate].off
+} else := sprintf("never looks: name it in gates.%s", [gate])
 
 looks_at(gate, moment) if {
 	some later in input.plan.later_gates
