@@ -149,7 +149,7 @@ fn what_means_nothing_is_a_usage_error_and_nobody_there_is_out_of_reach() {
         (vec!["--header", "tenant"], "`tenant` is no header"),
         (vec!["--header", "a b=c"], "--header"),
         (vec!["--query-header", "token=@nowhere"], "nowhere"),
-        (vec!["--receiver", "http/json=green"], "--receiver"),
+        (vec!["--receiver", "http/json=ftp://green"], "--receiver"),
         (vec!["--freshness-max", "soon"], "--freshness-max"),
         (vec!["--ca-file", "nowhere.pem"], "nowhere.pem"),
         (vec!["--against", "blue"], "--environment"),
