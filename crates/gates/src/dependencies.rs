@@ -6,7 +6,9 @@
 //!
 //! A call is *outside* if most of such calls have no span of another service below them. A live peer counts as tested if a test called
 //! the same (protocol, system, host and port, and what is called there), whatever service did. Otherwise its *counterparts* are looked at:
-//! calls of the same service, by the same protocol and system, from an operation of the same name or to something of the same name. Among
+//! calls of the same service, by the same protocol and system, from an operation of the same name or to something of the same name. An
+//! operation that is a method alone (`POST`) pairs only hosts that have a word in common, and what live traffic calls as well stands for
+//! nothing else. Among
 //! these an address is simulated if it is the machine itself or has a name that simulators have; and in both cases if it is declared so, or
 //! if the answer carried a simulator's header. Where live and tested addresses both are the machine itself, at different ports, who answered
 //! the tests cannot be told: a sidecar looks like a simulator there.
@@ -161,7 +163,13 @@ impl Look<'_> {
         let outside: Vec<&Edge> = live.iter().filter(|edge| edge.is_outside()).collect();
         for edge in &outside {
             let (mut real, mut other, mut local, mut simulated) = (vec![], vec![], vec![], vec![]);
-            for test in tests {
+            // What live traffic calls as well stands for itself alone, or for what goes by its name.
+            let stands_alone = |test: &Edge| {
+                !edge.is_same(test)
+                    && !edge.is_named_as(test)
+                    && outside.iter().any(|other| other.is_same(test))
+            };
+            for test in tests.iter().filter(|test| !stands_alone(test)) {
                 match self.stands_for(edge, test) {
                     Some(Stands::Itself) => real.push(test),
                     Some(Stands::Elsewhere) => other.push(test),

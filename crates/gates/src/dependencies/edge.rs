@@ -76,13 +76,36 @@ impl Edge {
         self.are_local(test) && is_one
     }
 
-    /// Whether a test's call stands for this live one.
+    /// Whether a test's call stands for this live one: by the peer's name, or because the same operation makes it. Where that is no
+    /// more than a method, as instrumentation of HTTP clients names its spans, the hosts have to have a word in common, or the
+    /// test's has to be a simulator that goes by no name.
     pub(crate) fn is_counterpart(&self, test: &Edge) -> bool {
-        let named = test.peer.name.is_some() && self.peer.name == test.peer.name;
+        let mut shared = self.operations.intersection(&test.operations).peekable();
         self.service == test.service
             && self.peer.protocol == test.peer.protocol
             && self.peer.system == test.peer.system
-            && (named || !self.operations.is_disjoint(&test.operations))
+            && (self.is_named_as(test)
+                || shared.peek().is_some()
+                    && (shared.any(|operation| !is_method(operation)) || self.may_be(test)))
+    }
+
+    /// Whether both go by one name, whatever their addresses.
+    pub(crate) fn is_named_as(&self, test: &Edge) -> bool {
+        test.peer.name.is_some() && self.peer.name == test.peer.name
+    }
+
+    fn may_be(&self, test: &Edge) -> bool {
+        let host = |edge: &Edge| edge.peer.host().unwrap_or_default().to_ascii_lowercase();
+        let (own, theirs) = (host(self), host(test));
+        let (own_words, their_words): (BTreeSet<&str>, BTreeSet<&str>) =
+            (words(&own).collect(), words(&theirs).collect());
+        let simulates = SIMULATED.iter().any(|pattern| matches(pattern, &theirs));
+        let nameless = is_local(&theirs) || their_words.is_empty() && simulates;
+        match self.peer.protocol {
+            Protocol::Http => nameless || !own_words.is_disjoint(&their_words),
+            Protocol::Database => self.peer.name.is_none() || test.peer.name.is_none(),
+            Protocol::Rpc | Protocol::Messaging | Protocol::Other => true,
+        }
     }
 
     pub(crate) fn operations(&self) -> String {
@@ -106,6 +129,56 @@ impl fmt::Display for Edge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} -> {}", self.service, self.peer)
     }
+}
+
+/// What instrumentation calls a span when it knows no more: a method of HTTP or a verb of SQL, alone.
+const METHODS: [&str; 16] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY", "SELECT",
+    "INSERT", "UPDATE", "MERGE", "CALL", "HTTP",
+];
+
+fn is_method(operation: &str) -> bool {
+    operation.split_whitespace().all(|word| METHODS.iter().any(|method| word.eq_ignore_ascii_case(method)))
+}
+
+/// Parts of host names that tell nobody from anybody else.
+const COMMON: [&str; 24] = [
+    "api",
+    "www",
+    "web",
+    "app",
+    "svc",
+    "service",
+    "server",
+    "http",
+    "https",
+    "com",
+    "net",
+    "org",
+    "internal",
+    "local",
+    "localhost",
+    "localdomain",
+    "cluster",
+    "example",
+    "test",
+    "prod",
+    "stage",
+    "staging",
+    "sandbox",
+    "localstack",
+];
+
+/// The parts of a host's name that do: no numbers, nothing short or common, and no simulator's names.
+fn words(host: &str) -> impl Iterator<Item = &str> {
+    let parts = host.split(|c: char| !c.is_alphanumeric());
+    let tells = |part: &&str| {
+        part.len() > 2
+            && !part.bytes().all(|byte| byte.is_ascii_digit())
+            && !COMMON.contains(part)
+            && !["mock", "stub", "fake", "simulator"].iter().any(|simulator| part.contains(simulator))
+    };
+    parts.filter(tells)
 }
 
 /// Equal, or not said by one of them.

@@ -300,3 +300,29 @@ fn calls_within_are_not_judged_and_odd_ones_are_notes() {
     assert_eq!(report.verdict(), Verdict::Pass, "who records its own side is no outside peer");
     assert!(RULES.iter().all(|rule| explain(rule.id).is_some()));
 }
+
+/// Scenario: HTTP clients' spans are named by the method alone, as instrumentation names them: an insurer and a laboratory are called
+/// live, and tests called the insurer, a mock of it, or a simulator that goes by no name.
+/// Guarantee: a call of the one stands for no call of the other, and a mock for whom its name says.
+#[test]
+fn a_method_alone_pairs_nobody() {
+    const LAB: &[(&str, &str)] = &[("http.url", "http://lab.example/orders"), ("http.method", "POST")];
+    let live = [calls("intake", "POST", INSURER), calls("intake", "POST", LAB)];
+    let found = |tests: &[Calls]| judged(&live, tests).findings.iter().map(|f| f.rule).collect::<Vec<_>>();
+    assert_eq!(found(&[calls("intake", "POST", INSURER)]), ["dependency_untested"]);
+    let mocked = [calls("intake", "POST", INSURER_MOCK)];
+    assert_eq!(found(&mocked), ["dependency_untested", "dependency_simulated"]);
+    let report = judged(&live, &mocked);
+    let of = |rule: &str| {
+        let finding = report.findings.iter().find(|finding| finding.rule == rule).unwrap();
+        finding.place.component.clone().unwrap()
+    };
+    assert_eq!(of("dependency_untested"), "intake -> http lab.example");
+    assert_eq!(of("dependency_simulated"), "intake -> http api.insurer.example");
+    const NAMELESS: &[(&str, &str)] = &[("http.url", "http://localhost:8089/any"), ("http.method", "POST")];
+    assert_eq!(found(&[calls("intake", "POST", NAMELESS)]), ["dependency_simulated", "dependency_simulated"]);
+    const SANDBOX: &[(&str, &str)] =
+        &[("http.url", "http://sandbox.insurer.example"), ("http.method", "POST")];
+    let sandbox = [calls("intake", "POST", SANDBOX), calls("intake", "POST", LAB)];
+    assert_eq!(found(&sandbox), ["dependency_other_address"]);
+}

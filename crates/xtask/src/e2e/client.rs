@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Long enough for the last trace to end and for one full export timeout.
 const GOODBYE: Duration = Duration::from_secs(45);
 
+/// For a few dozen traces with calls of a tenth of a second, on a machine that is busy.
+const CALLS: Duration = Duration::from_secs(90);
+
 /// A running SDK client.
 #[derive(Debug)]
 pub(crate) struct Sdk {
@@ -98,6 +101,25 @@ impl Sdk {
         }
         Ok(record)
     }
+}
+
+/// Runs `calls.py`, which calls others by instrumented libraries, to its end. `conventions` are those of OTEL_SEMCONV_STABILITY_OPT_IN;
+/// empty: the libraries' usual ones.
+pub(crate) fn calls(name: &str, port: u16, more: &[&str], conventions: &str, dir: &Path) -> Result<()> {
+    let mut command = Command::new(PYTHON.program()?);
+    command.arg(root().join("tests/e2e/python/calls.py")).args(["--endpoint", &format!("127.0.0.1:{port}")]);
+    command.args(more).env("OTEL_SEMCONV_STABILITY_OPT_IN", conventions);
+    for name in
+        ["OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "OTEL_EXPORTER_OTLP_HEADERS", "http_proxy", "HTTP_PROXY"]
+    {
+        command.env_remove(name);
+    }
+    let mut process = Process::start(name, &command, dir)?;
+    let status = process.ended(CALLS)?;
+    if !status.success() {
+        bail!("{name} ended with {status}:\n{}", process.tail(5));
+    }
+    Ok(())
 }
 
 /// Starts telemetrygen: `rate` traces of two spans a second for so many seconds. Its exit code says whether every

@@ -43,10 +43,7 @@ pub(crate) fn build() -> Result<PathBuf> {
 impl Site {
     /// Writes the configuration and makes keys and log; blue is active.
     pub(crate) fn init(blue: &Environment, green: &Environment, ground: &Ground) -> Result<Self> {
-        let Ground { dir, program } = ground;
-        let [grpc, http, control] = [ports::free()?, ports::free()?, ports::free()?];
-        let mut words =
-            vec![("grpc", grpc.to_string()), ("http", http.to_string()), ("control", control.to_string())];
+        let mut words = Vec::new();
         words.extend(blue.words(["blue_grpc", "blue_http", "blue_query", "blue_jaeger", "blue_configs"]));
         words.extend(green.words([
             "green_grpc",
@@ -55,8 +52,23 @@ impl Site {
             "green_jaeger",
             "green_configs",
         ]));
+        Self::of("crossfade.yaml", words, ground)
+    }
+
+    /// Likewise, of a template of `tests/e2e/config/` and its words, but for those of its own ports.
+    pub(crate) fn of(
+        template: &str,
+        mut words: Vec<(&'static str, String)>,
+        ground: &Ground,
+    ) -> Result<Self> {
+        let Ground { dir, program } = ground;
+        let [grpc, http, control] = [ports::free()?, ports::free()?, ports::free()?];
+        words.extend(
+            [("grpc", grpc), ("http", http), ("control", control)]
+                .map(|(word, port)| (word, port.to_string())),
+        );
         let words: Vec<_> = words.iter().map(|(word, value)| (*word, &**value)).collect();
-        template::write("tests/e2e/config/crossfade.yaml", &words, &dir.join("crossfade.yaml"))?;
+        template::write(&format!("tests/e2e/config/{template}"), &words, &dir.join("crossfade.yaml"))?;
         let site = Self { program: program.clone(), dir: dir.clone(), grpc, http, control };
         site.demand(&["init", "--active", "blue"])?;
         Ok(site)

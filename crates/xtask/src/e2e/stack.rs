@@ -35,14 +35,25 @@ impl Environment {
     /// Starts both and waits until both answer. `overlays` are laid over the Collector's configuration, by name, from
     /// `tests/e2e/config/`.
     pub(crate) fn start(colour: &'static str, dir: &Path, overlays: &[&str]) -> Result<Self> {
+        Self::beside(colour, dir, overlays, &[])
+    }
+
+    /// Likewise, with further words for the templates: ports of others.
+    pub(crate) fn beside(
+        colour: &'static str,
+        dir: &Path,
+        overlays: &[&str],
+        others: &[(&'static str, u16)],
+    ) -> Result<Self> {
         let [grpc, http, jaeger, query, query_grpc] = five_ports()?;
-        let places = [
+        let mut places = vec![
             ("grpc", grpc),
             ("http", http),
             ("jaeger", jaeger),
             ("query", query),
             ("query_grpc", query_grpc),
         ];
+        places.extend(others);
         let jaeger_config = write(dir, colour, "jaeger.yaml", &places)?;
         let mut command = Command::new(JAEGER.program()?);
         command.arg("--config").arg(&jaeger_config);
@@ -83,6 +94,7 @@ impl Environment {
         for config in &self.configs {
             command.arg("--config").arg(config);
         }
+        command.current_dir(&self.dir);
         let mut process = Process::start(&format!("{}-collector", self.colour), &command, &self.dir)?;
         let ports = [self.grpc, self.http];
         process.until("its OTLP ports", STARTUP, || ports.iter().all(|port| listens(*port)))?;
@@ -133,9 +145,16 @@ mod tests {
 
     #[test]
     fn every_word_of_every_template_is_filled_in() {
-        let places = [("grpc", 1), ("http", 2), ("jaeger", 3), ("query", 4), ("query_grpc", 5)];
+        let places = [("grpc", 1), ("http", 2), ("jaeger", 3), ("query", 4), ("query_grpc", 5), ("tempo", 6)];
         let dir = tempfile::tempdir().unwrap();
-        for name in ["collector.yaml", "jaeger.yaml", "drops-client.yaml"] {
+        for name in [
+            "collector.yaml",
+            "jaeger.yaml",
+            "drops-client.yaml",
+            "drops-load.yaml",
+            "also-tempo.yaml",
+            "also-file.yaml",
+        ] {
             write(dir.path(), "blue", name, &places).unwrap();
         }
     }

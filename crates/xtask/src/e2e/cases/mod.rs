@@ -1,6 +1,8 @@
 //! The end-to-end cases, in the order in which they run. Each states its scenario and its guarantee.
 
 mod compared;
+mod coverage;
+mod dependencies;
 mod drift;
 mod gates;
 mod harness;
@@ -37,6 +39,16 @@ pub(crate) const CASES: &[Case] = &[
         name: "drift",
         shows: "what a Collector fills in is no difference, what green does otherwise is, and what a Collector accepts is read",
         run: drift::run,
+    },
+    Case {
+        name: "coverage",
+        shows: "what SDKs send is covered alike by a Jaeger and a Tempo; a service that green drops is named, and one that falls silent",
+        run: coverage::run,
+    },
+    Case {
+        name: "dependencies",
+        shows: "untested, simulated and slower dependencies are named by the attributes of real instrumentation",
+        run: dependencies::run,
     },
     Case {
         name: "load",
