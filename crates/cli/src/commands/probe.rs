@@ -58,7 +58,13 @@ pub(crate) fn run(args: &Probe) -> Outcome {
 
 /// The environment, and the one that it must share nothing with.
 fn targets(args: &Probe) -> Result<(Target, Option<Target>), Failure> {
-    let Some(name) = &args.asked.environment else { return Ok((endpoints(args)?, None)) };
+    let Some(name) = &args.asked.environment else {
+        if args.against.is_some() {
+            let what = "--against: it names an environment of the site, and so must --environment; leave out --otlp and --query";
+            return Err(Failure::usage(anyhow::anyhow!(what)));
+        }
+        return Ok((endpoints(args)?, None));
+    };
     let site = site(&args.asked)?;
     if args.against.as_ref() == Some(name) {
         let what = "--against and --environment are the same: an environment shares everything with itself";
