@@ -6,9 +6,11 @@
 //! | module | holds |
 //! |---|---|
 //! | `encode` | expected spans to an OTLP request |
+//! | [`purge`] | what is held of synthetic traces |
 //! | [`suite`] | all of it: traces through every receiver, searches, canaries, separation |
 
 mod encode;
+pub mod purge;
 pub mod suite;
 
 use std::sync::Arc;
@@ -125,8 +127,8 @@ async fn read_back(
     match read {
         Ok(spans) => {
             let findings = compare(trace, &spans, repeats);
-            let read_back = findings.is_empty().then_some(took);
-            TraceResult { trace_id: trace.id, read_back, findings }
+            let result = TraceResult { trace_id: trace.id, read_back: Some(took), findings };
+            if result.is_read_back() { result } else { TraceResult { read_back: None, ..result } }
         }
         Err(error) => failed(Finding::request_failed(trace.id, error.to_string(), error.answered())),
     }

@@ -39,7 +39,8 @@ const ATTEMPTS: u32 = 3;
 /// Searches at once; the client has a bound of its own.
 const AT_ONCE: usize = 16;
 /// No slice is narrower: stores count in microseconds, or seconds.
-const NARROWEST: [(QueryKind, u64); 2] = [(QueryKind::Jaeger, 1_000_000), (QueryKind::Tempo, 1_000_000_000)];
+pub(crate) const NARROWEST: [(QueryKind, u64); 2] =
+    [(QueryKind::Jaeger, 1_000_000), (QueryKind::Tempo, 1_000_000_000)];
 
 /// A span of time, in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,17 +4,18 @@ mod compared;
 mod inventory;
 mod load;
 mod posture;
+mod probe;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use crossfade_backends::query::QueryKind;
 use crossfade_gates::drift::Version;
 
 pub(crate) use self::compared::{Between, HistoryArgs, ParityArgs};
 pub(crate) use self::inventory::{Coverage, Dependencies, GateInputs};
 pub(crate) use load::{Compression, Load};
 pub(crate) use posture::Posture;
+pub(crate) use probe::{Asked, Probe, ProbeCommand, Purge};
 
 /// Moves a live distributed tracing system from a blue environment to a green one: no trace torn, no span lost, and
 /// every step on a log that anyone can check offline.
@@ -51,7 +52,7 @@ pub(crate) enum Command {
     /// Try out what environments accept: TLS, clients without credentials, open interfaces
     Posture(Posture),
     /// Write synthetic traces through an OTLP endpoint and read them back
-    Probe(Probe),
+    Probe(Box<Probe>),
     /// Compare the same traces in two environments, drawn at random
     Parity(ParityArgs),
     /// Check that old traces can be read, are equal and are found in another environment
@@ -412,33 +413,6 @@ pub(crate) struct Drift {
     /// Write the `allow` entries that would declare every difference
     #[arg(long)]
     pub(crate) suggest: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  crossfade probe --otlp http://127.0.0.1:4317 --query http://127.0.0.1:16686 --traces 20"
-)]
-pub(crate) struct Probe {
-    /// The OTLP endpoint to write to
-    #[arg(long, value_name = "URL")]
-    pub(crate) otlp: String,
-    /// The protocol of the OTLP endpoint: grpc or http/protobuf
-    #[arg(long, default_value = "grpc", value_parser = ["grpc", "http/protobuf"])]
-    pub(crate) protocol: String,
-    /// The query endpoint to read from
-    #[arg(long, value_name = "URL")]
-    pub(crate) query: String,
-    /// What answers at the query endpoint: jaeger or tempo
-    #[arg(long, default_value = "jaeger")]
-    pub(crate) kind: QueryKind,
-    /// How many traces
-    #[arg(long, default_value_t = 20)]
-    pub(crate) traces: u32,
-    /// How long a trace may take to become readable
-    #[arg(long, default_value = "30s", value_name = "DURATION")]
-    pub(crate) deadline: String,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
 }
 
 /// Questions about a trace.

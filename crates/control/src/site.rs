@@ -18,6 +18,7 @@ use crossfade_routing::{EnvironmentId, GatewayId};
 use crossfade_yaml::{self as yaml, Mark, Node};
 
 use crate::gates::drift::{Listed, Source};
+pub use endpoints::header_map;
 pub use file::{AdminKind, Compression, Protocol, QueryKind, ReceiverProtocol, SiteFile};
 
 /// A checked site configuration.

@@ -27,7 +27,7 @@ mod tests;
 
 pub use crate::report::Verdict;
 pub use compare::{Repeats, compare};
-pub use generate::{Delivery, PEER_SERVICE, SERVICE, Trace, generate};
+pub use generate::{Delivery, PEER_SERVICE, SERVICE, Trace, WITH_LONG_VALUES, generate};
 pub use report::{Failure, Finding, ProbeReport, Summary, TraceResult};
 pub use rules::RULES;
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use crossfade_gates::model::{Span, TraceId};
 use crossfade_gates::probe::canary::{Sensitive, canaries, leaks};
-use crossfade_gates::probe::suite::{Masking, Searches, Seen, Separation, Suite};
-use crossfade_gates::probe::{SERVICE, Trace, generate};
+use crossfade_gates::probe::report::kept;
+use crossfade_gates::probe::suite::{Beside, Masking, Searches, Seen, Separation, Suite};
+use crossfade_gates::probe::{Repeats, SERVICE, Trace, WITH_LONG_VALUES, compare, generate};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::{ProbeConfig, now, run_through, turned, write};
+use super::{ProbeConfig, is_whole, now, run_through, turned, write};
 use crate::otlp::Client;
 use crate::query::{Find, Query, QueryError, Wanted};
 
@@ -47,7 +48,7 @@ const SEPARATION_LOOKS: Duration = Duration::from_secs(2);
 
 /// Runs the suite. Takes at most four times the deadline and a little; in a healthy environment a fraction of it.
 pub async fn suite(target: &Target, config: &SuiteConfig) -> Suite {
-    let (masking, separation, traces) = tokio::join!(
+    let (masking, (separation, beside), traces) = tokio::join!(
         masking(target, config),
         separation(target, config),
         run_through(&target.receivers, &target.query, &config.probe)
@@ -59,6 +60,7 @@ pub async fn suite(target: &Target, config: &SuiteConfig) -> Suite {
         searches,
         masking,
         separation,
+        beside,
         freshness_max: config.freshness_max,
     }
 }
@@ -148,32 +150,49 @@ async fn written_and_read(
     query.trace_when(trace.id, until, enough).await.map_err(|error| error.to_string())
 }
 
-/// A trace to each of the two alone, and whether it turns up in the other.
-async fn separation(target: &Target, config: &SuiteConfig) -> Vec<Separation> {
-    let Some(other) = &config.other else { return Vec::new() };
+/// A trace to each of the two alone, and whether it turns up in the other; and how the other one keeps long values.
+async fn separation(target: &Target, config: &SuiteConfig) -> (Vec<Separation>, Option<Beside>) {
+    let Some(other) = &config.other else { return (Vec::new(), None) };
     let at = now();
     let until = Instant::now() + config.probe.deadline;
     // Seeds of their own: these traces are none of those that are probed.
-    let one = |salt: u64| generate(config.probe.seed ^ salt, at, 1).remove(0);
-    let (there, back) = (one(0x5e9a_7a7e), one(0x0dd5_1de5));
-    let (there, back) = tokio::join!(apart(target, other, &there, until), apart(other, target, &back, until));
-    vec![there, back]
+    let one = |salt: u64| generate(config.probe.seed ^ salt, at, WITH_LONG_VALUES + 1).pop();
+    let (Some(there), Some(back)) = (one(0x5e9a_7a7e), one(0x0dd5_1de5)) else { return (Vec::new(), None) };
+    let ((there, _), (back, read)) =
+        tokio::join!(apart(target, other, &there, until), apart(other, target, &back, until));
+    let beside = read.map(|cut_to_bytes| Beside { environment: other.name.clone(), cut_to_bytes });
+    (vec![there, back], beside)
 }
 
-async fn apart(written_to: &Target, searched_in: &Target, trace: &Trace, until: Instant) -> Separation {
-    let seen = match written_and_read(&written_to.receivers, &written_to.query, trace, until).await {
+/// Writes a trace to one, and looks for it in the other. To how many bytes the first cuts long values, if it can be read there whole.
+async fn apart(
+    written_to: &Target,
+    searched_in: &Target,
+    trace: &Trace,
+    until: Instant,
+) -> (Separation, Option<Option<usize>>) {
+    let read = written_and_read(&written_to.receivers, &written_to.query, trace, until).await;
+    let long = read.as_ref().ok().and_then(|spans| cut_to(trace, spans));
+    let seen = match read {
         Err(why) => Seen::Unknown(format!("{}: {why}", written_to.name)),
         Ok(spans) if spans.is_empty() => {
             Seen::Unknown(format!("it cannot be read in {} either", written_to.name))
         }
         Ok(_) => turns_up(searched_in, trace.id).await,
     };
-    Separation {
+    let separation = Separation {
         written_to: written_to.name.clone(),
         searched_in: searched_in.name.clone(),
         trace: trace.id,
         seen,
-    }
+    };
+    (separation, long)
+}
+
+/// `None` if not all of it came back.
+fn cut_to(trace: &Trace, spans: &[Span]) -> Option<Option<usize>> {
+    let findings = compare(trace, spans, Repeats::Possible);
+    is_whole(&findings).then(|| kept(findings.iter()))
 }
 
 async fn turns_up(target: &Target, id: TraceId) -> Seen {

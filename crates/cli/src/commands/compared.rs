@@ -143,7 +143,7 @@ fn window(args: &Between, now: UnixNanos, latest: UnixNanos) -> Result<Window, F
 }
 
 /// A time, or how long ago.
-fn moment(flag: &str, text: &str, now: UnixNanos) -> Result<UnixNanos, Failure> {
+pub(super) fn moment(flag: &str, text: &str, now: UnixNanos) -> Result<UnixNanos, Failure> {
     if let Some(time) = rfc3339::read(text) {
         return Ok(time);
     }

@@ -1,39 +1,167 @@
-//! `crossfade probe`: the probe gate by itself, for any OTLP endpoint with a Jaeger or a Tempo behind it.
+//! `crossfade probe`: the probe gate by itself, for an environment of the site, or for endpoints of one's own with a Jaeger or a Tempo
+//! behind them.
 
-use crossfade_backends::otlp::{Endpoint, Protocol};
+mod purge;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
+use crossfade_backends::probe::ProbeConfig;
+use crossfade_backends::probe::suite::{SuiteConfig, Target, suite};
 use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint};
-use crossfade_control::gates::probe::probe_endpoints;
+use crossfade_backends::tls::{Tls, TlsSettings};
+use crossfade_control::gates::probe::target as target_of;
+use crossfade_control::site::{Environment, Site, header_map};
+use crossfade_gates::probe::canary::Sensitive;
+use http::HeaderMap;
 
-use super::{block_on, gate};
-use crate::args::{GateFormat, Probe};
+use super::{block_on, gate, read_text};
+use crate::args::{Asked, Probe, ProbeCommand};
 use crate::exit::{Failure, OrExit, Outcome};
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const GRPC: &str = "grpc";
+const PROTOCOLS: [(&str, Protocol); 3] =
+    [(GRPC, Protocol::Grpc), ("http/protobuf", Protocol::HttpProtobuf), ("http/json", Protocol::HttpJson)];
+
 pub(crate) fn run(args: &Probe) -> Outcome {
-    let deadline: crossfade_yaml::Duration = gate::parsed("--deadline", &args.deadline)?;
+    if let Some(ProbeCommand::Purge(args)) = &args.command {
+        return purge::run(args);
+    }
     if args.traces == 0 {
         return Err(Failure::usage(anyhow::anyhow!("--traces: nothing to write; use 1 or more")));
     }
-    let protocol = if args.protocol == "grpc" { Protocol::Grpc } else { Protocol::HttpProtobuf };
-    let endpoint = Endpoint::parse(&args.otlp, protocol)
-        .map_err(|error| anyhow::anyhow!("--otlp: {error}"))
-        .or_usage()?;
-    let query =
-        QueryEndpoint::parse(&args.query).map_err(|error| anyhow::anyhow!("--query: {error}")).or_usage()?;
-    let query = Query::new(QueryConfig::new(args.kind, query));
-    let seed = gate::seed(None)?;
-    let headers = http::HeaderMap::new();
+    let duration = |flag: &str, text: &str| gate::parsed::<crossfade_yaml::Duration>(flag, text).map(|d| d.0);
+    let freshness_max =
+        args.freshness_max.as_deref().map(|text| duration("--freshness-max", text)).transpose()?;
+    let masks = masks(&args.masks)?;
+    let (target, other) = targets(args)?;
+    let seed = gate::seed(args.seed)?;
+    let config = SuiteConfig {
+        probe: ProbeConfig::new(seed, args.traces, duration("--deadline", &args.deadline)?),
+        searches: args.searches,
+        masks,
+        other,
+        freshness_max,
+    };
+    eprintln!("seed {seed}");
     let report = block_on(async {
-        let probing = probe_endpoints(endpoint, headers, &query, args.traces, deadline.0, seed);
         tokio::select! {
-            report = probing => Ok(report),
+            suite = suite(&target, &config) => Ok(suite.report()),
             _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before every trace was read back"))),
         }
     })?;
-    Ok(match args.output {
-        GateFormat::Text => {
-            print!("{}", report.text());
-            gate::exit(&report.report())
+    Ok(gate::print(&report, args.output))
+}
+
+/// The environment, and the one that it must share nothing with.
+fn targets(args: &Probe) -> Result<(Target, Option<Target>), Failure> {
+    let Some(name) = &args.asked.environment else {
+        if args.against.is_some() {
+            let what = "--against: it names an environment of the site, and so must --environment; leave out --otlp and --query";
+            return Err(Failure::usage(anyhow::anyhow!(what)));
         }
-        format => gate::print(&report.report(), format),
-    })
+        return Ok((endpoints(args)?, None));
+    };
+    let site = site(&args.asked)?;
+    if args.against.as_ref() == Some(name) {
+        let what = "--against and --environment are the same: an environment shares everything with itself";
+        return Err(Failure::usage(anyhow::anyhow!(what)));
+    }
+    let target = |flag: &str, name: &String| {
+        let found = target_of(name, environment(&site, flag, name)?);
+        found.map_err(|why| anyhow::anyhow!("environments.{name}: {why}")).or_usage()
+    };
+    let other = args.against.as_ref().map(|name| target("--against", name)).transpose()?;
+    Ok((target("--environment", name)?, other))
+}
+
+fn endpoints(args: &Probe) -> Result<Target, Failure> {
+    let otlp = args.otlp.as_deref().unwrap_or_default();
+    let protocol =
+        |name: &str| PROTOCOLS.into_iter().find(|(known, _)| *known == name).map(|(_, protocol)| protocol);
+    let (tls, headers) = (tls(&args.asked)?, headers("--header", &args.header)?);
+    let client = |flag: &str, name: &str, url: &str| -> Result<Client, Failure> {
+        let endpoint = Endpoint::parse(url, protocol(name).unwrap_or(Protocol::Grpc))
+            .map_err(|error| anyhow::anyhow!("{flag}: {error}"))
+            .or_usage()?;
+        let endpoint = endpoint.with_tls(tls.clone());
+        Ok(Client::new(ClientConfig { endpoint, headers: headers.clone(), connect_timeout: CONNECT_TIMEOUT }))
+    };
+    let mut receivers = vec![client("--otlp", &args.protocol, otlp)?];
+    for further in &args.receiver {
+        // An address may have a `=` of its own.
+        let said = further.split_once('=').filter(|(name, _)| protocol(name).is_some());
+        let (name, url) = said.unwrap_or((GRPC, further));
+        receivers.push(client("--receiver", name, url)?);
+    }
+    Ok(Target { name: otlp.to_owned(), receivers, query: query(&args.asked)? })
+}
+
+/// The query endpoint, as the flags say it.
+fn query(args: &Asked) -> Result<Query, Failure> {
+    let url = args.query.as_deref().unwrap_or_default();
+    let endpoint =
+        QueryEndpoint::parse(url).map_err(|error| anyhow::anyhow!("--query: {error}")).or_usage()?;
+    let mut config = QueryConfig::new(args.kind, endpoint.with_tls(tls(args)?));
+    config.headers = headers("--query-header", &args.query_header)?;
+    Ok(Query::new(config))
+}
+
+fn site(args: &Asked) -> Result<Site, Failure> {
+    super::site(&crate::args::Site { config: args.config.clone() })
+}
+
+fn environment<'a>(site: &'a Site, flag: &str, name: &str) -> Result<&'a Environment, Failure> {
+    let known = site.environments.iter().find(|(id, _)| id.as_str() == name);
+    let names = || site.environments.keys().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
+    let what = || anyhow::anyhow!("{flag}: there is no environment `{name}`; there are {}", names());
+    known.map(|(_, environment)| environment).ok_or_else(|| Failure::usage(what()))
+}
+
+fn tls(args: &Asked) -> Result<Tls, Failure> {
+    let tls = Tls::new(TlsSettings { ca_file: args.ca_file.clone(), ..TlsSettings::default() });
+    if args.ca_file.is_some() {
+        tls.check().or_usage()?;
+    }
+    Ok(tls)
+}
+
+/// `NAME=VALUE`, or `NAME=@FILE`: what is on a command line can be read by everybody on the machine.
+fn headers(flag: &str, given: &[String]) -> Result<HeaderMap, Failure> {
+    let mut map = BTreeMap::new();
+    for header in given {
+        let Some((name, value)) = header.split_once('=') else {
+            let what = format!("{flag}: `{header}` is no header; write for instance x-scope-orgid=bank");
+            return Err(Failure::usage(anyhow::anyhow!(what)));
+        };
+        let value = match value.strip_prefix('@') {
+            Some(file) => read_text(Path::new(file))?.trim_end().to_owned(),
+            None => value.to_owned(),
+        };
+        map.insert(name.to_owned(), value);
+    }
+    header_map(&map).map_err(|why| anyhow::anyhow!("{flag}: {why}")).or_usage()
+}
+
+fn masks(given: &[String]) -> Result<Vec<Sensitive>, Failure> {
+    const ALL: &str = "all";
+    if given.iter().any(|word| word == ALL) {
+        return Ok(Sensitive::ALL.to_vec());
+    }
+    let mut masks = Vec::new();
+    for word in given {
+        let Some(kind) = Sensitive::ALL.into_iter().find(|kind| kind.word() == word) else {
+            let words = Sensitive::ALL.map(Sensitive::word).join(", ");
+            return Err(Failure::usage(anyhow::anyhow!(
+                "--masks: `{word}` is no kind; there are {words}, and {ALL}"
+            )));
+        };
+        masks.push(kind);
+    }
+    masks.sort();
+    masks.dedup();
+    Ok(masks)
 }

@@ -158,6 +158,7 @@ fn probe() -> Report {
             separation(Seen::Yes),
             separation(Seen::Unknown("blue has not answered".to_owned())),
         ],
+        beside: None,
         freshness_max: Some(Duration::from_secs(1)),
     };
     suite.report()

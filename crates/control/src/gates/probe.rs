@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderMap;
-use crossfade_backends::otlp::{Client, ClientConfig, Endpoint};
+use crossfade_backends::otlp::{Client, ClientConfig};
 use crossfade_backends::probe::suite::{SuiteConfig, Target, suite};
 use crossfade_backends::probe::{ProbeConfig, run as run_probe};
 use crossfade_backends::query::Query;
@@ -13,7 +12,6 @@ use crossfade_gates::probe::ProbeReport;
 use crossfade_gates::probe::canary::Sensitive;
 use crossfade_gates::report::Report;
 use crossfade_rollout::spec;
-use crossfade_routing::EnvironmentId;
 
 use super::Cx;
 use crate::clock;
@@ -27,7 +25,7 @@ const SPREAD_SERVICES_MAX: usize = 50;
 
 /// Runs the gate: the whole suite.
 pub(super) async fn run(cx: &Cx<'_>) -> Report {
-    match (target(cx.to, cx.candidate()), other(cx)) {
+    match (cx.candidate().and_then(|candidate| target(cx.to.as_str(), candidate)), other(cx)) {
         (Ok(candidate), Ok(other)) => {
             suite(&candidate, &config(&cx.settings.probe, cx.seed, other)).await.report()
         }
@@ -51,12 +49,14 @@ fn other(cx: &Cx<'_>) -> Result<Option<Target>, String> {
     if !cx.settings.probe.separation || active.query.is_none() {
         return Ok(None);
     }
-    target(cx.from, Ok(active)).map(Some)
+    target(cx.from.as_str(), active).map(Some)
 }
 
 /// An environment with all of its receivers.
-fn target(id: &EnvironmentId, environment: Result<&Environment, String>) -> Result<Target, String> {
-    let environment = environment?;
+///
+/// # Errors
+/// In words: no query endpoint, or an address or a header that is none.
+pub fn target(id: &str, environment: &Environment) -> Result<Target, String> {
     let query = environment
         .query
         .as_ref()
@@ -67,7 +67,7 @@ fn target(id: &EnvironmentId, environment: Result<&Environment, String>) -> Resu
         Client::new(ClientConfig { endpoint, headers: headers.clone(), connect_timeout: CONNECT_TIMEOUT })
     };
     Ok(Target {
-        name: id.to_string(),
+        name: id.to_owned(),
         receivers: receivers.into_iter().map(client).collect(),
         query: query.client()?,
     })
@@ -114,19 +114,6 @@ pub(super) fn client(environment: &Environment) -> Result<Client, String> {
     let endpoint = environment.endpoint().map_err(|error| error.to_string())?;
     let headers = environment.header_map()?;
     Ok(Client::new(ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT }))
-}
-
-/// As the gate does it, for endpoints of one's own: `crossfade probe`.
-pub async fn probe_endpoints(
-    endpoint: Endpoint,
-    headers: HeaderMap,
-    query: &Query,
-    traces: u32,
-    deadline: Duration,
-    seed: u64,
-) -> ProbeReport {
-    let client = Client::new(ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT });
-    run_probe(&client, query, &ProbeConfig::new(seed, traces, deadline)).await
 }
 
 /// How far the starts of recent traces' spans lie apart.

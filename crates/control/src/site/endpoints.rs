@@ -117,7 +117,11 @@ impl From<QueryKind> for WireKind {
     }
 }
 
-fn header_map(headers: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+/// Headers whose values are never shown.
+///
+/// # Errors
+/// A name or a value that no header can have.
+pub fn header_map(headers: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         let known = HeaderName::try_from(name).map_err(|error| format!("header {name}: {error}"))?;

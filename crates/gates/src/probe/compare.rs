@@ -75,10 +75,30 @@ fn extra(
     }
 }
 
+/// A field of a span that is not as it was written.
+struct Difference {
+    field: String,
+    wanted: String,
+    found: String,
+    /// Of a text whose end alone is gone.
+    kept_bytes: Option<usize>,
+}
+
+impl Difference {
+    fn of(field: String, wanted: String, found: String) -> Self {
+        Self { field, wanted, found, kept_bytes: None }
+    }
+}
+
 fn differences(expected: &Span, read: &Span, findings: &mut Vec<Finding>) {
-    let mut put = |field: String, wanted: String, found: String| {
-        let detail = format!("span `{}` of {}: {field} differs", expected.name, expected.service());
-        let mut finding = Finding::new(Failure::IncorrectSpan, expected.trace_id, detail);
+    let mut put = |Difference { field, wanted, found, kept_bytes }: Difference| {
+        let span = format!("span `{}` of {}", expected.name, expected.service());
+        let (failure, detail) = match kept_bytes {
+            None => (Failure::IncorrectSpan, format!("{span}: {field} differs")),
+            Some(kept) => (Failure::ValueCut, format!("{span}: {field} was cut to {kept} bytes")),
+        };
+        let mut finding = Finding::new(failure, expected.trace_id, detail);
+        finding.kept_bytes = kept_bytes;
         finding.span_id = Some(expected.span_id);
         finding.field = Some(field);
         finding.expected = Some(wanted);
@@ -102,12 +122,13 @@ fn differences(expected: &Span, read: &Span, findings: &mut Vec<Finding>) {
     ];
     for (field, wanted, found) in plain {
         if wanted != found {
-            put(field.to_owned(), wanted, found);
+            put(Difference::of(field.to_owned(), wanted, found));
         }
     }
     // The sampled flag; a store that keeps no flags has 0 there.
     if read.flags != 0 && expected.flags & 1 != read.flags & 1 {
-        put("flags".to_owned(), format!("{:#x}", expected.flags), format!("{:#x}", read.flags));
+        let flags = |span: &Span| format!("{:#x}", span.flags);
+        put(Difference::of("flags".to_owned(), flags(expected), flags(read)));
     }
     attributes("resource", &expected.resource, &read.resource, &mut put);
     attributes("attributes", &expected.attributes, &read.attributes, &mut put);
@@ -129,28 +150,34 @@ fn links(span: &Span) -> String {
     all.join(", ")
 }
 
-fn attributes(
-    place: &str,
-    expected: &Attributes,
-    read: &Attributes,
-    put: &mut impl FnMut(String, String, String),
-) {
+fn attributes(place: &str, expected: &Attributes, read: &Attributes, put: &mut impl FnMut(Difference)) {
     for (key, wanted) in expected {
         let found = read.get(key);
-        if !found.is_some_and(|f| same_value(wanted, f)) {
-            let found = found.map_or_else(|| "nothing".to_owned(), ToString::to_string);
-            put(format!("{place}[{key}]"), cut(&wanted.to_string()), cut(&found));
+        if found.is_some_and(|found| same_value(wanted, found)) {
+            continue;
         }
+        let kept_bytes = found.and_then(|found| kept_of(wanted, found));
+        let text = |found: &AttributeValue| match found {
+            AttributeValue::String(text) if kept_bytes.is_some() => format!("{} bytes", text.len()),
+            other => cut(&other.to_string()),
+        };
+        let found = found.map_or_else(|| "nothing".to_owned(), text);
+        put(Difference { kept_bytes, ..Difference::of(format!("{place}[{key}]"), text(wanted), found) });
     }
 }
 
-fn events(expected: &[Event], read: &[Event], put: &mut impl FnMut(String, String, String)) {
+/// How many bytes are left of a text, if its end alone is gone. Nothing at all is no cut.
+fn kept_of(wanted: &AttributeValue, found: &AttributeValue) -> Option<usize> {
+    let (AttributeValue::String(wanted), AttributeValue::String(found)) = (wanted, found) else {
+        return None;
+    };
+    (!found.is_empty() && wanted.starts_with(found.as_str())).then_some(found.len())
+}
+
+fn events(expected: &[Event], read: &[Event], put: &mut impl FnMut(Difference)) {
     if expected.len() != read.len() {
-        return put(
-            "events".to_owned(),
-            format!("{} events", expected.len()),
-            format!("{} events", read.len()),
-        );
+        let count = |events: &[Event]| format!("{} events", events.len());
+        return put(Difference::of("events".to_owned(), count(expected), count(read)));
     }
     let mut sorted: Vec<&Event> = read.iter().collect();
     sorted.sort_by(|a, b| (a.time, &a.name).cmp(&(b.time, &b.name)));
@@ -158,10 +185,10 @@ fn events(expected: &[Event], read: &[Event], put: &mut impl FnMut(String, Strin
     wanted.sort_by(|a, b| (a.time, &a.name).cmp(&(b.time, &b.name)));
     for (i, (e, r)) in wanted.iter().zip(sorted).enumerate() {
         if e.name != r.name {
-            put(format!("events[{i}].name"), e.name.clone(), r.name.clone());
+            put(Difference::of(format!("events[{i}].name"), e.name.clone(), r.name.clone()));
         }
         if e.time != r.time {
-            put(format!("events[{i}].time"), e.time.to_string(), r.time.to_string());
+            put(Difference::of(format!("events[{i}].time"), e.time.to_string(), r.time.to_string()));
         }
         attributes(&format!("events[{i}].attributes"), &e.attributes, &r.attributes, put);
     }

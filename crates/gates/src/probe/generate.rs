@@ -18,6 +18,8 @@ const WIDE: u32 = 64;
 const SERVICES: u32 = 12;
 /// A value as long as the SDKs' usual limits allow and a little more.
 const LARGE_CHARS: usize = 16_384;
+/// The index of the first trace with such a value.
+pub const WITH_LONG_VALUES: u32 = 4;
 /// No trace is longer.
 const LONGEST: u64 = 1_500 * MILLI;
 
@@ -177,7 +179,7 @@ impl Maker {
                     parent = self.span(Some(parent), &service, Kind::Server, "GET /probe/hop");
                 }
             }
-            4 => {
+            WITH_LONG_VALUES => {
                 let at = self.span(Some(root), SERVICE, Kind::Internal, "probe.extremes");
                 let extremes = [
                     ("probe.empty", AttributeValue::String(String::new())),

@@ -24,14 +24,22 @@ pub enum Failure {
     ExtraSpans,
     /// A span came back changed.
     IncorrectSpan,
+    /// A long value came back without its end. All that was sent is there, and begins as it was sent: the trace counts as read back.
+    ValueCut,
     /// It could not be written, or the question could not be asked.
     RequestFailed,
 }
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::NotFound, Self::MissingSpans, Self::ExtraSpans, Self::IncorrectSpan, Self::RequestFailed];
+    pub const ALL: [Self; 6] = [
+        Self::NotFound,
+        Self::MissingSpans,
+        Self::ExtraSpans,
+        Self::IncorrectSpan,
+        Self::ValueCut,
+        Self::RequestFailed,
+    ];
 
     /// What it means.
     pub fn rule(self) -> &'static Rule {
@@ -40,6 +48,7 @@ impl Failure {
             Self::MissingSpans => &rules::MISSING_SPANS,
             Self::ExtraSpans => &rules::EXTRA_SPANS,
             Self::IncorrectSpan => &rules::INCORRECT_SPAN,
+            Self::ValueCut => &rules::VALUE_CUT,
             Self::RequestFailed => &rules::REQUEST_FAILED,
         }
     }
@@ -82,6 +91,9 @@ pub struct Finding {
     pub expected: Option<String>,
     /// What came back.
     pub found: Option<String>,
+    /// For `value_cut`: how many bytes are left of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_bytes: Option<usize>,
     /// In one sentence.
     pub detail: String,
     /// For `request_failed`: whether the environment answered at all. One that cannot be reached is no verdict.
@@ -97,6 +109,13 @@ pub struct TraceResult {
     pub read_back: Option<Duration>,
     /// Nothing if the trace is whole.
     pub findings: Vec<Finding>,
+}
+
+impl TraceResult {
+    /// Whether it came back with all of its spans and fields, at most with values cut short.
+    pub fn is_read_back(&self) -> bool {
+        self.findings.iter().all(|finding| finding.failure == Failure::ValueCut)
+    }
 }
 
 /// What a probe run found.
@@ -125,7 +144,7 @@ pub struct ProbeReport {
 pub struct Summary {
     /// Traces tried.
     pub traces: u32,
-    /// Traces that read back whole and unchanged.
+    /// Traces that read back whole; long values may be cut.
     pub whole: u32,
     /// The others.
     pub failed: u32,
@@ -135,6 +154,9 @@ pub struct Summary {
     pub missing_kinds: BTreeMap<&'static str, u32>,
     /// Incorrect fields, and how many spans have each.
     pub incorrect_fields: BTreeMap<String, u32>,
+    /// The fewest bytes that are left of a value which was cut; `None` if none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub values_cut_to_bytes: Option<usize>,
     /// Freshness: how many of the whole traces could be read within so many milliseconds of the answer to their export, cumulative.
     pub readable_within_ms: Vec<(u32, u32)>,
     /// How long until half of the whole traces could be read, in milliseconds.
@@ -159,6 +181,7 @@ impl Finding {
             field: None,
             expected: None,
             found: None,
+            kept_bytes: None,
             detail,
             answered: true,
         }
@@ -254,7 +277,11 @@ impl ProbeReport {
             Some(ms) if *ms < 1000 => format!(", p99 {ms} ms"),
             Some(ms) => format!(", p99 {}.{} s", ms / 1000, ms % 1000 / 100),
         };
-        format!("{whole}/{traces} read back{latency}")
+        let cut = match self.summary.values_cut_to_bytes {
+            None => String::new(),
+            Some(bytes) => format!(", values cut to {bytes} bytes"),
+        };
+        format!("{whole}/{traces} read back{latency}{cut}")
     }
 }
 
@@ -274,7 +301,7 @@ impl Summary {
                 }
             }
         }
-        let whole: Vec<&TraceResult> = results.iter().filter(|r| r.findings.is_empty()).collect();
+        let whole: Vec<&TraceResult> = results.iter().filter(|r| r.is_read_back()).collect();
         let mut times: Vec<Duration> = whole.iter().filter_map(|r| r.read_back).collect();
         times.sort_unstable();
         Self {
@@ -284,12 +311,18 @@ impl Summary {
             failures,
             missing_kinds,
             incorrect_fields,
+            values_cut_to_bytes: kept(results.iter().flat_map(|result| &result.findings)),
             readable_within_ms: FRESHNESS_MS.iter().map(|bound| (*bound, within(&times, *bound))).collect(),
             read_back_p50_ms: quantile(&times, 50),
             read_back_p99_ms: quantile(&times, 99),
             read_back_max_ms: quantile(&times, 100),
         }
     }
+}
+
+/// The fewest bytes that are left of a value which was cut.
+pub fn kept<'a>(findings: impl Iterator<Item = &'a Finding>) -> Option<usize> {
+    findings.filter_map(|finding| finding.kept_bytes).min()
 }
 
 /// Bounds of the freshness histogram, in milliseconds.

@@ -33,6 +33,13 @@ rules! { "CF-PROBE-";
         "Probe traces become readable later than allowed."
         "During an incident, what cannot be read yet does not help."
         "Look at batching and queues before the store, and at how often the store flushes.";
+    VALUE_CUT = "008" value_cut Medium Data [HIPAA_164_312_C_1, NIST_SI_7, NIST_SA_11]
+        "A long value came back without its end."
+        "What was behind the cut is gone for good: the end of a statement, of a stack trace, of a list of ids. Tempo cuts values at \
+         2,048 bytes unless it is told otherwise; Collectors and SDKs have such limits too. Beside an active environment that keeps no \
+         more, this is a note: nothing gets worse."
+        "Raise the limit: for Tempo `distributor.max_attribute_bytes` (and each tenant's `max_attribute_bytes` among the overrides), in a \
+         Collector the `truncate_all` statements of its transform processor. If it is meant, waive the finding.";
     LEAK = "010" sensitive_data_leaked Critical Security
         [PCI_3_5_1, PCI_6_5_5, HIPAA_164_312_A_1, GDPR_25, GDPR_5_1_C, GDPR_32_1_A, NIST_SC_28]
         "Made-up sensitive data came back from an environment that has to mask it."

@@ -11,6 +11,7 @@ use super::rules;
 use crate::finding::{Finding, Place};
 use crate::model::TraceId;
 use crate::report::Report;
+use crate::rule::Severity;
 
 /// What one run of the suite saw of one environment.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,8 +26,19 @@ pub struct Suite {
     pub masking: Option<Masking>,
     /// Traces written to one environment alone; nothing if there is no other.
     pub separation: Vec<Separation>,
+    /// What the other environment does to long values, if that is known.
+    pub beside: Option<Beside>,
     /// The longest that 99 % of the traces may take to be readable.
     pub freshness_max: Option<Duration>,
+}
+
+/// The other environment's way with long values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Its name.
+    pub environment: String,
+    /// To how many bytes it cuts them; `None` if it keeps them whole.
+    pub cut_to_bytes: Option<usize>,
 }
 
 /// Searches by service, time and attribute.
@@ -82,7 +94,8 @@ impl Suite {
     pub fn report(&self) -> Report {
         let traces = self.traces.report();
         let mut facts = json!({ "environment": self.environment, "traces": traces.facts });
-        let mut findings = traces.findings;
+        let mut findings: Vec<Finding> =
+            traces.findings.into_iter().map(|finding| self.beside_the_other(finding)).collect();
         findings.extend(self.searches.findings());
         facts["searches"] = json!({ "traces": self.searches.traces, "missed": self.searches.missed.len() });
         findings.extend(self.freshness());
@@ -91,6 +104,12 @@ impl Suite {
             facts["canaries"] = masking.facts();
         }
         findings.extend(self.separation.iter().filter_map(Separation::finding));
+        if let Some(beside) = &self.beside {
+            facts["values_cut_to_bytes"] = json!({
+                self.environment.as_str(): self.traces.summary.values_cut_to_bytes,
+                beside.environment.as_str(): beside.cut_to_bytes,
+            });
+        }
         facts["separation"] = self.separation.iter().map(Separation::fact).collect();
         for finding in &mut findings {
             finding.place.environment.get_or_insert_with(|| self.environment.clone());
@@ -115,6 +134,27 @@ impl Suite {
             _ => line.push_str(", store shared"),
         }
         line
+    }
+
+    /// What the other one cuts as short gets no worse.
+    fn beside_the_other(&self, finding: Finding) -> Finding {
+        let (Some(beside), Some(ours)) = (&self.beside, self.traces.summary.values_cut_to_bytes) else {
+            return finding;
+        };
+        if finding.id != rules::VALUE_CUT.id {
+            return finding;
+        }
+        match beside.cut_to_bytes {
+            Some(theirs) if theirs <= ours => {
+                let detail = format!(
+                    "{}; {} cuts them to {theirs} bytes, so nothing gets worse",
+                    finding.detail, beside.environment
+                );
+                finding.severity(Severity::Note).detail(detail)
+            }
+            Some(theirs) => finding.expected(format!("{theirs} bytes, as in {}", beside.environment)),
+            None => finding.expected(format!("whole, as in {}", beside.environment)),
+        }
     }
 
     fn freshness(&self) -> Option<Finding> {
@@ -172,16 +212,24 @@ impl Masking {
     }
 }
 
+/// Checked against release 0.158 of the Collector's processors.
+const IN_LINKS: &str = "No processor of the OpenTelemetry Collector looks at links: keep such values out of links where spans are made, or accept \
+    it with a waiver whose `where` names the field.";
+
 fn leaked(field: Option<Field>, leaks: &[&Leak]) -> Finding {
     let kinds: BTreeSet<Sensitive> = leaks.iter().map(|leak| leak.kind).collect();
     let kinds: Vec<&str> = kinds.into_iter().map(Sensitive::word).collect();
     let part = field.map_or("a span in which it was not written", Field::words);
     let example = leaks.first().expect("a group has a member");
-    Finding::new(&rules::LEAK)
+    let finding = Finding::new(&rules::LEAK)
         .at(Place::default().component(part).trace(example.trace).span(example.span))
         .detail(format!("{} came back in the clear from the {part}", kinds.join(", ")))
         .expected("masked".to_owned())
-        .seen("as it was written".to_owned())
+        .seen("as it was written".to_owned());
+    match field {
+        Some(Field::LinkAttribute | Field::LinkTraceState) => finding.remedy(IN_LINKS),
+        _ => finding,
+    }
 }
 
 impl Separation {
@@ -235,6 +283,7 @@ mod tests {
             searches: Searches { traces: 4, ..Searches::default() },
             masking: None,
             separation: Vec::new(),
+            beside: None,
             freshness_max: None,
         }
     }
@@ -305,6 +354,58 @@ mod tests {
         assert_eq!(ids(&with(Seen::Yes)), ["CF-PROBE-011"]);
         let unknown = with(Seen::Unknown("blue does not answer".to_owned()));
         assert_eq!((ids(&unknown), unknown.report().verdict()), (vec!["CF-PROBE-012"], Verdict::NoVerdict));
+    }
+
+    /// Scenario: green cuts long values at 2,048 bytes; of blue nothing is known, or it keeps them whole, or longer, or as short.
+    /// Guarantee: a finding that names the limit where something may get worse, and a note where nothing does. All is read back either way.
+    #[test]
+    fn cut_values_are_held_against_what_the_other_environment_does() {
+        let cut = |trace: &crate::probe::Trace| {
+            let mut spans = trace.spans.clone();
+            for value in spans.iter_mut().flat_map(|span| span.attributes.values_mut()) {
+                if let crate::model::AttributeValue::String(text) = value {
+                    text.truncate(2_048);
+                }
+            }
+            let findings = crate::probe::compare(trace, &spans, crate::probe::Repeats::Unexpected);
+            TraceResult { trace_id: trace.id, read_back: Some(Duration::from_millis(300)), findings }
+        };
+        let results: Vec<TraceResult> = generate(7, AT, 16).iter().map(cut).collect();
+        let with = |beside: Option<Option<usize>>| {
+            let beside = beside.map(|cut_to_bytes| Beside { environment: "blue".to_owned(), cut_to_bytes });
+            Suite { traces: ProbeReport::new(7, AT, &results), beside, ..suite() }.report()
+        };
+        for (beside, verdict, says) in [
+            (None, Verdict::Fail, "was cut to 2048 bytes"),
+            (Some(None), Verdict::Fail, "was cut to 2048 bytes"),
+            (Some(Some(4_096)), Verdict::Fail, "was cut to 2048 bytes"),
+            (Some(Some(2_048)), Verdict::Pass, "blue cuts them to 2048 bytes, so nothing gets worse"),
+            (Some(Some(1_024)), Verdict::Pass, "blue cuts them to 1024 bytes, so nothing gets worse"),
+        ] {
+            let report = with(beside);
+            assert_eq!(report.findings.len(), 1, "{report:#?}");
+            let finding = &report.findings[0];
+            assert_eq!((finding.id, report.verdict()), ("CF-PROBE-008", verdict), "{beside:?}");
+            assert!(finding.detail.contains(says), "{}", finding.detail);
+            assert!(finding.remedy.contains("distributor.max_attribute_bytes"), "{}", finding.remedy);
+            assert!(report.summary.starts_with("16/16 read back, p99 300 ms, values cut to 2048 bytes"));
+        }
+        assert_eq!(with(Some(None)).findings[0].expected.as_deref(), Some("whole, as in blue"));
+        assert_eq!(with(Some(Some(4_096))).findings[0].expected.as_deref(), Some("4096 bytes, as in blue"));
+    }
+
+    /// A value that lost more than its end, or all of it, is another value.
+    #[test]
+    fn a_changed_value_is_not_a_cut_one() {
+        use crate::model::AttributeValue::String;
+        let trace = &generate(7, AT, 5)[4];
+        for (text, id) in [("01", "CF-PROBE-008"), ("x", "CF-PROBE-004"), ("", "CF-PROBE-004")] {
+            let mut spans = trace.spans.clone();
+            let large = spans.iter_mut().find_map(|span| span.attributes.get_mut("probe.large"));
+            *large.expect("the fifth trace has it") = String(text.to_owned());
+            let findings = crate::probe::compare(trace, &spans, crate::probe::Repeats::Unexpected);
+            assert_eq!(findings.iter().map(|finding| finding.id).collect::<Vec<_>>(), [id], "{text:?}");
+        }
     }
 
     #[test]

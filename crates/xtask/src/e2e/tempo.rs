@@ -31,6 +31,21 @@ pub(crate) enum Transport {
     Mutual,
 }
 
+/// How one is set up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) tenancy: Tenancy,
+    pub(crate) transport: Transport,
+    /// Longer values are cut; at 2048 bytes, if nobody says otherwise to a Tempo.
+    pub(crate) attribute_bytes: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { tenancy: Tenancy::One, transport: Transport::Plain, attribute_bytes: 65_536 }
+    }
+}
+
 /// A running Tempo. What it is sent is readable by id at once, and found by a search about two seconds later.
 #[derive(Debug)]
 pub(crate) struct Tempo {
@@ -53,16 +68,21 @@ impl Tempo {
 
     /// Likewise. What is spoken to over TLS cannot be asked here whether it is ready: it listens, and that is all that is known.
     pub(crate) fn spoken_to(name: &str, dir: &Path, tenancy: Tenancy, transport: Transport) -> Result<Self> {
+        Self::set_up(name, dir, Settings { tenancy, transport, ..Settings::default() })
+    }
+
+    /// Likewise.
+    pub(crate) fn set_up(name: &str, dir: &Path, settings: Settings) -> Result<Self> {
         let [grpc, http, query, query_grpc] =
             [ports::free()?, ports::free()?, ports::free()?, ports::free()?];
         let folder = dir.join(format!("{name}-storage"));
         fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         let config = dir.join(format!("{name}.yaml"));
-        write(&config, &folder, (tenancy, transport), [grpc, http, query, query_grpc])?;
+        write(&config, &folder, settings, [grpc, http, query, query_grpc])?;
         let mut command = Command::new(TEMPO.program()?);
         command.arg(format!("-config.file={}", config.display())).current_dir(dir);
         let mut process = Process::start(name, &command, dir)?;
-        let answers = || match transport {
+        let answers = || match settings.transport {
             Transport::Plain => http::get(query, "/ready").is_ok_and(|answer| answer.status == 200),
             Transport::Tls | Transport::Mutual => listens(query),
         };
@@ -72,12 +92,9 @@ impl Tempo {
 }
 
 /// Fills in its configuration.
-fn write(
-    path: &Path,
-    folder: &Path,
-    (tenancy, transport): (Tenancy, Transport),
-    ports: [u16; 4],
-) -> Result<()> {
+fn write(path: &Path, folder: &Path, settings: Settings, ports: [u16; 4]) -> Result<()> {
+    let Settings { tenancy, transport, attribute_bytes } = settings;
+    let attribute_bytes = attribute_bytes.to_string();
     let [grpc, http, query, query_grpc] = ports.map(|port| port.to_string());
     let (server, receiver) = match transport {
         Transport::Plain => ("{}", "null"),
@@ -92,6 +109,7 @@ fn write(
     };
     let words = [
         ("multitenancy", if tenancy == Tenancy::ByHeader { "true" } else { "false" }),
+        ("attribute_bytes", &attribute_bytes),
         ("server_tls", server),
         ("receiver_tls", receiver),
         ("grpc", &grpc),
@@ -111,8 +129,8 @@ mod tests {
     fn every_word_of_the_template_is_filled_in() {
         let dir = tempfile::tempdir().unwrap();
         for transport in [Transport::Plain, Transport::Tls, Transport::Mutual] {
-            write(&dir.path().join("tempo.yaml"), dir.path(), (Tenancy::One, transport), [1, 2, 3, 4])
-                .unwrap();
+            let settings = Settings { transport, ..Settings::default() };
+            write(&dir.path().join("tempo.yaml"), dir.path(), settings, [1, 2, 3, 4]).unwrap();
         }
     }
 }

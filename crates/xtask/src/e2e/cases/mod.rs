@@ -9,6 +9,7 @@ mod harness;
 mod killed_green;
 mod killed_serve;
 mod load;
+mod masked;
 mod posture;
 mod promoted;
 mod scene;
@@ -63,6 +64,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "tempo-tls",
         shows: "Tempos are written to and read over TLS, with a client certificate where one is demanded",
         run: tempo_tls::run,
+    },
+    Case {
+        name: "masked",
+        shows: "the probe's suite names what real Collectors leak, on a Jaeger and a Tempo, in plain text and with TLS; and cut values, and a shared store",
+        run: masked::run,
     },
     Case {
         name: "a",
