@@ -86,6 +86,8 @@ pub struct Summary {
 /// strays by 3.4 points (one standard deviation, at 25 %): the 10 points that are allowed are three of these.
 const SHARE_SPANS_MIN: u64 = 1_000;
 const TRACES_MIN: u64 = 500;
+/// A rollout that is stopped at once is over within seconds.
+const TRACES_MIN_STOPPED: u64 = 100;
 const STRADDLING_MIN: u64 = 50;
 const UNTRUSTED_MAX: f64 = 0.05;
 const SHARE_EXCESS_MAX: f64 = 0.10;
@@ -180,12 +182,13 @@ impl Summary {
         let is_timed = self.rollback_ms.is_some() || outcome != Outcome::RolledBack;
         // What is stopped before the switch has no cut to show anything of.
         let is_stopped = outcome == Outcome::Stopped;
+        let traces_min = if is_stopped { TRACES_MIN_STOPPED } else { TRACES_MIN };
         let mut flaws: Vec<Flaw> = [
             unless(self.outcome == Some(outcome), Flaw::Outcome { ended: self.outcome, expected: outcome }),
             unless(self.torn == 0, Flaw::Torn(self.torn)),
             unless(self.spans_lost == 0, Flaw::Lost(self.spans_lost)),
             unless(self.log_verified, Flaw::LogNotVerified),
-            unless(self.traces >= TRACES_MIN, Flaw::FewTraces(self.traces)),
+            unless(self.traces >= traces_min, Flaw::FewTraces(self.traces)),
             unless(is_stopped || self.straddling >= STRADDLING_MIN, Flaw::FewStraddling(self.straddling)),
             unless(
                 is_stopped || self.untrusted_share <= UNTRUSTED_MAX,
@@ -227,7 +230,7 @@ impl fmt::Display for Flaw {
             Flaw::Lost(spans) => write!(f, "{spans} spans are in neither environment"),
             Flaw::LogNotVerified => write!(f, "the audit log does not verify"),
             Flaw::FewTraces(traces) => {
-                write!(f, "only {traces} traces; {TRACES_MIN} are needed to show anything")
+                write!(f, "only {traces} traces, which are too few to show anything")
             }
             Flaw::FewStraddling(traces) => {
                 write!(f, "only {traces} traces straddle a cut; {STRADDLING_MIN} are needed to show anything")
