@@ -15,7 +15,7 @@ use crossfade_gates::parity::{Limits, Names, Parity, Read, Unread, may_arrive};
 use crossfade_gates::report::Report;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::query::{Query, QueryError, QueryKind};
 use crate::sample::{Draw, Drawn, Window, begin, draw};
@@ -26,6 +26,8 @@ const AT_ONCE: usize = 24;
 const SLICES: u32 = 32;
 /// Traces that show how services called each other before.
 const BASELINE_TRACES: usize = 200;
+/// Of the time that is left, the part that they may take: nothing depends on them.
+const BASELINE_SHARE: u32 = 8;
 /// Reads in a row that nobody answers, after which nobody is asked any more.
 const SILENT_MAX: u32 = 24;
 /// Of the pairs that are waited for, how many are asked for again at a time.
@@ -99,7 +101,10 @@ pub async fn run(active: &Query, candidate: &Query, config: &ParityConfig, progr
         }
     };
     if let Some(window) = config.baseline {
-        baseline(active, config, window, deadline, &mut gate).await;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let until = Instant::now() + left / BASELINE_SHARE;
+        // What has not come by then shows nothing.
+        let _ = timeout_at(until, baseline(active, config, window, until, &mut gate)).await;
     }
     let reader = Reader { active, candidate, config, drawn: &drawn, rules: &rules, deadline };
     reader.read_all(&mut gate, progress).await;

@@ -32,7 +32,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crossfade_audit::canonical;
-use crossfade_rollout::event::{Alert, Event};
+use crossfade_rollout::event::{Alert, Event, Gate};
 use crossfade_rollout::observed::{Effect, LogHealth, Urgency};
 use crossfade_rollout::plan::Environments;
 use crossfade_rollout::units::Snapshots;
@@ -385,11 +385,11 @@ impl Engine {
             Effect::Record { events, urgency } => return self.record_due(&events, urgency),
             Effect::RunGate { rollout, gate, step, run } => {
                 let asked = Asked { rollout, gate, step, run };
-                self.jobs.gate(asked, || journal.inputs(step));
+                self.jobs.gate(asked, || journal.inputs(gate, step));
             }
             Effect::Resnapshot { rollout, step } => self.jobs.snapshots(rollout, step, || journal.plan()),
             Effect::Probe { rollout, step, round, traces } => {
-                self.jobs.probe(rollout, step, round, traces, || journal.inputs(Some(step)));
+                self.jobs.probe(rollout, step, round, traces, || journal.inputs(Gate::Probe, Some(step)));
             }
             Effect::AnnounceCut { cut_at, .. } => self.announce(cut_at),
             // Gateways hear of these with their next sync: replies follow from state and conductor. A fence that is not on

@@ -67,7 +67,6 @@ pub struct Gates {
     site: Arc<Site>,
     redact_key: Vec<u8>,
     live: LiveRate,
-    posture_seen: posture::Seen,
 }
 
 impl Gates {
@@ -78,12 +77,12 @@ impl Gates {
     pub fn new(site: Arc<Site>) -> Result<Gates, GatesError> {
         let path = site.redact_key_file();
         let redact_key = std::fs::read(&path).map_err(|source| GatesError::RedactKey { path, source })?;
-        Ok(Gates { site, redact_key, live: LiveRate::default(), posture_seen: posture::Seen::default() })
+        Ok(Gates { site, redact_key, live: LiveRate::default() })
     }
 
     /// With another key: redacted digests are then comparable with those of the same key alone.
     pub fn with_key(site: Arc<Site>, redact_key: Vec<u8>) -> Gates {
-        Gates { site, redact_key, live: LiveRate::default(), posture_seen: posture::Seen::default() }
+        Gates { site, redact_key, live: LiveRate::default() }
     }
 
     /// Where the live rate is noted for those that ask for it.
@@ -107,6 +106,7 @@ impl Gates {
             live: self.live.get(),
             redact_key: &self.redact_key,
             found: &[],
+            before: None,
             gauge: Gauge::default(),
         }
     }

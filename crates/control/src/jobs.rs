@@ -27,8 +27,6 @@ use crate::status::Looking;
 /// How often, and how many times, a configuration that cannot be read is tried before that is an alert.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 const READ_ATTEMPTS: u32 = 60;
-/// How often a gate's report that could not be stored is stored again. The disk may be full for a while.
-const STORE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Starts jobs on a runtime, and reports to the engine.
 pub(crate) struct Jobs {
@@ -75,6 +73,8 @@ pub(crate) struct Inputs {
     pub(crate) schedule: Option<Schedule>,
     /// Reports of the gates that have looked at the same place.
     pub(crate) found: Vec<Value>,
+    /// For the posture gate: its report that the candidate must not fall behind.
+    pub(crate) before: Option<Value>,
 }
 
 impl Jobs {
@@ -105,7 +105,7 @@ impl Jobs {
         let shown = gauge.clone();
         let task = self.runtime.spawn(async move {
             let report = look(&gates, &asked, &inputs, gauge).await;
-            let evidence = stored(&engine, &report.evidence()).await;
+            let evidence = evidence(&engine, Some(report.evidence())).await;
             let (outcome, summary, seed) = (outcome(&report), summary(&report), inputs.seed);
             let Asked { rollout, gate, step, run } = asked;
             let seen = GateSeen { rollout, gate, step, run, outcome, summary, evidence, seed };
@@ -212,6 +212,7 @@ async fn look(gates: &Gates, asked: &Asked, inputs: &Inputs, gauge: Gauge) -> Re
         since: inputs.since,
         schedule: inputs.schedule.as_ref(),
         found: &inputs.found,
+        before: inputs.before.as_ref(),
         gauge,
         ..gates.cx(&plan.outline, seed_of(plan, inputs.seed.as_ref()))
     };
@@ -235,34 +236,46 @@ async fn readable(gates: &Gates, plan: &Plan) -> Option<Snapshots> {
     None
 }
 
-/// Stores a report as evidence, however long that takes: a disk that is full is no finding. `None` once the engine has ended.
-async fn stored(engine: &Sender<Message>, report: &[u8]) -> Option<Digest> {
-    let mut told = false;
-    loop {
-        let (reply, answer) = oneshot::channel();
-        engine.send(Message::Evidence { bytes: report.to_vec(), reply }).ok()?;
-        match answer.await.ok()? {
-            Ok(digest) => return Some(digest),
-            Err(error) if !told => {
-                tracing::warn!(%error, "a gate's report could not be stored; trying again")
-            }
-            Err(_) => {}
-        }
-        told = true;
-        tokio::time::sleep(STORE_AGAIN).await;
-    }
-}
-
-/// Stores what a round of probes found, so that its digest can be named.
+/// Hands a report over as evidence, so that its digest can be named: it waits in memory for the entry that does, whatever the disk
+/// does. `None` if it is too large for ever, or the engine has ended.
 async fn evidence(engine: &Sender<Message>, bytes: Option<Vec<u8>>) -> Option<Digest> {
     let (reply, answer) = oneshot::channel();
     engine.send(Message::Evidence { bytes: bytes?, reply }).ok()?;
     match answer.await {
         Ok(Ok(digest)) => Some(digest),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "a probe's report could not be stored");
+            tracing::error!(%error, "a report is not taken as evidence");
             None
         }
         Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use crossfade_audit::EvidenceError;
+
+    use super::*;
+    use crate::journal::JournalError;
+
+    /// Scenario: a report is larger than any that the log takes.
+    /// Guarantee: nobody tries again for ever: the run has no evidence, and so no verdict.
+    #[tokio::test]
+    async fn a_report_that_is_too_large_is_handed_over_once() {
+        let (engine, messages) = channel();
+        let answering = std::thread::spawn(move || {
+            let first = Err(JournalError::Evidence(EvidenceError::TooLarge { len: 17 << 20 }));
+            let answers = [first, Ok(Digest::from_bytes([1; 32]))];
+            for answer in answers {
+                let Ok(Message::Evidence { reply, .. }) = messages.recv() else { return };
+                let _ = reply.send(answer);
+            }
+        });
+        assert_eq!(evidence(&engine, Some(b"a report".to_vec())).await, None);
+        assert!(evidence(&engine, Some(b"a report".to_vec())).await.is_some());
+        drop(engine);
+        answering.join().unwrap();
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 
 mod blobs;
+mod reports;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crossfade_audit::{
     AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery,
 };
 use crossfade_rollout::ending::{Ending, EntryNumber};
-use crossfade_rollout::event::{Event, Gate, SeedSource, StepIndex};
+use crossfade_rollout::event::{Event, SeedSource};
 use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::plan::Plan;
 use crossfade_rollout::{Actor, Digest, Entry, RolloutId, State, evolve};
@@ -30,9 +31,9 @@ use crossfade_routing::{Generation, Schedule, UnixNanos};
 use crossfade_tlog::{Checkpoint, SignerKey, VerifierKey};
 
 use crate::api::{ApiError, ErrorCode};
-use crate::jobs::Inputs;
 use crate::site::Site;
 use blobs::Blobs;
+use reports::Postures;
 
 /// Entries that are read at once.
 const CHUNK: u64 = 1_024;
@@ -143,6 +144,7 @@ pub(crate) struct Journal {
     plan: Option<(Digest, Arc<Plan>)>,
     /// What decided how the last rollout ends.
     decided: Option<Decided>,
+    postures: Postures,
 }
 
 /// The entry that decided how a rollout ends.
@@ -197,6 +199,7 @@ impl Journal {
             signed: None,
             plan: None,
             decided: None,
+            postures: Postures::default(),
         };
         journal.catch_up()?;
         journal.look_ahead()?;
@@ -399,6 +402,7 @@ impl Journal {
                 self.schedules.push((self.folded, (**schedule).clone()));
             }
             self.decides(entry, Some(EntryNumber(self.folded)));
+            self.postures.note(&entry.event);
             self.proven = evolve(std::mem::take(&mut self.proven), &entry.event);
             self.newest = self.newest.max(entry.time);
             self.folded += 1;
@@ -466,29 +470,6 @@ impl Journal {
     /// Forgets a blob that no entry will name.
     pub(crate) fn withdraw(&mut self, digest: &Digest) {
         self.blobs.withdraw(digest);
-    }
-
-    /// What a job at this place of the rollout is done with.
-    pub(crate) fn inputs(&mut self, step: Option<StepIndex>) -> Inputs {
-        let (plan, seed) = (self.plan(), self.seed_source());
-        let Some(rollout) = self.state().rollout.as_ref() else {
-            return Inputs { plan, seed, ..Inputs::default() };
-        };
-        let here = rollout.gates_at(step).iter();
-        let found = here.filter_map(|(gate, run)| Some(self.report(*gate, run.evidence?))).collect();
-        let (since, schedule) = (rollout.traffic_since(), self.state().schedule.clone());
-        Inputs { plan, seed, since, schedule, found }
-    }
-
-    /// What a gate has reported; if that cannot be read, nobody knows what it has found.
-    fn report(&self, gate: Gate, digest: Digest) -> serde_json::Value {
-        let read = self.log.evidence(&digest).map_err(|error| chain(&error));
-        let read = read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
-        read.unwrap_or_else(|why: String| {
-            tracing::error!(%gate, %digest, why, "a gate's report cannot be read");
-            let summary = format!("its report {digest} cannot be read: {why}");
-            serde_json::json!({ "gate": gate.name(), "verdict": "no_verdict", "summary": summary })
-        })
     }
 
     /// The plan of the rollout that runs.

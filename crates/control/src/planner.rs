@@ -126,7 +126,7 @@ impl Planner {
         let mut advice = progress.of("reach", None, self.reach(plan), unreached).await;
         advice.extend(baseline_advice(plan, baseline));
         advice.extend(name_advice(&plan.outline.rollout, baseline));
-        advice.extend(self.gates_advice(plan, progress).await);
+        advice.extend(self.gates_advice(plan, baseline.running.as_ref(), progress).await);
         let overlap = progress.of("overlap", None, self.overlap(plan), |advice| advice.outcome);
         advice.push(overlap.await);
         let window = &plan.outline.window;
@@ -135,16 +135,22 @@ impl Planner {
         advice
     }
 
-    /// The gates of the preflight, side by side, as they would look now.
-    async fn gates_advice(&self, plan: &Plan, progress: &Progress) -> Vec<Advice> {
+    /// The gates of the preflight, side by side, as they would look now; but nothing is driven that a rollout has in hand.
+    async fn gates_advice(
+        &self,
+        plan: &Plan,
+        running: Option<&RolloutId>,
+        progress: &Progress,
+    ) -> Vec<Advice> {
         let outline = &plan.outline;
+        let (looking, idle) = looking(&outline.required_gates, running);
         let cx_of = |gate: Gate| {
             progress.begun(gate.name(), Some(outline.gates.deadline(gate)));
             self.gates.cx(outline, seed_of(plan, None))
         };
         let each =
             |report: &Report| progress.ended(report.gate, outcome(report), report.took.unwrap_or_default());
-        let reports = self.gates.look_at_all(&outline.required_gates, cx_of, each).await;
+        let reports = self.gates.look_at_all(&looking, cx_of, each).await;
         let said = |report: Report| {
             let outcome = outcome(&report);
             let text = render::text(&report);
@@ -158,7 +164,7 @@ impl Planner {
                 warning: false,
             }
         };
-        reports.into_iter().map(said).collect()
+        reports.into_iter().map(said).chain(idle).collect()
     }
 
     /// Whether each environment takes OTLP and answers queries.
@@ -232,6 +238,21 @@ impl Planner {
             warning,
         }
     }
+}
+
+/// The gates that look for a plan, and what there is to say of the others: an environment with clients in it is not driven for a plan
+/// that cannot start.
+fn looking(planned: &[Gate], running: Option<&RolloutId>) -> (Vec<Gate>, Option<Advice>) {
+    let looks = |gate: &Gate| *gate != Gate::Load || running.is_none();
+    let idle = running.filter(|_| planned.contains(&Gate::Load)).map(|running| Advice {
+        gate: Gate::Load.name().to_owned(),
+        outcome: Outcome::NoVerdict,
+        summary: format!("not driven while rollout {running} is under way"),
+        details: Vec::new(),
+        findings: Vec::new(),
+        warning: false,
+    });
+    (planned.iter().copied().filter(looks).collect(), idle)
 }
 
 /// What the site says of its environments, as it was read.
@@ -370,6 +391,20 @@ mod tests {
             clocks.counts[index] = *count;
         }
         clocks
+    }
+
+    /// A plan made while a rollout runs must not compete with its traffic.
+    #[test]
+    fn no_load_is_driven_beside_a_rollout() {
+        let planned = [Gate::Drift, Gate::Probe, Gate::Load];
+        let (all, idle) = looking(&planned, None);
+        assert_eq!((all.as_slice(), idle.is_none()), (&planned[..], true));
+        let running = RolloutId::attempt("move", 1).unwrap();
+        let (some, idle) = looking(&planned, Some(&running));
+        let idle = idle.unwrap();
+        assert_eq!((some.as_slice(), idle.outcome), (&planned[..2], Outcome::NoVerdict));
+        assert!(idle.summary.contains("rollout move"), "{}", idle.summary);
+        assert!(looking(&planned[..2], Some(&running)).1.is_none());
     }
 
     #[test]

@@ -17,6 +17,7 @@
 
 mod judge;
 mod library;
+mod steps;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -101,7 +102,10 @@ pub struct Answers {
 }
 
 /// The largest policy.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
+/// How much evaluating one rule may take, in steps of the interpreter: some seconds. Counted, and not timed, so that a policy that is
+/// answered is always answered. The ready ones take some thousands.
+const STEPS_MAX: u64 = 10_000_000;
 
 /// Asks each policy about `input`.
 ///
@@ -110,7 +114,7 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 pub fn ask(policies: &[Source], input: &Value) -> Result<Answers, PolicyError> {
     let mut answers = Answers::default();
     for policy in policies {
-        let (denials, warnings) = ask_one(policy, input)?;
+        let (denials, warnings) = ask_one(policy, input, STEPS_MAX)?;
         answers.denials.extend(denials);
         answers.warnings.extend(warnings);
     }
@@ -123,11 +127,15 @@ pub fn ask(policies: &[Source], input: &Value) -> Result<Answers, PolicyError> {
 /// What is wrong with it, with its place.
 pub fn check(policy: &Source) -> Result<(), PolicyError> {
     let nothing = json!({ "findings": [], "gates": {}, "plan": {}, "rollout": {}, "time": { "unix": 0 }, "waivers": [] });
-    ask_one(policy, &nothing).map(drop)
+    ask_one(policy, &nothing, STEPS_MAX).map(drop)
 }
 
 /// One policy, with nothing else loaded: two files do not see each other.
-fn ask_one(policy: &Source, input: &Value) -> Result<(Vec<Objection>, Vec<Objection>), PolicyError> {
+fn ask_one(
+    policy: &Source,
+    input: &Value,
+    steps_max: u64,
+) -> Result<(Vec<Objection>, Vec<Objection>), PolicyError> {
     let wrong = |what: String| located(policy, &what);
     if policy.text.len() > TEXT_BYTES_MAX {
         return Err(wrong(format!("{} bytes; a policy has at most {TEXT_BYTES_MAX}", policy.text.len())));
@@ -152,7 +160,12 @@ fn ask_one(policy: &Source, input: &Value) -> Result<(Vec<Objection>, Vec<Object
         if !declares(&engine, rule) {
             return Ok(Vec::new());
         }
-        let value = engine.eval_rule(format!("{package}.{rule}")).map_err(|error| failed(&error))?;
+        steps::allow(&mut engine, steps_max);
+        let value =
+            engine.eval_rule(format!("{package}.{rule}")).map_err(|error| match steps::are_used_up() {
+                true => wrong(format!("`{rule}` has come to no end within {steps_max} steps; simplify it")),
+                false => failed(&error),
+            })?;
         let text = value.to_json_str().map_err(|error| failed(&error))?;
         members(policy, rule, &text)
     };

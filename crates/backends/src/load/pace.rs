@@ -85,6 +85,11 @@ pub(crate) async fn drive<T: Target>(
     let (mut full_at, mut is_full): (Option<Instant>, bool) = (None, false);
     let mut look_at = start + LOOK_EVERY;
     let grace = loop {
+        match stop.has_changed() {
+            Ok(_) if *stop.borrow() => break Some(pace.grace),
+            Ok(_) => {}
+            Err(_) => break Some(Duration::ZERO),
+        }
         let now = Instant::now();
         if is_full {
             full_at = Some(now);

@@ -57,14 +57,19 @@ async fn stopped(stop: &mut watch::Receiver<bool>) -> bool {
 
 fn work(
     job: &Job,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
     progress: &watch::Sender<Option<Progress>>,
 ) -> Result<Driven, LoadError> {
     let parked = Arc::new(AtomicU64::new(0));
     let runtime = runtime(&parked).map_err(|error| LoadError::Thread(error.to_string()))?;
     runtime.block_on(async {
         let mut exporter = Exporter::new(&job.otlp, &job.config, job.ids);
-        exporter.knock().await?;
+        tokio::select! {
+            biased;
+            // Then nothing is offered.
+            _ = stop.wait_for(|stop| *stop) => {}
+            knocked = exporter.knock() => knocked?,
+        }
         let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         exporter.begin(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX));
         let pace = Pace {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Message, Outcome, Protocol};
 use crossfade_backends::parity::{ParityConfig, run};
 use crossfade_backends::query::QueryKind;
+use crossfade_backends::sample::Window;
 use crossfade_gates::parity::Limits;
 use crossfade_gates::report::{Report, Verdict};
 use crossfade_lab::environment::{Environment, Faults};
@@ -16,7 +17,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
 
 use super::support::{Reply, serve};
-use super::world::{DAY, HOUR, World, asking, kept, names, put, rules, traffic};
+use super::world::{DAY, HOUR, World, asking, hanging_at, kept, names, put, rules, traffic};
 
 fn config() -> ParityConfig {
     ParityConfig {
@@ -37,6 +38,18 @@ fn config() -> ParityConfig {
 async fn compared(world: &World, config: &ParityConfig) -> Report {
     let (blue, green) = world.queries();
     run(&blue, &green, config, &|_, _, _| {}).await
+}
+
+/// Scenario: blue answers whatever is asked about the traffic at hand, and hangs when it is asked about what was before.
+/// Guarantee: that is only of interest, and keeps nothing from being compared.
+#[tokio::test]
+async fn what_was_before_does_not_use_up_the_time() {
+    let world = World::new(50, &|_, _, _| true).await;
+    let before = Some(Window { from: DAY.from - 20 * HOUR, until: DAY.from - 10 * HOUR });
+    let blue = asking(QueryKind::Jaeger, &hanging_at("2027-01-14", world.blue.query_addr()).await, false);
+    let config = ParityConfig { baseline: before, deadline: Duration::from_secs(16), ..config() };
+    let report = run(&blue, &world.queries().1, &config, &|_, _, _| {}).await;
+    assert_eq!((report.verdict(), &report.facts["compared"]), (Verdict::Pass, &40.into()), "{report:?}");
 }
 
 #[tokio::test]

@@ -100,8 +100,31 @@ pub(crate) async fn in_front(reads: SocketAddr, searches: SocketAddr) -> String 
     address
 }
 
+/// A server in front of a query service, which never answers a question that has `word` in it.
+pub(crate) async fn hanging_at(word: &'static str, service: SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let stream = BufReader::new(stream);
+            tokio::spawn(pass_on_unless(Some(word), stream, service, service));
+        }
+    });
+    address
+}
+
 /// One request, one answer, then the end of the connection.
 async fn pass_on(
+    stream: BufReader<TcpStream>,
+    reads: SocketAddr,
+    searches: SocketAddr,
+) -> std::io::Result<()> {
+    pass_on_unless(None, stream, reads, searches).await
+}
+
+/// The same; but nothing at all, for as long as anybody waits, if the request has a word in it.
+async fn pass_on_unless(
+    hangs_at: Option<&str>,
     mut stream: BufReader<TcpStream>,
     reads: SocketAddr,
     searches: SocketAddr,
@@ -111,6 +134,9 @@ async fn pass_on(
         if stream.read_line(&mut head).await? == 0 {
             return Ok(());
         }
+    }
+    if hangs_at.is_some_and(|word| head.contains(word)) {
+        std::future::pending::<()>().await;
     }
     let to = if head.starts_with("GET /api/v3/traces/") { reads } else { searches };
     let mut upstream = TcpStream::connect(to).await?;

@@ -252,3 +252,15 @@ async fn a_stop_returns_what_was_measured() {
     assert!(measured.interrupted && accepted > 0 && offered < 2_000 * 60, "{offered}");
     assert_eq!(accepted + measured.phases[0].abandoned, offered);
 }
+
+/// Scenario: the load is stopped while nobody answers the first, empty request.
+/// Guarantee: it ends as stopped, not as unreachable; nothing was offered.
+#[tokio::test]
+async fn a_stop_is_heard_before_anybody_answers() {
+    let address = serve(|_| Reply::Hang).await;
+    let (stop, _seen, reins) = reins();
+    stop.send_replace(true);
+    let measured = run(otlp(&address, Protocol::HttpProtobuf), None, &config(), reins).await.unwrap();
+    assert!(measured.interrupted);
+    assert_eq!(measured.phases.iter().map(|counts| counts.accepted).sum::<u64>(), 0);
+}

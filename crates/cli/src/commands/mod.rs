@@ -94,7 +94,10 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
         .enable_all()
         .build()
         .or_unreachable()?;
-    runtime.block_on(work)
+    let done = runtime.block_on(work);
+    // What still runs on a thread of its own is nobody's concern any more.
+    runtime.shutdown_background();
+    done
 }
 
 /// Prints a value as JSON for people to read and programs to parse.

@@ -57,7 +57,7 @@ fn asked(rollout: &Path, mut policies: Vec<Source>, found: &[Value]) -> Result<R
 }
 
 fn source(path: &Path) -> Result<Source, Failure> {
-    Ok(Source { name: path.display().to_string(), text: read_text(path)? })
+    crossfade_control::gates::policy::source(&path.display().to_string(), path).or_usage()
 }
 
 /// The reports of a file: one, or all of a `gate run all`.

@@ -37,6 +37,8 @@ pub struct Cx<'a> {
     pub redact_key: &'a [u8],
     /// What the gates that looked before it at the same place found: their reports.
     pub found: &'a [Value],
+    /// The gate's own report of this rollout that the candidate must not fall behind, where it holds looks against each other.
+    pub before: Option<&'a Value>,
     /// Where the gate says how far it has come.
     pub gauge: Gauge,
 }

@@ -1,9 +1,10 @@
 //! The policy gate's inputs: the plan, what other gates found, the time; and policies, ready ones and files.
 
+use std::io::Read;
 use std::path::{Component, Path};
 
 use crossfade_gates::control;
-use crossfade_gates::policy::{PolicyError, Source, ask, cannot_ask, input, judge, library};
+use crossfade_gates::policy::{PolicyError, Source, TEXT_BYTES_MAX, ask, cannot_ask, input, judge, library};
 use crossfade_gates::report::Report;
 use crossfade_rollout::event::Gate;
 use crossfade_rollout::plan::Outline;
@@ -23,7 +24,7 @@ pub enum PoliciesError {
     )]
     Elsewhere(String),
     /// A file that cannot be read.
-    #[error("cannot read {name}: {source}; check gates.policy.files")]
+    #[error("cannot read the policy {name}: {source}; check the path")]
     Unread {
         /// As the spec names it.
         name: String,
@@ -147,8 +148,25 @@ fn file(site: &Site, name: &str) -> Result<Source, PoliciesError> {
         return Err(PoliciesError::Elsewhere(name.to_owned()));
     }
     let folder = site.path.parent().unwrap_or(Path::new(""));
-    let text = std::fs::read_to_string(folder.join(path));
-    let text = text.map_err(|source| PoliciesError::Unread { name: name.to_owned(), source })?;
+    source(name, &folder.join(path))
+}
+
+/// The policy in a file, by a name.
+///
+/// # Errors
+/// If it is no file of its own (a pipe would never end), too large, or cannot be read.
+pub fn source(name: &str, path: &Path) -> Result<Source, PoliciesError> {
+    let unread = |source| PoliciesError::Unread { name: name.to_owned(), source };
+    let kind = std::fs::metadata(path).map_err(unread)?;
+    if !kind.is_file() {
+        return Err(unread(std::io::Error::other("it is no regular file")));
+    }
+    let mut text = String::new();
+    let most = TEXT_BYTES_MAX as u64 + 1;
+    std::fs::File::open(path).and_then(|file| file.take(most).read_to_string(&mut text)).map_err(unread)?;
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(unread(std::io::Error::other(format!("a policy has at most {TEXT_BYTES_MAX} bytes"))));
+    }
     Ok(Source { name: name.to_owned(), text })
 }
 
@@ -200,6 +218,23 @@ mod tests {
         assert_eq!(said(&blind, Moment::Preflight), (Verdict::NoVerdict, "no verdict of posture".to_owned()));
         let more = [&first[..], &[("load", "no_verdict")]].concat();
         assert_eq!(said(&more, Moment::Preflight).0, Verdict::NoVerdict);
+    }
+
+    /// Guarantee: nothing is read without end, and no device or folder is.
+    #[test]
+    fn policies_are_files_of_a_fair_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("good.rego"), "package good").unwrap();
+        std::fs::write(at("large.rego"), vec![b' '; TEXT_BYTES_MAX + 1]).unwrap();
+        std::fs::create_dir(at("folder.rego")).unwrap();
+        assert_eq!(source("good.rego", &at("good.rego")).unwrap().text, "package good");
+        let why = |path: &Path| source("x.rego", path).unwrap_err().to_string();
+        assert!(why(&at("large.rego")).contains("at most 1048576 bytes"), "{}", why(&at("large.rego")));
+        for path in [at("folder.rego"), "/dev/zero".into()] {
+            assert!(why(&path).contains("no regular file"), "{}", why(&path));
+        }
+        assert!(why(&at("none.rego")).contains("check the path"));
     }
 
     fn report_of(outline: &Outline, policies: &[Source], found: &[Value], moment: Moment) -> Report {

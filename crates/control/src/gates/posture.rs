@@ -1,8 +1,6 @@
 //! The posture gate's inputs: the endpoints of both environments, as the site and their configurations name them.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use axum::http::HeaderMap;
 use crossfade_backends::posture::{LookConfig, Target, What, look};
@@ -12,13 +10,12 @@ use crossfade_gates::posture::{AdminKind, Facts, Input, Listener, Policy, Role, 
 use crossfade_gates::report::Report;
 use crossfade_rollout::spec::{self, Moment, TlsVersion};
 use crossfade_routing::EnvironmentId;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Cx, configs};
 use crate::clock;
 use crate::site::{self, Environment, Site};
-
-/// What was last seen of each candidate while nothing had got weaker, since its rollout's preflight.
-pub(crate) type Seen = Mutex<BTreeMap<EnvironmentId, Facts>>;
 
 /// The policy that settings ask for.
 pub fn policy(settings: &spec::Posture) -> Policy {
@@ -37,7 +34,14 @@ pub fn policy(settings: &spec::Posture) -> Policy {
 }
 
 /// Runs the gate.
-pub(super) async fn run(cx: &Cx<'_>, seen: &Seen) -> Report {
+pub(super) async fn run(cx: &Cx<'_>) -> Report {
+    // Before a rollout an environment may be changed as anybody likes.
+    let before = match cx.before.filter(|_| cx.moment != Moment::Preflight).map(subject).transpose() {
+        Ok(before) => before,
+        Err(why) => {
+            return cannot_look("posture", format!("what it looked like before cannot be read: {why}"));
+        }
+    };
     let (blue, green) = match (cx.active(), cx.candidate()) {
         (Ok(blue), Ok(green)) => (blue, green),
         (Err(why), _) | (_, Err(why)) => return cannot_look("posture", why),
@@ -51,19 +55,22 @@ pub(super) async fn run(cx: &Cx<'_>, seen: &Seen) -> Report {
         (Err(why), _) | (_, Err(why)) => return cannot_look("posture", why),
     };
     let policy = policy(&cx.settings.posture.clone().unwrap_or_default());
-    // Before a rollout an environment may be changed as anybody likes.
-    let before = if cx.moment == Moment::Preflight { None } else { last(seen).get(cx.to).cloned() };
     let now = seconds(cx.now.0);
     let (subject, reference) = (&green, Some(&blue));
-    let report = judge(&Input { subject, reference, before: before.as_ref(), policy: &policy, now });
-    if report.findings.iter().all(|finding| finding.rule != "regressed") {
-        last(seen).insert(cx.to.clone(), green);
-    }
-    report
+    judge(&Input { subject, reference, before: before.as_ref(), policy: &policy, now })
 }
 
-fn last(seen: &Seen) -> std::sync::MutexGuard<'_, BTreeMap<EnvironmentId, Facts>> {
-    seen.lock().expect("nothing panics while it holds this lock")
+/// What a report says of the candidate.
+fn subject(report: &Value) -> Result<Facts, String> {
+    // A report that cannot be read says why in its summary.
+    let why = |error| report["summary"].as_str().map_or_else(|| format!("{error}"), str::to_owned);
+    Facts::deserialize(&report["facts"]["subject"]).map_err(why)
+}
+
+/// Whether a report says that the candidate had got weaker.
+pub(crate) fn has_regressed(report: &Value) -> bool {
+    let findings = report["findings"].as_array();
+    findings.is_some_and(|findings| findings.iter().any(|finding| finding["rule"] == "regressed"))
 }
 
 /// As the gate does it, for one environment of a site, beside another or alone: `crossfade posture`.

@@ -25,7 +25,7 @@ impl Gates {
     pub async fn look(&self, gate: Gate, cx: &Cx<'_>) -> Report {
         let began = Instant::now();
         let deadline = cx.settings.deadline(gate);
-        let report = match timeout(deadline, unbroken(run(gate, cx, &self.posture_seen))).await {
+        let report = match timeout(deadline, unbroken(run(gate, cx))).await {
             Ok(Some(report)) => report,
             Ok(None) => broke(gate.name()),
             Err(_) => too_late(gate.name(), &Duration(deadline).to_string()),
@@ -64,12 +64,12 @@ impl Gates {
     }
 }
 
-async fn run(gate: Gate, cx: &Cx<'_>, posture_seen: &posture::Seen) -> Report {
+async fn run(gate: Gate, cx: &Cx<'_>) -> Report {
     let or_why = |found: Result<Report, String>| found.unwrap_or_else(|why| cannot_look(gate.name(), why));
     match gate {
         Gate::Drift => drift::run(cx).await,
         Gate::Probe => probe::run(cx).await,
-        Gate::Posture => posture::run(cx, posture_seen).await,
+        Gate::Posture => posture::run(cx).await,
         Gate::Load => load::run(cx).await,
         Gate::Parity => or_why(parity::run(cx).await),
         Gate::Coverage => coverage::run(cx).await,

@@ -372,6 +372,50 @@ fn a_report_that_cannot_be_read_is_no_verdict() {
     assert_eq!(verdict(&journal, good), says("no_verdict"));
 }
 
+/// Scenario: posture passes, passes again with a regression that was waived, and fails; the process is started again; then another
+/// rollout begins.
+/// Guarantee: the candidate is held against the first look, before and after the restart, and against none in the next rollout.
+#[test]
+fn posture_is_remembered_by_the_log() {
+    let (mut bench, mut journal) = Bench::new();
+    let report = |facts: &str, rule: &str| {
+        format!(r#"{{"gate":"posture","findings":[{{"rule":"{rule}"}}],"facts":"{facts}"}}"#).into_bytes()
+    };
+    let posture = |outcome, digest: Digest| {
+        let Event::GateFinished { rollout, run, step, summary, seed, at, .. } = naming(digest) else {
+            unreachable!()
+        };
+        let (gate, evidence) = (crossfade_rollout::event::Gate::Posture, Some(digest));
+        Event::GateFinished { rollout, gate, run, step, outcome, summary, evidence, seed, at }
+    };
+    let text = "{ name: x, from: blue, to: green, steps: [{ weight: { percent: 100, duration: 1m } }, promote, finalize] }";
+    let spec = crate::spec::read(text, "rollout.yaml").unwrap();
+    let plan = journal.evidence(b"a plan".to_vec()).unwrap();
+    let drafted = |name: &str| {
+        let outline = spec.clone().outline(name.parse().unwrap(), crossfade_routing::Seed(1)).unwrap();
+        Event::RolloutDrafted {
+            rollout: name.parse().unwrap(),
+            plan,
+            outline: Box::new(outline),
+            at: UnixNanos(1),
+        }
+    };
+    use crossfade_rollout::event::Outcome::{Fail, Pass};
+    let looks = [("first", "note", Pass), ("waived", "regressed", Pass), ("weak", "plain", Fail)];
+    let mut events = vec![drafted("move")];
+    for (facts, rule, outcome) in looks {
+        events.push(posture(outcome, journal.evidence(report(facts, rule)).unwrap()));
+    }
+    bench.append(&mut journal, &events, Ordinary).unwrap();
+    let measure = |journal: &Journal| Some(journal.posture()?["facts"].as_str().unwrap().to_owned());
+    assert_eq!(measure(&journal).as_deref(), Some("first"));
+    drop(journal);
+    let mut journal = bench.open();
+    assert_eq!(measure(&journal).as_deref(), Some("first"));
+    bench.append(&mut journal, &[drafted("move-2")], Ordinary).unwrap();
+    assert_eq!(measure(&journal), None);
+}
+
 #[test]
 fn evidence_that_nobody_names_is_dropped_in_the_end() {
     let (mut bench, mut journal) = Bench::new();

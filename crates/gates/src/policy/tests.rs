@@ -201,3 +201,22 @@ fn broken_policies_are_found_with_their_place() {
         assert_eq!(report.verdict(), Verdict::NoVerdict);
     }
 }
+
+/// Scenario: rules that go through everything there is, over and over.
+/// Guarantee: they come to an end, and the file is named; what takes as long as it may is answered as ever.
+#[test]
+fn a_policy_that_runs_away_is_stopped() {
+    let loops = |times: usize| {
+        let each: String = (0..times).map(|n| format!("\tsome x{n} in input.findings\n")).collect();
+        source(&format!(
+            "package bank\n\nimport rego.v1\n\ndeny contains \"no\" if {{\n{each}\tx0 == 99\n}}\n"
+        ))
+    };
+    let input = json!({ "findings": (0..40).collect::<Vec<u32>>() });
+    let stopped = super::ask_one(&loops(6), &input, 100_000).unwrap_err();
+    assert_eq!(stopped.name, "policy.rego");
+    assert!(stopped.what.contains("`deny` has come to no end within 100000 steps"), "{stopped}");
+    for _ in 0..2 {
+        assert!(super::ask_one(&loops(2), &input, 100_000).unwrap().0.is_empty(), "each has its own steps");
+    }
+}

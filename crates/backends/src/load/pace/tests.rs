@@ -178,6 +178,24 @@ async fn a_stop_ends_it_and_loses_no_count() {
     assert_eq!(counts.error_share(), 0.0, "nobody knows what would have become of the rest");
 }
 
+/// Scenario: the load is stopped, or nobody wants it any more, before it begins.
+/// Guarantee: nothing is sent.
+#[tokio::test(start_paused = true)]
+async fn what_is_stopped_before_it_begins_sends_nothing() {
+    let schedule = schedule(100, secs(60));
+    for gone in [false, true] {
+        let (stop, stopped) = watch::channel(!gone);
+        let _held = Some(stop).filter(|_| !gone);
+        let sent = AtomicUsize::new(0);
+        let target = Fake(|_| {
+            sent.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(OK)
+        });
+        let driven = drive(&pace(&schedule), target, Instant::now(), stopped, |_| {}).await;
+        assert_eq!((driven.interrupted, sent.load(Ordering::SeqCst)), (true, 0));
+    }
+}
+
 /// Scenario: whoever wanted the load is gone.
 /// Guarantee: it ends at once.
 #[tokio::test(start_paused = true)]
