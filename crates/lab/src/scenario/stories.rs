@@ -1,5 +1,6 @@
 //! The stories as data. The YAML that they are made of is in `scenarios/`.
 
+mod cloud;
 mod migration;
 mod shop;
 
@@ -7,5 +8,5 @@ use super::Scenario;
 
 /// All of them, the pairs side by side.
 pub(super) fn all() -> Vec<Scenario> {
-    [shop::stories(), migration::stories()].into_iter().flatten().collect()
+    [shop::stories(), cloud::stories(), migration::stories()].into_iter().flatten().collect()
 }
