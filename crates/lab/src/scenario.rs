@@ -32,7 +32,7 @@ mod stories;
 use crate::clock;
 use crate::environment::{Clients, Environment, Faults};
 use crate::measure::Expected;
-use crate::traffic::TrafficConfig;
+use crate::traffic::{Business, TrafficConfig};
 use crossfade_routing::{Cut, Weight};
 use std::ops::Range;
 use std::time::Duration;
@@ -107,12 +107,23 @@ pub struct Past {
     pub unindexed: Option<Range<Duration>>,
     /// Attributes that every resource has beside its own.
     pub marks: &'static [(&'static str, &'static str)],
+    /// Whose traffic it was, if not the story's.
+    pub business: Option<Business>,
 }
 
 impl Past {
     /// So many traces that both have, and both find.
     pub fn whole(began: Range<Duration>, traces: u64) -> Past {
-        Past { began, traces, in_blue: true, in_green: true, hole: None, unindexed: None, marks: &[] }
+        Past {
+            began,
+            traces,
+            in_blue: true,
+            in_green: true,
+            hole: None,
+            unindexed: None,
+            marks: &[],
+            business: None,
+        }
     }
 }
 

@@ -118,17 +118,19 @@ impl Found {
     }
 }
 
-/// `green.yaml:48`, or what else there is, the environment first.
+/// `green.yaml:48 service.pipelines`, or what else there is, the environment first.
 fn place(of: &Value) -> String {
     let text = |key: &str| of[key].as_str();
-    match (text("file"), of["line"].as_u64()) {
-        (Some(file), Some(line)) => format!("{file}:{line}"),
-        (Some(file), None) => file.to_owned(),
-        (None, _) => {
-            let parts = ["environment", "url", "component"].into_iter().filter_map(text);
-            parts.collect::<Vec<_>>().join(" ")
-        }
-    }
+    let file = text("file").map(|file| match of["line"].as_u64() {
+        Some(line) => format!("{file}:{line}"),
+        None => file.to_owned(),
+    });
+    let component = text("component").map(str::to_owned);
+    let parts = match file {
+        Some(file) => [Some(file), None, component],
+        None => [text("environment").map(str::to_owned), text("url").map(str::to_owned), component],
+    };
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 impl Expected {
@@ -196,6 +198,8 @@ mod tests {
         let ids: Vec<&str> = found.iter().map(|found| found.finding.as_str()).collect();
         assert_eq!(ids, [HOLE, LAGS]);
         assert_eq!(found[0].place, "green 2026-11-01 to 2026-11-02");
+        let file = json!({ "environment": "green", "file": "green.yaml", "line": 48, "component": "service.pipelines" });
+        assert_eq!(place(&file), "green.yaml:48 service.pipelines");
         let broken = Found::read("history", &json!({ "summary": "it broke", "findings": [] }), Source::Log);
         assert_eq!((broken[0].finding.as_str(), broken[0].detail.as_str()), ("none", "it broke"));
     }

@@ -66,7 +66,11 @@ impl Stage {
         let now = clock::now();
         for (nth, past) in (0..).zip(&scenario.past) {
             // Each has traces of its own.
-            let traffic = TrafficConfig { seed: seed.wrapping_add(nth), ..scenario.traffic.clone() };
+            let traffic = TrafficConfig {
+                seed: seed.wrapping_add(nth),
+                business: past.business.unwrap_or(scenario.traffic.business),
+                ..scenario.traffic.clone()
+            };
             remember(past, &traffic, now, &blue.store(), &green.store());
         }
         let mut files = vec![

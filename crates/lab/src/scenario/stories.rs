@@ -1,5 +1,7 @@
 //! The stories as data. The YAML that they are made of is in `scenarios/`.
 
+mod bank;
+mod clinic;
 mod cloud;
 mod migration;
 mod shop;
@@ -8,5 +10,6 @@ use super::Scenario;
 
 /// All of them, the pairs side by side.
 pub(super) fn all() -> Vec<Scenario> {
-    [shop::stories(), cloud::stories(), migration::stories()].into_iter().flatten().collect()
+    let pairs = [shop::stories(), clinic::stories(), bank::stories(), cloud::stories(), migration::stories()];
+    pairs.into_iter().flatten().collect()
 }

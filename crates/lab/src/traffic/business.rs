@@ -10,6 +10,8 @@ pub enum Business {
     Shop,
     /// Treats patients; calls an insurer and a laboratory.
     Clinic,
+    /// The same as its tests see it: a simulator stands for the insurer, and the laboratory is not called at all.
+    ClinicSimulated,
 }
 
 impl Business {
@@ -17,7 +19,9 @@ impl Business {
     pub(crate) const fn services(self) -> [&'static str; 6] {
         match self {
             Business::Shop => ["frontend", "cart", "checkout", "inventory", "payment", "mailer"],
-            Business::Clinic => ["portal", "appointments", "records", "laboratory", "billing", "reminders"],
+            Business::Clinic | Business::ClinicSimulated => {
+                ["portal", "appointments", "records", "laboratory", "billing", "reminders"]
+            }
         }
     }
 
@@ -25,7 +29,7 @@ impl Business {
     pub(crate) const fn namespace(self) -> &'static str {
         match self {
             Business::Shop => "shop",
-            Business::Clinic => "clinic",
+            Business::Clinic | Business::ClinicSimulated => "clinic",
         }
     }
 
@@ -34,6 +38,7 @@ impl Business {
         match self {
             Business::Shop => &SHOP,
             Business::Clinic => &CLINIC,
+            Business::ClinicSimulated => &CLINIC_SIMULATED,
         }
     }
 }
@@ -245,6 +250,61 @@ static CLINIC: [(u32, Op); 4] = [
             "POST /orders",
             PORTAL_PAGE,
             &[op(PORTAL, Client, "laboratory.Orders/Place", RPC, SERVE_LABORATORY)],
+        ),
+    ),
+];
+
+const INSURER_SIMULATOR: &[(&str, Attribute)] = &[
+    ("http.request.method", Text("POST")),
+    ("server.address", Text("insurer-mock")),
+    ("url.full", Text("http://insurer-mock:8080/v2/eligibility")),
+    ("http.response.status_code", Text("200")),
+];
+
+const ASK_SIMULATOR: &[Op] = &[op(BILLING, Client, "POST eligibility", INSURER_SIMULATOR, &[])];
+const SERVE_TESTED_BILLING: &[Op] = &[op(BILLING, Server, "billing.Billing/Check", RPC, ASK_SIMULATOR)];
+const BOOK_IN_TESTS: &[Op] = &[
+    op(APPOINTMENTS, Client, "billing.Billing/Check", RPC, SERVE_TESTED_BILLING),
+    op(APPOINTMENTS, Internal, "find slot", &[], &[]),
+    op(APPOINTMENTS, Producer, "publish reminders", REMINDER_QUEUE, REMIND),
+];
+const SERVE_TESTED_BOOKING: &[Op] =
+    &[op(APPOINTMENTS, Server, "appointments.Appointments/Book", RPC, BOOK_IN_TESTS)];
+const SERVE_TESTED_LABORATORY: &[Op] = &[op(LABORATORY, Server, "laboratory.Orders/Place", RPC, &[])];
+
+static CLINIC_SIMULATED: [(u32, Op); 4] = [
+    (10, op(PORTAL, Server, "GET /", PORTAL_PAGE, &[op(PORTAL, Internal, "render", &[], &[])])),
+    (
+        36,
+        op(
+            PORTAL,
+            Server,
+            "GET /patients/{id}",
+            PORTAL_PAGE,
+            &[
+                op(PORTAL, Client, "records.Records/Get", RPC, SERVE_RECORD),
+                op(PORTAL, Internal, "render", &[], &[]),
+            ],
+        ),
+    ),
+    (
+        30,
+        op(
+            PORTAL,
+            Server,
+            "POST /appointments",
+            PORTAL_PAGE,
+            &[op(PORTAL, Client, "appointments.Appointments/Book", RPC, SERVE_TESTED_BOOKING)],
+        ),
+    ),
+    (
+        24,
+        op(
+            PORTAL,
+            Server,
+            "POST /orders",
+            PORTAL_PAGE,
+            &[op(PORTAL, Client, "laboratory.Orders/Place", RPC, SERVE_TESTED_LABORATORY)],
         ),
     ),
 ];

@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn every_trace_is_one_tree_within_the_longest_duration() {
-        for trace in many(Business::Shop).into_iter().chain(many(Business::Clinic)) {
+        for trace in [Business::Shop, Business::Clinic, Business::ClinicSimulated].into_iter().flat_map(many)
+        {
             let (root, children) = trace.spans.split_first().unwrap();
             assert!(root.span.parent_span_id.is_empty() && root.start == 0);
             let ids: BTreeSet<_> = trace.spans.iter().map(|planned| planned.span.span_id.clone()).collect();
