@@ -11,7 +11,7 @@
 //! | the parent listed among the links of one side | Jaeger's older storages keep references only |
 //! | from Jaeger: the attributes `@jaeger@format`, `@jaeger@warnings`, `internal.span.format`; `otel.scope.*`, `otel.library.*`, `span.kind`, `otel.status_code`, `otel.status_description`, `w3c.tracestate`; `error` where the status says so; an event's `event` | Jaeger notes there how spans came in, and what its older model has no field for |
 //! | from Jaeger: a missing or empty `service.name` that reads `missing-service-name` or `empty-service-name` | Jaeger's sanitizers |
-//! | from Tempo: another id for one of the spans that share one on the other side, and for the parent of its children | Tempo tells Zipkin's shared ids apart when it answers |
+//! | from Tempo: another id for one of the spans that share one on the other side, and for the parent of its children; the other one as its own parent | Tempo tells Zipkin's shared ids apart when it answers |
 //! | from Jaeger: times of all spans of one host moved alike, into the time of the caller's span | Jaeger adjusts clocks unless it is asked for raw traces; counted, since raw traces are asked for |
 //!
 //! Values of spans are not shown, and not kept: differences name types, lengths and distances. Names are: of services, operations,

@@ -73,7 +73,10 @@ pub(super) fn compare(
     } = mine;
     let mut out = Out { span: mine, operation: operation(mine, theirs), rules, differences };
     let known = |id: &Option<SpanId>| id.map(|id| pairing.aliases.get(&id).copied().unwrap_or(id));
-    if *parent != known(&theirs.parent) {
+    // Tempo puts the span that got another id below the one that kept it.
+    let (kept, own) = (Some(theirs.span_id), Some(mine.span_id));
+    let is_put_below = kept != own && (*parent == kept || theirs.parent == own);
+    if *parent != known(&theirs.parent) && !is_put_below {
         out.put(What::Parent, "", parent_words(*parent), parent_words(theirs.parent));
     }
     out.text(What::Name, "", name, &theirs.name);

@@ -281,11 +281,15 @@ fn shared_ids_are_told_apart_by_tempo_and_that_is_no_difference() {
         Span { span_id: SpanId([4; 8]), parent: Some(client), kind: Kind::Internal, ..mine[2].clone() };
     mine.push(below);
     let mut theirs = mine.clone();
-    theirs[2].span_id = server;
+    (theirs[2].span_id, theirs[2].parent) = (server, Some(client));
     theirs[3].parent = Some(server);
     assert_eq!(compare(&mine, &theirs, &Rules::between(Store::Jaeger, Store::Tempo)).differences, []);
     let found = compare(&mine, &theirs, &Rules::between(Store::Jaeger, Store::Jaeger)).differences;
     assert!(!found.is_empty(), "Jaeger does no such thing");
+    let mut elsewhere = theirs.clone();
+    elsewhere[2].parent = Some(SpanId([9; 8]));
+    let found = compare(&mine, &elsewhere, &Rules::between(Store::Jaeger, Store::Tempo)).differences;
+    assert!(whats(&found).contains(&What::Parent), "{found:?}");
     assert_eq!(compare(&theirs, &mine, &Rules::between(Store::Tempo, Store::Jaeger)).differences, []);
 }
 
