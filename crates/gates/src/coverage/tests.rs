@@ -162,7 +162,7 @@ fn figures_that_look_better_without_a_service_are_named() {
     green.services.remove("payment");
     let report = judged(&inputs(blue, green));
     let detail = &report.findings[0].detail;
-    let words = "9 of its 120 traces failed, and its requests took up to 2.0 s (p99): without it error rates and latencies look \
+    let words = "9 of its 120 traces failed, and its requests took up to 2.1 s (p99): without it error rates and latencies look \
                  better, because they are not recorded and not because they are";
     assert!(detail.contains(words), "{detail}");
     let row = &report.facts["services"][0];
