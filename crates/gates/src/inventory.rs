@@ -111,6 +111,12 @@ pub struct Service {
     pub roots: Seen,
     /// Traces in which the parent of a span of it is not there.
     pub orphans: Seen,
+    /// Traces in which a span of it failed.
+    #[serde(default)]
+    pub failed: Seen,
+    /// How long its server and consumer spans took.
+    #[serde(default)]
+    pub took: Latency,
     /// Traces by the minute of their first span of it, in minutes since 1970.
     #[serde(default)]
     pub minutes: BTreeMap<u64, u32>,

@@ -7,6 +7,7 @@
 //! | [`tidy`] | the house rules, one function each, proven from `cargo metadata`, `cargo tree` and the sources |
 //! | [`peers`] | foreign programs that the tests need, built once into a cache outside the tree |
 //! | [`e2e`] | real SDKs, Collectors and Jaegers around a real `crossfade`, and the checks on what arrived |
+//! | [`stories`] | every story of `crossfade demo`, and what its name promises |
 //! | [`bench`] | CPU a span of the gateway and of its peers under the same load |
 //! | [`fuzz`] | a smoke run of every fuzz target |
 //! | [`rig`] | supervised children, free ports, conditions with deadlines |
@@ -20,6 +21,7 @@ mod house;
 mod peers;
 mod rig;
 mod shell;
+mod stories;
 mod suite;
 mod tidy;
 
@@ -43,6 +45,8 @@ enum Chore {
     Peers(peers::Args),
     /// Run real SDKs, Collectors and Jaegers around a real `crossfade`, and check what arrived
     E2e(e2e::Args),
+    /// Tell every story of `crossfade demo`, and check exit codes, JSON and logs
+    Stories(stories::Args),
     /// Measure CPU a span of the gateway and of its peers under the same load
     Bench(bench::Args),
     /// Run every fuzz target for a while
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Peers(args) => peers::run(&args),
         Chore::E2e(args) => e2e::run(&args),
+        Chore::Stories(args) => stories::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
     };

@@ -3,7 +3,7 @@
 
 use crate::peers::{self, TESTS};
 use crate::shell::{cargo, say, seconds, stage_judged};
-use crate::{e2e, fuzz};
+use crate::{e2e, fuzz, stories};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ const FUZZ_SECONDS: u32 = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out the end-to-end and fuzzing parts, and what only they need
+    /// Leave out the end-to-end part, the stories and fuzzing, and what only they need
     #[arg(long)]
     fast: bool,
 }
@@ -35,7 +35,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let good = |tally: &Tally| tally.failed == 0;
         let cases = stage_judged("end to end", good, || e2e::run_cases(&[], 1, None))?;
         let targets = stage_judged("fuzz, a smoke run", good, || fuzz::run_targets(&[], FUZZ_SECONDS))?;
-        rest = vec![("end to end", cases), ("fuzz", targets)];
+        let stories = stage_judged("stories", good, stories::tell_all)?;
+        rest = vec![("end to end", cases), ("stories", stories), ("fuzz", targets)];
     }
     say("");
     for name in &tests.failed_names {
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         failed += tally.failed;
     }
     if args.fast {
-        println!("end to end and fuzz were left out by --fast");
+        println!("end to end, stories and fuzz were left out by --fast");
     }
     println!("{:<12}{}", "time", seconds(start.elapsed()));
     println!("{}", Tally { passed, failed });

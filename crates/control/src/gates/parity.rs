@@ -18,8 +18,6 @@ use crate::site::Site;
 
 /// Traces that began less long ago are left to settle.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
-/// How long late spans are waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// What a look keeps of its deadline for itself.
 const SPARE: Duration = Duration::from_secs(3);
 
@@ -101,7 +99,7 @@ pub async fn compare(what: &Comparison<'_>, gauge: &Gauge) -> Result<Report, Str
             from: what.window.from.saturating_sub(length.max(3_600_000_000_000)),
             until: what.window.from,
         }),
-        patience: PATIENCE,
+        patience: settings.patience.0,
         deadline: settings.deadline.0.saturating_sub(SPARE).max(SPARE),
     };
     let told = |done: usize, total: usize, line: &str| gauge.set(done, total, line);

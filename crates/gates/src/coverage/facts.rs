@@ -131,6 +131,8 @@ fn services(inputs: &Inputs) -> Vec<Value> {
                 "cut_short": service.cut_short,
                 "operations": service.operations.len(),
                 "callers": service.callers.len(),
+                "failed": service.failed.traces,
+                "p99_ms": service.took.quantile(0.99).map(|nanos| nanos / 1_000_000),
                 "first": service.seen.first.to_string(),
                 "last": service.seen.last.to_string(),
             }))

@@ -148,6 +148,31 @@ fn a_service_that_green_does_not_record_is_named_once() {
     assert!(finding.seen.as_ref().unwrap().contains("2027-"), "dated: {:?}", finding.seen);
 }
 
+// Scenario: the service that green does not record failed now and then, and was slow.
+// Guarantee: the finding says what of that is not seen in green, and that this is no improvement; the table has both sides.
+#[test]
+fn figures_that_look_better_without_a_service_are_named() {
+    let mut blue = shop(at_noon());
+    let payment = blue.services.get_mut("payment").unwrap();
+    payment.failed = seen(9, at_noon());
+    for nth in 0..120_u64 {
+        payment.took.record(if nth < 110 { 40_000_000 } else { 2_000_000_000 });
+    }
+    let mut green = shop(at_noon());
+    green.services.remove("payment");
+    let report = judged(&inputs(blue, green));
+    let detail = &report.findings[0].detail;
+    let words = "9 of its 120 traces failed, and its requests took up to 2.1 s (p99): without it error rates and latencies look \
+                 better, because they are not recorded and not because they are";
+    assert!(detail.contains(words), "{detail}");
+    let row = &report.facts["services"][0];
+    assert_eq!(
+        (&row["service"], &row["blue"]["failed"], &row["green"]),
+        (&"payment".into(), &9.into(), &().into())
+    );
+    assert!((2_000..2_400).contains(&row["blue"]["p99_ms"].as_u64().unwrap()), "{row}");
+}
+
 // Scenario: green's payment service speaks another propagation format, so that its spans begin traces of their own.
 // Guarantee: one finding names both ends of the boundary, and what a degradation would have been read as.
 #[test]

@@ -58,9 +58,36 @@ pub(crate) fn misread_service(name: &str, service: &Service) -> String {
     } else {
         format!("; a slowdown of it would show as one of its callers, in {via}")
     };
+    let better = better(service);
     format!(
-        "A failure of `{name}` would have been read as less traffic: {operations} would just be missing{seen}"
+        "A failure of `{name}` would have been read as less traffic: {operations} would just be missing{seen}{better}"
     )
+}
+
+/// Figures that get better when a service is missing from them.
+fn better(service: &Service) -> String {
+    let failed = match service.failed.traces {
+        0 => None,
+        failed => Some(format!("{failed} of its {} traces failed", service.seen.traces)),
+    };
+    let slowest = service.took.quantile(0.99);
+    let took = slowest.map(|nanos| format!("its requests took up to {} (p99)", length(nanos)));
+    let known: Vec<String> = [failed, took].into_iter().flatten().collect();
+    match known.as_slice() {
+        [] => String::new(),
+        known => format!(
+            "; {}: without it error rates and latencies look better, because they are not recorded and not because they are",
+            known.join(", and ")
+        ),
+    }
+}
+
+/// `840 ms`, `2.1 s`.
+fn length(nanos: u64) -> String {
+    match nanos / 1_000_000 {
+        millis @ 0..1_000 => format!("{millis} ms"),
+        millis => format!("{:.1} s", millis as f64 / 1_000.0),
+    }
 }
 
 /// What a missing edge hides.

@@ -52,6 +52,12 @@ impl Inventory {
             }
         }
         service.parts(sight, at, left_out);
+        if sight.failed {
+            service.failed.note(at);
+        }
+        if sight.is_entry() {
+            service.took.record(sight.end.saturating_sub(sight.start));
+        }
         match parent {
             None if sight.is_entry() => drop(service.roots.note(at)),
             None => {}

@@ -108,6 +108,21 @@ fn a_call_knows_whom_it_calls_and_keeps_nothing_else() {
 }
 
 #[test]
+fn failures_are_counted_by_trace_and_times_by_what_a_service_was_asked() {
+    let mut inventory = Inventory::new();
+    let mut spans = checkout(1);
+    let asked = spans.iter().filter(|span| matches!(span.kind, Kind::Server | Kind::Consumer)).count();
+    spans.iter_mut().for_each(|span| span.status = StatusCode::Error);
+    enter(&mut inventory, &spans, None);
+    enter(&mut inventory, &checkout(2), None);
+    let took: u64 = inventory.services.values().map(|service| service.took.count()).sum();
+    assert_eq!(took, 2 * asked as u64);
+    for service in inventory.services.values() {
+        assert_eq!((service.failed.traces, service.seen.traces), (1, 2));
+    }
+}
+
+#[test]
 fn what_has_no_parent_there_is_an_orphan_or_a_root() {
     let mut inventory = Inventory::new();
     enter(&mut inventory, &checkout(1)[2..], None);

@@ -157,10 +157,16 @@ impl Expected {
         self.findings().iter().filter(missing).copied()
     }
 
-    /// Those that nobody expects.
+    /// Those that nobody expects, one of a kind.
     pub(super) fn unexpected<'a>(&self, found: &'a [Found]) -> impl Iterator<Item = &'a Found> + use<'a> {
         let expected = self.findings();
-        found.iter().filter(move |found| !expected.iter().any(|must| must.is(found)))
+        let is_first = |nth: usize, one: &Found| {
+            !found.iter().take(nth).any(|other| (&other.gate, &other.finding) == (&one.gate, &one.finding))
+        };
+        let unexpected = move |(nth, one): &(usize, &Found)| {
+            is_first(*nth, one) && !expected.iter().any(|must| must.is(one))
+        };
+        found.iter().enumerate().filter(unexpected).map(|(_, one)| one)
     }
 }
 

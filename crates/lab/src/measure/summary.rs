@@ -201,7 +201,8 @@ impl Summary {
         .into_iter()
         .flatten()
         .collect();
-        let excessive = self.green_share.iter().filter(|green| green.share > green.weight + SHARE_EXCESS_MAX);
+        let is_excess = |green: &&GreenShare| !is_stopped && green.share > green.weight + SHARE_EXCESS_MAX;
+        let excessive = self.green_share.iter().filter(is_excess);
         flaws.extend(excessive.map(|green| Flaw::Excess(*green)));
         flaws.extend(expected.missing(&self.findings).map(Flaw::Missing));
         flaws.extend(expected.unexpected(&self.findings).cloned().map(Flaw::Unexpected));

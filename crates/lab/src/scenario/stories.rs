@@ -2,6 +2,7 @@
 
 mod bank;
 mod clinic;
+mod cloud;
 mod migration;
 mod shop;
 
@@ -9,8 +10,6 @@ use super::Scenario;
 
 /// All of them, the pairs side by side.
 pub(super) fn all() -> Vec<Scenario> {
-    [shop::stories(), clinic::stories(), bank::stories(), migration::stories()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let pairs = [shop::stories(), clinic::stories(), bank::stories(), cloud::stories(), migration::stories()];
+    pairs.into_iter().flatten().collect()
 }

@@ -15,7 +15,7 @@
 
 mod cases;
 mod client;
-mod crossfade;
+pub(crate) mod crossfade;
 mod jaeger;
 mod owner;
 mod record;

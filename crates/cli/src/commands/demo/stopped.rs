@@ -11,6 +11,8 @@ use crate::ui::Paint;
 
 /// What one line has room for of what a finding means; the report has it all.
 const DETAIL_CHARS_MAX: usize = 200;
+/// And of what follows from it.
+const REST_CHARS_MAX: usize = 400;
 /// Lines for one gate.
 const FINDINGS_MAX: usize = 10;
 
@@ -23,7 +25,11 @@ pub(super) fn words(summary: &Summary, evidence: &BTreeMap<String, PathBuf>, pai
         };
         let _ = writeln!(text, "\n {} {}{}", paint.bad("✘"), paint.bold(gate), paint.dim(by));
         for found in found.iter().take(FINDINGS_MAX) {
-            let _ = writeln!(text, "   {}", line(found));
+            let (line, rest) = line(found);
+            let _ = writeln!(text, "   {line}");
+            if !rest.is_empty() {
+                let _ = writeln!(text, "                    {}", paint.dim(&cut(rest, REST_CHARS_MAX)));
+            }
         }
         if let Some(more @ 1..) = found.len().checked_sub(FINDINGS_MAX) {
             let _ = writeln!(text, "   and {more} more in the report");
@@ -61,16 +67,17 @@ fn by_gate(findings: &[Found]) -> Vec<(&str, Vec<&Found>)> {
     gates
 }
 
-/// `CF-HISTORY-001  green …: …`; where, unless what is said of it says that too.
-fn line(Found { finding, place, detail, .. }: &Found) -> String {
-    let is_said = place.split_whitespace().all(|word| detail.contains(word));
+/// `CF-HISTORY-001  green …: …`; where, unless what is said of it says that too. And what follows from it, if that is said.
+fn line(Found { finding, place, detail, .. }: &Found) -> (String, &str) {
+    let (what, rest) = detail.split_once(". ").unwrap_or((detail, ""));
+    let is_said = place.split_whitespace().all(|word| what.contains(word));
     let place = if is_said { String::new() } else { format!("{place}: ") };
-    format!("{finding}  {place}{}", cut(detail))
+    (format!("{finding}  {place}{}", cut(what, DETAIL_CHARS_MAX)), rest)
 }
 
-fn cut(text: &str) -> String {
-    match text.chars().count() > DETAIL_CHARS_MAX {
-        true => text.chars().take(DETAIL_CHARS_MAX).chain(['…']).collect(),
+fn cut(text: &str, most: usize) -> String {
+    match text.chars().count() > most {
+        true => text.chars().take(most).chain(['…']).collect(),
         false => text.to_owned(),
     }
 }
@@ -93,9 +100,9 @@ mod tests {
     #[test]
     fn a_line_says_where_once() {
         let hole = Found { place: "green today".into(), ..found("history", "CF-HISTORY-001", Source::Log) };
-        assert_eq!(line(&hole), "CF-HISTORY-001  green today: it is so");
-        let said = Found { detail: "today green has a hole".into(), ..hole };
-        assert_eq!(line(&said), "CF-HISTORY-001  today green has a hole");
+        assert_eq!(line(&hole), ("CF-HISTORY-001  green today: it is so".to_owned(), ""));
+        let said = Found { detail: "today green has a hole. Nobody would see it".into(), ..hole };
+        assert_eq!(line(&said), ("CF-HISTORY-001  today green has a hole".to_owned(), "Nobody would see it"));
     }
 
     #[test]

@@ -175,6 +175,9 @@ pub struct Parity {
     pub confidence: Share,
     /// How far back traces are drawn from, where the traffic has been as it is for so long.
     pub window: Duration,
+    /// How long traces that are late are waited for, after the last one that came.
+    #[serde(skip_serializing_if = "is_parity_patience")]
+    pub patience: Duration,
     /// Attributes that are meant to differ.
     pub ignore: Vec<Ignore>,
 }
@@ -189,6 +192,12 @@ pub struct Ignore {
     pub reason: String,
 }
 
+const PARITY_PATIENCE: Duration = Duration::from_secs(20);
+
+fn is_parity_patience(patience: &Duration) -> bool {
+    *patience == PARITY_PATIENCE
+}
+
 impl Default for Parity {
     fn default() -> Self {
         Self {
@@ -199,6 +208,7 @@ impl Default for Parity {
             differ_max: Share::from_ppm(10_000),
             confidence: Share::from_ppm(950_000),
             window: Duration::from_secs(3600),
+            patience: PARITY_PATIENCE,
             ignore: Vec::new(),
         }
     }

@@ -1,0 +1,45 @@
+//! An application moves to another platform: once with the tracing configuration of before, so that one service exports to an address
+//! where nobody listens any more, and another does not understand in which trace it is called; once with the right one.
+
+use super::super::{Scenario, Side};
+use super::shop::{BLUE, GREEN};
+use crate::environment::Faults;
+use crate::measure::{Expected, Must};
+use crate::traffic::TrafficConfig;
+
+const FINDINGS: &[Must] = &[
+    // All of `payment`, and the calls that led to `inventory`.
+    Must::recorded("coverage", "CF-COVERAGE-001"),
+    Must::recorded("coverage", "CF-COVERAGE-006"),
+    // Spans that are missing; traces that only green knows; requests that were one trace and are two.
+    Must::recorded("parity", "CF-PARITY-004"),
+    Must::recorded("parity", "CF-PARITY-002"),
+    Must::recorded("parity", "CF-PARITY-027"),
+];
+
+pub(super) fn stories() -> [Scenario; 2] {
+    let cloud = Scenario {
+        name: "cloud",
+        about: "an application moves with its old tracing configuration: a service is lost, traces break",
+        unasked: false,
+        expected: Expected::Stopped(FINDINGS),
+        rollout: include_str!("../../../scenarios/cloud.yaml"),
+        blue: Side::plain(BLUE),
+        green: Side {
+            faults: Faults { lose_service: Some("payment"), break_at: Some("inventory"), ..Faults::none() },
+            ..Side::plain(GREEN)
+        },
+        past: Vec::new(),
+        files: Vec::new(),
+        traffic: TrafficConfig { traces_per_second: 120, ..TrafficConfig::default() },
+        fault: None,
+    };
+    let repaired = Scenario {
+        name: "cloud-repaired",
+        about: "the same with the new configuration everywhere: it is promoted",
+        expected: Expected::Promoted,
+        green: Side::plain(GREEN),
+        ..cloud.clone()
+    };
+    [cloud, repaired]
+}
