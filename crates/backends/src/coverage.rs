@@ -82,8 +82,12 @@ pub async fn look(query: &Query, config: &CoverageConfig) -> Result<Recorded, Tr
         let (sampled, service) = sampled.expect("asking does not panic, and nobody aborts it");
         match sampled {
             Ok(sampled) => enter(&mut recorded, &mut names, &service, sampled),
-            Err(trouble) if recorded.troubles.len() < TROUBLES_MAX => recorded.troubles.push(trouble),
-            Err(_) => {}
+            Err(trouble) => {
+                recorded.unread.insert(service);
+                if recorded.troubles.len() < TROUBLES_MAX {
+                    recorded.troubles.push(trouble);
+                }
+            }
         }
     }
     recorded.inventory.left_out.names = names.left_out;

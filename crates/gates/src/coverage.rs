@@ -125,6 +125,8 @@ pub struct Recorded {
     pub volumes: BTreeMap<String, Volume>,
     /// Questions about single services that had no answer.
     pub troubles: Vec<Trouble>,
+    /// The services that they were about: whether these are recorded is not known.
+    pub unread: BTreeSet<String>,
     /// Traces that could be read only in part, and were left out.
     pub partial: u32,
     /// Services that were not asked for, because there are too many.
@@ -236,6 +238,10 @@ pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
     }
     let mut facts = facts::Facts::new(inputs, limits);
     if let (Ok(blue), Ok(green)) = (&inputs.blue.recorded, &inputs.green.recorded) {
+        // A question without an answer does not say that there is nothing.
+        let unread = blue.unread.iter().chain(&green.unread).cloned();
+        let limits =
+            &Limits { ignore: limits.ignore.iter().cloned().chain(unread).collect(), ..limits.clone() };
         let mut look =
             Look { inputs, limits, findings: Vec::new(), facts: &mut facts, told: BTreeSet::new() };
         look.all(&blue.inventory, &green.inventory);

@@ -178,8 +178,11 @@ impl Look<'_> {
                     None => {}
                 }
             }
+            // Among what could not be read there may be the test that is missed.
+            let unread = self.inputs.tests.as_ref().is_ok_and(|tests| !tests.unread.is_empty());
             let verdict = match (real.first(), other.first(), local.first(), simulated.first()) {
                 (Some(_), ..) => "tested",
+                (None, None, None, _) if unread => "not known",
                 (None, Some(other), ..) => {
                     self.other_address(edge, other);
                     "tested at another address"

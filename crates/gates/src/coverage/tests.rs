@@ -424,6 +424,13 @@ fn what_cannot_be_asked_is_no_verdict() {
         (vec!["CF-COVERAGE-014", "CF-COVERAGE-013"], Verdict::NoVerdict)
     );
     assert!(report.findings[1].detail.ends_with("(and 1 more)"));
+    // What could not be read of green is not said to be missing there.
+    let mut broken = inputs(shop(at_noon()), shop(at_noon()));
+    let green = broken.green.recorded.as_mut().unwrap();
+    green.inventory.services.remove("payment");
+    (green.troubles, green.unread) = (vec![trouble(true)], ["payment".to_owned()].into());
+    let report = judged(&broken);
+    assert_eq!((ids(&report), report.verdict()), (vec!["CF-COVERAGE-013"], Verdict::NoVerdict));
 }
 
 /// One environment's sample of services whose parts have these probabilities; the first `rate` of each is its traffic.

@@ -326,3 +326,24 @@ fn a_method_alone_pairs_nobody() {
     let sandbox = [calls("intake", "POST", SANDBOX), calls("intake", "POST", LAB)];
     assert_eq!(found(&sandbox), ["dependency_other_address"]);
 }
+
+/// Scenario: of a service that the tests ran, no traces could be read. Guarantee: nothing is said to be untested, and nothing passes.
+#[test]
+fn tests_that_could_not_be_read_accuse_nobody() {
+    let live = Side {
+        name: "blue".into(),
+        url: "http://q".into(),
+        recorded: Ok(recorded(&[calls("intake", "POST", INSURER)])),
+    };
+    let mut tests = recorded(&[calls("intake", "order test", LABORATORY)]);
+    tests.unread = ["tests".to_owned()].into();
+    tests.troubles = vec![Trouble { what: "http://q answers with half a trace".into(), answered: true }];
+    let report = judge(&Inputs { live, source: "green".into(), tests: Ok(tests) }, &Limits::default());
+    let rules: Vec<_> = report
+        .findings
+        .iter()
+        .filter(|f| f.severity != crate::rule::Severity::Note)
+        .map(|f| f.rule)
+        .collect();
+    assert_eq!((rules, report.verdict()), (vec!["dependency_unreadable"], Verdict::NoVerdict));
+}
