@@ -5,9 +5,11 @@
 use std::time::Duration;
 
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
-use crossfade_backends::probe::ProbeConfig;
+use crossfade_backends::probe::purge::held;
 use crossfade_backends::probe::suite::{SuiteConfig, Target, suite};
+use crossfade_backends::probe::{ProbeConfig, run};
 use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
+use crossfade_backends::sample::Window;
 use crossfade_gates::probe::canary::Sensitive;
 use crossfade_gates::report::{Report, Verdict};
 use crossfade_lab::environment::{Environment, Faults, Setup};
@@ -110,4 +112,19 @@ async fn separation_is_not_known_if_one_of_them_is_silent() {
     let config = SuiteConfig { other: Some(target("blue", &blue, &blue)), ..config(PATIENCE) };
     let report = suite(&target("green", &green, &green), &config).await.report();
     assert_eq!((report.verdict(), ids(&report)), (Verdict::NoVerdict, vec!["CF-PROBE-012"]), "{report:#?}");
+}
+
+/// Scenario: an environment holds more synthetic traces than one search gives. Guarantee: every one of them is listed, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_synthetic_is_listed_however_much_there_is() {
+    let green = environment(false).await;
+    let target = target("green", &green, &green);
+    let window = Window { from: 1, until: u64::MAX / 2 };
+    let before = held(&target.query, window).await.unwrap();
+    assert_eq!((before.traces().len(), before.complete), (0, true));
+    let written = run(&target.receivers[0], &target.query, &ProbeConfig::new(7, 620, PATIENCE)).await;
+    assert_eq!(written.summary.whole, 620, "{}", written.text());
+    let after = held(&target.query, window).await.unwrap();
+    assert_eq!((after.traces().len(), after.complete), (620, true));
+    assert_eq!(after.services["crossfade-probe"].len(), 620);
 }
