@@ -135,7 +135,9 @@ pub(crate) enum GateFormat {
     after_help = "Examples:\n  crossfade policy bank.rego\n  crossfade gate run all --rollout rollout.yaml -o json --out found.json\n  crossfade policy --standard pci --rollout rollout.yaml --findings found.json\n  crossfade policy --standard pci --show\n\nWithout --rollout the policies are only checked. One that cannot be read is named with file and line, exit 2."
 )]
 pub(crate) struct Policy {
-    /// Files with rules; none: those of the spec
+    #[command(flatten)]
+    pub(crate) site: Site,
+    /// Files with rules; none: those of the spec, below the folder of the site's configuration
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// The ready policy of a standard; again for more

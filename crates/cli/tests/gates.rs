@@ -136,6 +136,11 @@ fn policies_are_asked_and_broken_ones_are_named_with_their_place() {
     );
     folder.write("asked.yaml", &format!("{ROLLOUT}gates: {{ policy: {{ files: [content.rego] }} }}\n"));
     assert_eq!(folder.run(&["gate", "run", "policy", "--rollout", "asked.yaml"]).code, 3);
+    // The spec's files lie beside the site, wherever the spec does.
+    std::fs::create_dir(folder.path().join("specs")).unwrap();
+    folder.write("specs/asked.yaml", &std::fs::read_to_string(folder.path().join("asked.yaml")).unwrap());
+    let elsewhere = folder.run(&["policy", "--rollout", "specs/asked.yaml"]);
+    assert_eq!(elsewhere.code, 3, "{}", elsewhere.stderr);
     assert!(folder.run(&["policy", "--standard", "pci", "--show"]).stdout.contains("package crossfade.pci"));
 }
 

@@ -44,6 +44,7 @@ pub use self::cx::Cx;
 pub use self::fitting::{Fitted, fitting};
 pub use self::gauge::{Gauge, Reading};
 pub(crate) use self::live::LiveRate;
+pub use self::run::guarded;
 pub(crate) use self::run::{outcome, summary};
 use crate::clock;
 use crate::site::Site;

@@ -112,9 +112,17 @@ pub fn moments(gates: &Gates, gate: Gate) -> &[Moment] {
     match (timing.off, timing.when, known) {
         (Some(_), ..) => &[],
         (None, Some(when), _) => when,
+        (None, None, _) if gate == Gate::History && is_kept(gates) => &KEPT,
         (None, None, Some(known)) if timing.named || known.unasked == Unasked::Yes => known.moments,
         _ => &[],
     }
+}
+
+/// When history is looked at that stays where it is: before the cut-over it can be there, and not yet too short.
+const KEPT: [Moment; 2] = [Moment::Preflight, Moment::Promoted];
+
+fn is_kept(gates: &Gates) -> bool {
+    gates.history.as_ref().is_some_and(|history| history.kept_for.is_some())
 }
 
 /// The gates of the preflight, as they are shown.

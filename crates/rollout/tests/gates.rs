@@ -332,3 +332,23 @@ fn a_log_that_belies_its_gates_breaks_a_rule() {
     });
     assert!(failed_before.contains(&"failure"), "{failed_before:?}");
 }
+
+/// Guarantee: history that is kept where it is is looked at again once the promise has begun, as often as the spec says.
+#[test]
+fn a_promise_is_looked_at_after_it_has_begun() {
+    let looks = |history: &str| {
+        let mut world = World::new().told();
+        for gate in ["parity", "coverage", "history"] {
+            world.gates.insert(gate.to_owned(), Outcome::Pass);
+        }
+        world.start(&format!("{SPEC}gates: {{ history: {history} }}\n")).unwrap();
+        assert_eq!(world.finish(), Phase::Finalized);
+        obeys(&world);
+        let rollout = world.state.rollout.as_ref().unwrap();
+        [None, Some(5)].map(|step| rollout.gates_at(step).get(&Gate::History).map(|run| run.run))
+    };
+    assert_eq!(looks("{}"), [Some(1), None]);
+    assert_eq!(looks("{ kept_for: 90d }"), [Some(1), Some(1)]);
+    assert_eq!(looks("{ kept_for: 90d, every: 15s }"), [Some(1), Some(4)]);
+    assert_eq!(looks("{ kept_for: 90d, when: [preflight] }"), [Some(1), None]);
+}

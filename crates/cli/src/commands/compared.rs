@@ -6,8 +6,9 @@ use std::time::Duration;
 use crossfade_backends::sample::Window;
 use crossfade_control::gates::history::{Looked, look};
 use crossfade_control::gates::parity::{Comparison, compare};
-use crossfade_control::gates::{Gauge, Reading};
+use crossfade_control::gates::{Gauge, Reading, guarded};
 use crossfade_gates::report::Report;
+use crossfade_rollout::event::Gate;
 use crossfade_rollout::rfc3339;
 use crossfade_rollout::spec::{History, Ignore, Parity};
 use crossfade_rollout::units::Share;
@@ -45,7 +46,7 @@ pub(crate) fn parity(args: &ParityArgs) -> Outcome {
     let now = crossfade_control::now();
     let window = window(&args.between, now, now.minus(SETTLE))?;
     eprintln!("seed {}", between.seed);
-    run(&args.between, |gauge| {
+    run(&args.between, Gate::Parity, settings.deadline.0, |gauge| {
         let (between, settings) = (&between, &settings);
         async move {
             let comparison = Comparison {
@@ -81,7 +82,7 @@ pub(crate) fn history(args: &HistoryArgs) -> Outcome {
     let now = crossfade_control::now();
     let window = window(&args.between, now, now)?;
     eprintln!("seed {}", between.seed);
-    run(&args.between, |gauge| {
+    run(&args.between, Gate::History, settings.deadline.0, |gauge| {
         let (between, settings) = (&between, &settings);
         async move {
             let looked = Looked {
@@ -155,12 +156,12 @@ pub(super) fn moment(flag: &str, text: &str, now: UnixNanos) -> Result<UnixNanos
 }
 
 /// Runs a gate, shows how far it is, and prints its report.
-fn run<F>(args: &Between, gate_of: impl FnOnce(Gauge) -> F) -> Outcome
+fn run<F>(args: &Between, gate: Gate, deadline: Duration, gate_of: impl FnOnce(Gauge) -> F) -> Outcome
 where
     F: Future<Output = Result<Report, String>>,
 {
     let gauge = Gauge::default();
-    let work = gate_of(gauge.clone());
+    let work = guarded(gate, deadline, &[], crossfade_control::now(), gate_of(gauge.clone()));
     let report = block_on(async {
         tokio::select! {
             report = work => report.map_err(|what| Failure::usage(anyhow::anyhow!(what))),

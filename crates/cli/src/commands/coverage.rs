@@ -5,7 +5,9 @@ use std::path::Path;
 use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
 use crossfade_control::client::Client;
 use crossfade_control::gates::coverage::{Ask, Asked, gateway, report};
+use crossfade_control::gates::guarded;
 use crossfade_control::site::Site;
+use crossfade_rollout::event::Gate;
 use crossfade_rollout::spec;
 use crossfade_routing::EnvironmentId;
 
@@ -16,10 +18,8 @@ use crate::ui;
 
 pub(crate) fn run(args: &Coverage) -> Outcome {
     let site = site(&args.inputs, args.blue.is_none() || args.green.is_none())?;
-    let mut settings = match spec_of(&args.inputs)? {
-        Some(spec) => spec.gates.coverage.unwrap_or_default(),
-        None => spec::Coverage::default(),
-    };
+    let gates = spec_of(&args.inputs)?.map(|spec| spec.gates).unwrap_or_default();
+    let mut settings = gates.coverage.unwrap_or_default();
     for (given, setting, flag) in [
         (&args.window, &mut settings.window, "--window"),
         (&args.before, &mut settings.before, "--before"),
@@ -46,7 +46,9 @@ pub(crate) fn run(args: &Coverage) -> Outcome {
         since: None,
         settings,
     };
-    let report = block_on(interruptible(report(&ask)))?;
+    let (deadline, now) = (ask.settings.deadline.0, ask.now);
+    let work = async { Ok::<_, Failure>(report(&ask).await) };
+    let report = block_on(interruptible(guarded(Gate::Coverage, deadline, &gates.waivers, now, work)))??;
     Ok(gate::print(&report, args.inputs.output))
 }
 

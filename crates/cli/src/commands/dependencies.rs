@@ -1,7 +1,8 @@
 //! `crossfade dependencies`: the dependencies gate by itself.
 
 use crossfade_control::gates::dependencies::{Ask, Tests, report};
-use crossfade_rollout::spec;
+use crossfade_control::gates::guarded;
+use crossfade_rollout::event::Gate;
 
 use super::coverage::{asked, duration, interruptible, site, spec_of};
 use super::{block_on, gate};
@@ -11,10 +12,8 @@ use crate::exit::{Failure, Outcome};
 pub(crate) fn run(args: &Dependencies) -> Outcome {
     let site =
         site(&args.inputs, args.live.is_none() || args.tests.is_empty() && args.tests_query.is_none())?;
-    let mut settings = match spec_of(&args.inputs)? {
-        Some(spec) => spec.gates.dependencies.unwrap_or_default(),
-        None => spec::Dependencies::default(),
-    };
+    let gates = spec_of(&args.inputs)?.map(|spec| spec.gates).unwrap_or_default();
+    let mut settings = gates.dependencies.unwrap_or_default();
     duration(args.window.as_deref(), &mut settings.window, "--window")?;
     duration(args.inputs.deadline.as_deref(), &mut settings.deadline, "--deadline")?;
     settings.simulated.extend(args.simulated.iter().cloned());
@@ -35,6 +34,8 @@ pub(crate) fn run(args: &Dependencies) -> Outcome {
         Tests::Files(args.tests.clone())
     };
     let ask = Ask { live, tests, now: crossfade_control::now(), settings };
-    let report = block_on(interruptible(report(&ask)))?;
+    let (deadline, now) = (ask.settings.deadline.0, ask.now);
+    let work = async { Ok::<_, Failure>(report(&ask).await) };
+    let report = block_on(interruptible(guarded(Gate::Dependencies, deadline, &gates.waivers, now, work)))??;
     Ok(gate::print(&report, args.inputs.output))
 }

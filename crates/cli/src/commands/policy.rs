@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crossfade_control::gates::policy::{About, ready, report};
+use crossfade_control::gates::policy::{About, named_by, ready, report};
 use crossfade_gates::policy::{Source, check};
 use crossfade_gates::report::Report;
 use crossfade_rollout::RolloutId;
@@ -29,22 +29,18 @@ pub(crate) fn run(args: &Policy) -> Outcome {
     };
     let found = args.findings.iter().map(|path| reports(path)).collect::<Result<Vec<_>, Failure>>()?;
     let found: Vec<Value> = found.into_iter().flatten().collect();
-    let report = asked(rollout, policies, &found)?;
+    let report = asked(rollout, &args.site.config, policies, &found)?;
     Ok(gate::print(&report, args.output))
 }
 
 /// The policies that are named here, or else those of the spec, asked about the spec's plan.
-fn asked(rollout: &Path, mut policies: Vec<Source>, found: &[Value]) -> Result<Report, Failure> {
+fn asked(rollout: &Path, site: &Path, mut policies: Vec<Source>, found: &[Value]) -> Result<Report, Failure> {
     let spec = gate::spec(rollout)?;
     let gates = spec.all_gates();
     if policies.is_empty()
         && let Some(settings) = &gates.policy
     {
-        policies.extend(settings.standards.iter().map(|standard| ready(*standard)));
-        let folder = rollout.parent().unwrap_or(Path::new(""));
-        for file in &settings.files {
-            policies.push(source(&folder.join(file))?);
-        }
+        policies = named_by(settings, site).or_usage()?;
     }
     if policies.is_empty() {
         let what = "no policy to ask: name a file or --standard, or set gates.policy in the spec";

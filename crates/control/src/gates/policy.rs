@@ -8,12 +8,11 @@ use crossfade_gates::policy::{PolicyError, Source, TEXT_BYTES_MAX, ask, cannot_a
 use crossfade_gates::report::Report;
 use crossfade_rollout::event::Gate;
 use crossfade_rollout::plan::Outline;
-use crossfade_rollout::spec::{Moment, Standard, Waiver};
+use crossfade_rollout::spec::{self, Moment, Standard, Waiver};
 use crossfade_routing::UnixNanos;
 use serde_json::{Value, json};
 
 use super::Cx;
-use crate::site::Site;
 
 /// Why policies cannot be collected.
 #[derive(Debug, thiserror::Error)]
@@ -133,21 +132,27 @@ pub fn ready(standard: Standard) -> Source {
     })
 }
 
-/// The policies that the spec names.
 fn collect(cx: &Cx<'_>) -> Result<Vec<Source>, PoliciesError> {
-    let Some(settings) = &cx.settings.policy else { return Ok(Vec::new()) };
-    let files = settings.files.iter().map(|name| file(cx.site, name));
+    cx.settings.policy.as_ref().map_or(Ok(Vec::new()), |settings| named_by(settings, &cx.site.path))
+}
+
+/// The policies that a spec names; files lie below the folder of the site's configuration, wherever the spec comes from.
+///
+/// # Errors
+/// A file elsewhere, or one that cannot be read.
+pub fn named_by(settings: &spec::Policy, site: &Path) -> Result<Vec<Source>, PoliciesError> {
+    let folder = site.parent().unwrap_or(Path::new(""));
+    let files = settings.files.iter().map(|name| file(folder, name));
     settings.standards.iter().map(|standard| Ok(ready(*standard))).chain(files).collect()
 }
 
 /// A file of a spec, which may come from elsewhere: it names policies, and nothing else of this machine.
-fn file(site: &Site, name: &str) -> Result<Source, PoliciesError> {
+fn file(folder: &Path, name: &str) -> Result<Source, PoliciesError> {
     let path = Path::new(name);
     let plain = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !plain || path.extension().is_none_or(|extension| extension != "rego") {
         return Err(PoliciesError::Elsewhere(name.to_owned()));
     }
-    let folder = site.path.parent().unwrap_or(Path::new(""));
     source(name, &folder.join(path))
 }
 

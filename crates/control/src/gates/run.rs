@@ -1,5 +1,6 @@
 //! One look of a gate: never longer than its deadline, never a pass if it breaks, waivers applied. And several, side by side.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -12,6 +13,7 @@ use crossfade_gates::waiver::{self, Waiver};
 use crossfade_rollout::event::{Gate, Outcome};
 use crossfade_rollout::moments::is_ahead;
 use crossfade_rollout::spec;
+use crossfade_routing::UnixNanos;
 use crossfade_yaml::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -23,16 +25,12 @@ const DETAIL_CHARS_MAX: usize = 200;
 impl Gates {
     /// Runs one gate.
     pub async fn look(&self, gate: Gate, cx: &Cx<'_>) -> Report {
-        let began = Instant::now();
-        let deadline = cx.settings.deadline(gate);
-        let report = match timeout(deadline, unbroken(run(gate, cx))).await {
-            Ok(Some(report)) => report,
-            Ok(None) => broke(gate.name()),
-            Err(_) => too_late(gate.name(), &Duration(deadline).to_string()),
-        };
-        let mut report = Report { took: Some(began.elapsed()), ..report };
-        waiver::apply(&mut report, &waivers(cx.settings), cx.now.0);
-        report
+        let (deadline, waivers) = (cx.settings.deadline(gate), &cx.settings.waivers);
+        let work = async { Ok::<_, Infallible>(run(gate, cx).await) };
+        match guarded(gate, deadline, waivers, cx.now, work).await {
+            Ok(report) => report,
+            Err(never) => match never {},
+        }
     }
 
     /// Runs several gates side by side, those that others have to be done for after them; `each` sees every report as it
@@ -62,6 +60,29 @@ impl Gates {
         done.sort_by_key(|(gate, _)| place(*gate));
         done.into_iter().map(|(_, report)| report).collect()
     }
+}
+
+/// What every look of a gate has, in a rollout and by its own command: an end, a report even if it breaks, and the waivers of the
+/// spec.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn guarded<E>(
+    gate: Gate,
+    deadline: std::time::Duration,
+    waivers: &[spec::Waiver],
+    now: UnixNanos,
+    work: impl Future<Output = Result<Report, E>>,
+) -> Result<Report, E> {
+    let began = Instant::now();
+    let report = match timeout(deadline, unbroken(work)).await {
+        Ok(Some(report)) => report?,
+        Ok(None) => broke(gate.name()),
+        Err(_) => too_late(gate.name(), &Duration(deadline).to_string()),
+    };
+    let mut report = Report { took: Some(began.elapsed()), ..report };
+    waiver::apply(&mut report, &applied(waivers), now.0);
+    Ok(report)
 }
 
 async fn run(gate: Gate, cx: &Cx<'_>) -> Report {
@@ -112,7 +133,7 @@ async fn side_by_side<'a, T, F: Future<Output = T> + 'a>(
     done
 }
 
-fn waivers(settings: &spec::Gates) -> Vec<Waiver> {
+fn applied(waivers: &[spec::Waiver]) -> Vec<Waiver> {
     let one = |waiver: &spec::Waiver| Waiver {
         finding: waiver.finding.value.clone(),
         place: waiver.place.clone(),
@@ -121,7 +142,7 @@ fn waivers(settings: &spec::Gates) -> Vec<Waiver> {
         expires: waiver.expires.0.0,
         expires_text: waiver.expires.to_string(),
     };
-    settings.waivers.iter().map(one).collect()
+    waivers.iter().map(one).collect()
 }
 
 /// A report's verdict, as the log has it.
@@ -155,4 +176,25 @@ pub(crate) fn summary(report: &Report) -> String {
         waived => line.push_str(&format!("; {waived} waived")),
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use crossfade_gates::report::Verdict;
+
+    use super::*;
+
+    /// Guarantee: a look that hangs or breaks is no verdict, whoever asked for it; what is wrong with the question stays an error.
+    #[tokio::test(start_paused = true)]
+    async fn every_look_comes_to_an_end() {
+        let minute = std::time::Duration::from_secs(60);
+        let hangs = guarded::<()>(Gate::Coverage, minute, &[], UnixNanos(0), std::future::pending());
+        assert_eq!(hangs.await.unwrap().verdict(), Verdict::NoVerdict);
+        let breaks = async { if true { panic!("a test") } else { Err(()) } };
+        let broken = guarded(Gate::Coverage, minute, &[], UnixNanos(0), breaks).await.unwrap();
+        assert_eq!(broken.verdict(), Verdict::NoVerdict);
+        let refused =
+            guarded(Gate::Coverage, minute, &[], UnixNanos(0), async { Err("no such environment") });
+        assert_eq!(refused.await.unwrap_err(), "no such environment");
+    }
 }

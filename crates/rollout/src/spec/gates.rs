@@ -134,7 +134,7 @@ impl Gates {
             Gate::Parity => timing!(self.parity),
             Gate::Coverage => timing!(self.coverage),
             Gate::Dependencies => timing!(self.dependencies),
-            Gate::History => timing!(self.history),
+            Gate::History => timing!(self.history, every: every),
             Gate::Policy => timing!(self.policy),
         }
     }

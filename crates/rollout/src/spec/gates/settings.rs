@@ -296,9 +296,12 @@ pub struct History {
     /// Why it does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub off: Option<String>,
-    /// When it looks.
+    /// When it looks. With `kept_for` also after promotion, unless this says otherwise: the promise begins with the cut-over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Vec<Moment>>,
+    /// How often it looks again within a step; without it, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<Duration>,
     /// How long one look may take.
     pub deadline: Duration,
     /// How far back history must be there.
@@ -326,6 +329,7 @@ impl Default for History {
         Self {
             off: None,
             when: None,
+            every: None,
             deadline: Duration::from_secs(600),
             reach: Duration::from_secs(7 * 24 * 3600),
             settle: HISTORY_SETTLE,
