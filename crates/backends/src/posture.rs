@@ -2,8 +2,8 @@
 //!
 //! What is weak is offered in a ClientHello of our own, to which only a ServerHello or an alert is read; a connection is never
 //! made with it. Requests without credentials are exports without spans, which store nothing, and questions. Every probe is
-//! bounded in time and bytes; whatever an endpoint does - hang, reset, answer garbage - ends as a fact or as *unknown*. Nothing
-//! of ours is sent to whom we do not trust.
+//! bounded in time and bytes; whatever an endpoint does - hang, reset, answer garbage - ends as a fact or as *unknown*. What is
+//! ours is sent only as the site says that requests are sent there: verified, unless it says otherwise.
 //!
 //! | module | holds |
 //! |---|---|
@@ -216,8 +216,21 @@ async fn tls_facts(peer: Peer, shaken: Shaken, target: &Target, stranger: &Tls) 
             (family, takes_suites(&peer, hello::suites(family)).await)
         });
     }
-    let versions: BTreeMap<_, _> = versions.join_all().await.into_iter().collect();
-    let suites: BTreeMap<_, _> = suites.join_all().await.into_iter().collect();
+    let mut versions: BTreeMap<_, _> = versions.join_all().await.into_iter().collect();
+    let mut suites: BTreeMap<_, _> = suites.join_all().await.into_iter().collect();
+    // Refusals count if it still takes what it took: a peer that hangs up on everybody refuses nothing.
+    let taken =
+        versions.iter().rev().find(|(_, taken)| **taken == Fact::Known(true)).map(|(version, _)| *version);
+    let still = match taken {
+        Some(version) => takes_version(&peer, version).await == Fact::Known(true),
+        None => false,
+    };
+    if !still {
+        let refusals =
+            versions.values_mut().chain(suites.values_mut()).filter(|fact| **fact == Fact::Known(false));
+        refusals
+            .for_each(|fact| *fact = Fact::Unknown("it takes no offer at all, or none any more".to_owned()));
+    }
     let client_certificate = match (&shaken.certificate, shaken.asked, shaken.turned_away) {
         (Fact::Unknown(why), ..) => Fact::Unknown(why.clone()),
         (_, false, _) => Fact::Known(ClientCertificate::NotAsked),

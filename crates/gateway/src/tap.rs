@@ -47,6 +47,8 @@ use crate::config::TapConfig;
 const TICK: Duration = Duration::from_millis(20);
 /// A message shorter than this is copied: it may be a slice of a much larger read buffer, which it would keep.
 const COPIED_BYTES: usize = 2 << 10;
+/// What a small request takes up beside its bytes.
+const MESSAGE_BYTES: usize = 256;
 /// What a longer one counts at least, for the same reason.
 const SLICE_BYTES: usize = 128 << 10;
 /// The tap's thread gives way to those that serve.
@@ -97,7 +99,7 @@ struct Held {
 impl TapBox {
     /// Hands over a request, if that costs nothing.
     pub(crate) fn offer(&self, message: &Message) {
-        if !self.enabled {
+        if !self.enabled || message.bytes.is_empty() {
             return;
         }
         let Ok(mut waiting) = self.waiting.try_lock() else {
@@ -105,7 +107,7 @@ impl TapBox {
             return;
         };
         let length = message.bytes.len();
-        let weight = if length < COPIED_BYTES { length } else { length.max(SLICE_BYTES) };
+        let weight = if length < COPIED_BYTES { length.max(MESSAGE_BYTES) } else { length.max(SLICE_BYTES) };
         if waiting.bytes + weight > self.bytes_max {
             drop(waiting);
             self.counts.shed.fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crossfade_gates::posture::{Access, AccessFacts, AdminKind, Cors, Fact, Role};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD,
-    AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, USER_AGENT,
+    AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, USER_AGENT,
 };
 use http::{Method, Request};
 use http_body_util::Empty;
@@ -31,6 +31,25 @@ struct Reply {
     headers: HeaderMap,
 }
 
+impl Reply {
+    /// Whether it sends one away to say who one is: to another server, or to a login. Within a server the way may lead to what
+    /// anybody may read, as from Prometheus' `/` to its own page.
+    fn asks_elsewhere(&self, authority: &str) -> bool {
+        let Some(location) = self.headers.get(LOCATION).and_then(|location| location.to_str().ok()) else {
+            return false;
+        };
+        let is_elsewhere = match location.split_once("://") {
+            Some((_, rest)) => rest.split(['/', '?', '#']).next() != Some(authority),
+            None => location.starts_with("//"),
+        };
+        let path = location.to_ascii_lowercase();
+        is_elsewhere || LOGINS.iter().any(|login| path.contains(login))
+    }
+}
+
+/// How paths are called that ask who one is.
+const LOGINS: [&str; 7] = ["login", "signin", "sign-in", "sign_in", "oauth", "sso", "saml"];
+
 impl Target {
     /// Who is let in. `stranger`: TLS as anybody speaks it, without our certificate; to whom nothing of ours is sent.
     pub(super) async fn access(&self, stranger: &Tls, patience: Duration) -> AccessFacts {
@@ -46,7 +65,7 @@ impl Target {
             true => {
                 let mut headers = self.headers.clone();
                 headers.insert(TENANT, OTHER_TENANT);
-                // With our credentials: only to whom we trust.
+                // With our credentials: as every request of ours goes there, verified unless the site says otherwise.
                 let own = self.what.tls().cloned().unwrap_or_default();
                 Some(self.ask(&headers, &own, patience).await)
             }
@@ -73,7 +92,8 @@ impl Target {
                 () if value.starts_with(b"bearer ") => HeaderValue::try_from(format!("Bearer {WRONG}")).ok(),
                 () => Some(HeaderValue::from_static(WRONG)),
             };
-            wrong.extend(value.map(|value| (name.clone(), value)));
+            // In place of ours, and of the bearer token: two of a name are a malformed request.
+            value.map(|value| wrong.insert(name.clone(), value));
         }
         wrong
     }
@@ -82,15 +102,16 @@ impl Target {
         match &self.what {
             What::Otlp(endpoint) => export(endpoint.clone().with_tls(tls.clone()), headers, patience).await,
             What::Http { .. } => match self.request(Method::GET, headers, tls, patience).await {
-                Ok(reply) => self.read(reply.status),
+                Ok(reply) => self.read(&reply),
                 Err(why) => turned_away(why),
             },
         }
     }
 
-    fn read(&self, status: u16) -> Fact<Access> {
-        match (status, self.role) {
-            (401 | 403 | 407 | 302 | 303 | 307, _) => Fact::Known(Access::Refused),
+    fn read(&self, reply: &Reply) -> Fact<Access> {
+        match (reply.status, self.role) {
+            (401 | 403 | 407, _) => Fact::Known(Access::Refused),
+            (300..=399, _) if reply.asks_elsewhere(self.what.authority()) => Fact::Known(Access::Refused),
             (200..=299, _) => Fact::Known(Access::Taken),
             // Whatever it says there, it says it to anybody.
             (_, Role::Admin(AdminKind::Admin | AdminKind::Health)) => Fact::Known(Access::Taken),

@@ -18,8 +18,9 @@ use serde::{Deserialize, de};
 /// Why an answer cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JsonError {
-    #[error("not its JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    // Not in the library's words: they quote what they found, and that may be a span's value.
+    #[error("not its JSON: {what} at line {line}, column {column}")]
+    Json { what: &'static str, line: usize, column: usize },
     #[error("an error in the middle: {0}")]
     Midway(String),
     #[error("no `{0}` in it")]
@@ -30,14 +31,25 @@ pub(crate) enum JsonError {
     Depth,
 }
 
+impl From<serde_json::Error> for JsonError {
+    fn from(error: serde_json::Error) -> JsonError {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "it ends too early",
+            serde_json::error::Category::Data => "a value of another type or form",
+            serde_json::error::Category::Syntax | serde_json::error::Category::Io => "a syntax error",
+        };
+        JsonError::Json { what, line: error.line(), column: error.column() }
+    }
+}
+
 /// One chunk of a streamed answer; small answers are one chunk.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Chunk<'a> {
     #[serde(borrow)]
     result: Option<Traces<'a>>,
-    #[serde(borrow, default)]
-    resource_spans: Vec<ResourceSpans<'a>>,
+    #[serde(borrow)]
+    resource_spans: Option<Vec<ResourceSpans<'a>>>,
     error: Option<serde_json::Value>,
 }
 
@@ -359,12 +371,21 @@ pub(crate) fn spans(body: &[u8]) -> Result<Vec<Span>, JsonError> {
         if let Some(error) = chunk.error {
             return Err(JsonError::Midway(cut(&error.to_string())));
         }
+        // Some other service's JSON is no answer without spans.
+        if chunk.result.is_none() && chunk.resource_spans.is_none() && !is_empty_object(body) {
+            return Err(JsonError::Missing("resourceSpans"));
+        }
         let wrapped = chunk.result.map(|r| r.resource_spans).unwrap_or_default();
-        for resource_spans in wrapped.into_iter().chain(chunk.resource_spans) {
+        for resource_spans in wrapped.into_iter().chain(chunk.resource_spans.unwrap_or_default()) {
             resource(resource_spans, &mut out)?;
         }
     }
     Ok(out)
+}
+
+/// What a message without fields is in JSON.
+fn is_empty_object(body: &[u8]) -> bool {
+    body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}")
 }
 
 fn resource(from: ResourceSpans<'_>, out: &mut Vec<Span>) -> Result<(), JsonError> {
@@ -525,4 +546,24 @@ either! {
         "SPAN_KIND_CONSUMER" => 5,
         _ => text.parse().unwrap_or(0),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Scenario: something answers with JSON that is not a trace's, or with a value where no such value can stand.
+    // Guarantee: it is not taken for an answer without spans, and what it said is in no error.
+    #[test]
+    fn foreign_json_is_no_empty_answer_and_is_not_quoted() {
+        for empty in ["", "{}", " {\n} ", r#"{"result":{}}"#, r#"{"resourceSpans":[]}"#] {
+            assert!(spans(empty.as_bytes()).is_ok_and(|spans| spans.is_empty()), "{empty}");
+        }
+        for foreign in
+            [r#"{"message":"4111 1111 1111 1111"}"#, r#"{"result":"4111 1111 1111 1111"}"#, r#"{"result""#]
+        {
+            let error = spans(foreign.as_bytes()).expect_err(foreign).to_string();
+            assert!(!error.contains("4111"), "{error}");
+        }
+    }
 }

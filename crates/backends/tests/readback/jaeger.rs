@@ -162,7 +162,7 @@ async fn questions_are_put_as_jaeger_reads_them() {
     let record = seen.clone();
     let address = serve(move |s| {
         record.lock().unwrap().push(s.clone());
-        ok(r#"{"services":["a","b"]}"#)
+        ok(r#"{"services":["a","b"],"result":{}}"#)
     })
     .await;
     let endpoint = QueryEndpoint::parse(&format!("http://{address}/jaeger/ui/")).unwrap();

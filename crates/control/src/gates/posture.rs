@@ -135,6 +135,12 @@ async fn declared(environment: &Environment, private: Vec<PathBuf>) -> Result<Ve
     tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
 }
 
+/// `host:port` of an address that may have a scheme before it and a path behind.
+fn authority(endpoint: &str) -> &str {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
 fn targets(environment: &Environment, declared: &[Listener]) -> Result<Vec<Target>, String> {
     let otlp = environment.endpoint().map_err(|error| error.to_string())?;
     let host = otlp.host().to_owned();
@@ -152,7 +158,7 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<Vec<Targe
     for listener in declared {
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         let address = format!("{host}:{}", listener.port);
-        if !admin.iter().any(|(_, endpoint)| endpoint.contains(&address)) {
+        if !admin.iter().any(|(_, endpoint)| authority(endpoint) == address) {
             admin.push((listener.kind, format!("http://{address}")));
         }
     }

@@ -112,6 +112,13 @@ async fn who_is_let_in_is_seen() {
         door(|head| head.contains("x-scope-orgid:"), &[TENANT]).await,
         [Some(Taken), None, Some(Taken)]
     );
+    // A password that any other does as well for. Two keys at once are a malformed request, whoever looks.
+    let any_password =
+        |head: &str| head.matches("authorization:").count() == 1 && head.contains("authorization: basic ");
+    assert_eq!(
+        door(any_password, &[("authorization", "Basic Y3Jvc3NmYWRlOmh1bnRlcjI=")]).await,
+        [Some(Refused), Some(Taken), None]
+    );
     // A key of another kind.
     let api = |head: &str| head.contains("x-api-key: hunter2");
     assert_eq!(door(api, &[("x-api-key", "hunter2")]).await, [Some(Refused), Some(Refused), None]);
@@ -142,6 +149,30 @@ async fn which_web_pages_may_read_is_seen() {
     }
 }
 
+// Scenario: a server that takes one handshake, as a proxy does until its limit, and hangs up on everybody after it.
+// Guarantee: what it refuses then is not known to be refused.
+#[tokio::test]
+async fn hanging_up_on_everybody_refuses_nothing() {
+    let authority = Authority::new();
+    let config = Arc::new(authority.server(&authority.local(), &[&TLS13], Clients::Unasked));
+    let left = Arc::new(std::sync::atomic::AtomicUsize::new(2));
+    let address = serve(move |stream| {
+        let (acceptor, left) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&left));
+        async move {
+            let order = std::sync::atomic::Ordering::SeqCst;
+            if left.fetch_update(order, order, |left| left.checked_sub(1)).is_ok() {
+                let _ = acceptor.accept(stream).await;
+            }
+        }
+    })
+    .await;
+    let facts = seen(http(&format!("https://{address}"), Role::Query, "/", &TlsSettings::default())).await;
+    let tls = facts.tls.expect("it spoke TLS");
+    let refused =
+        tls.versions.values().chain(tls.suites.values()).filter(|fact| **fact == Fact::Known(false));
+    assert_eq!(refused.count(), 0, "{tls:?}");
+}
+
 #[tokio::test]
 async fn admin_interfaces_are_open_closed_or_something_else() {
     let open =
@@ -149,11 +180,21 @@ async fn admin_interfaces_are_open_closed_or_something_else() {
             .await;
     let facts = seen(pprof(&format!("http://{open}"))).await;
     assert_eq!(facts.access.unwrap().anonymous, Fact::Known(Access::Taken));
-    let login = web(|_| status("302 Found")).await;
-    assert_eq!(
-        seen(pprof(&format!("http://{login}"))).await.access.unwrap().anonymous,
-        Fact::Known(Access::Refused)
-    );
+    for (location, refused) in [
+        ("/login?next=/debug/pprof/", true),
+        ("https://sso.example/oauth2/authorize", true),
+        ("//id.example/", true),
+        ("/debug/pprof", false),
+        ("", false),
+    ] {
+        let redirect =
+            web(move |_| format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"));
+        let found = seen(pprof(&format!("http://{}", redirect.await))).await.access.unwrap().anonymous;
+        match refused {
+            true => assert_eq!(found, Fact::Known(Access::Refused), "{location}"),
+            false => assert!(matches!(found, Fact::Unknown(_)), "{location}: {found:?}"),
+        }
+    }
     let other = web(|_| status("404 Not Found")).await;
     let Fact::Unknown(why) = seen(pprof(&format!("http://{other}"))).await.access.unwrap().anonymous else {
         panic!("a 404 is no pprof")
