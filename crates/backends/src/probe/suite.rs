@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossfade_gates::model::{Span, TraceId};
 use crossfade_gates::probe::canary::{Sensitive, canaries, leaks};
-use crossfade_gates::probe::report::kept;
+use crossfade_gates::probe::report::{Failure, ProbeReport, kept};
 use crossfade_gates::probe::suite::{Beside, Masking, Searches, Seen, Separation, Suite};
 use crossfade_gates::probe::{Repeats, SERVICE, Trace, WITH_LONG_VALUES, compare, generate};
 use tokio::task::JoinSet;
@@ -53,7 +53,7 @@ pub async fn suite(target: &Target, config: &SuiteConfig) -> Suite {
         separation(target, config),
         run_through(&target.receivers, &target.query, &config.probe)
     );
-    let searches = searches(target, config, traces.at).await;
+    let searches = searches(target, config, &traces).await;
     Suite {
         environment: target.name.clone(),
         traces,
@@ -65,23 +65,25 @@ pub async fn suite(target: &Target, config: &SuiteConfig) -> Suite {
     }
 }
 
-/// Searches for the first traces that were written, by service, time and an attribute that each has for itself.
-async fn searches(target: &Target, config: &SuiteConfig, at: u64) -> Searches {
+/// Searches for the first traces that were read by their ids, by service, time and an attribute that each has for itself.
+async fn searches(target: &Target, config: &SuiteConfig, traces: &ProbeReport) -> Searches {
     let wanted = config.searches.min(config.probe.traces);
     let until = Instant::now() + config.probe.deadline;
     let mut running = JoinSet::new();
-    for (index, trace) in (0..).zip(generate(config.probe.seed, at, wanted)) {
+    // What cannot be read by id cannot be found either, and is a finding already.
+    let is_gone = |id: TraceId| {
+        let gone = |failure| matches!(failure, Failure::NotFound | Failure::RequestFailed);
+        traces.findings.iter().any(|finding| finding.trace_id == id && gone(finding.failure))
+    };
+    for (index, trace) in (0..).zip(generate(config.probe.seed, traces.at, wanted)) {
+        if is_gone(trace.id) {
+            continue;
+        }
         let query = target.query.clone();
-        running.spawn(async move {
-            // What cannot be read by id cannot be found either, and is a finding already.
-            match query.trace(trace.id).await {
-                Ok(Some(_)) => Some((trace.id, search(&query, &trace, index, until).await)),
-                _ => None,
-            }
-        });
+        running.spawn(async move { (trace.id, search(&query, &trace, index, until).await) });
     }
     let mut searches = Searches::default();
-    for (id, found) in running.join_all().await.into_iter().flatten() {
+    for (id, found) in running.join_all().await {
         searches.traces += 1;
         match found {
             Ok(true) => {}
