@@ -298,7 +298,7 @@ fn probe(ground: &Ground, flags: &[&str], code: i32) -> Result<Value> {
         report["summary"].as_str().is_some_and(|line| line.starts_with("20/20 read back")
             && line.contains("10/10 found by search")),
         "the traces themselves: {}",
-        report["summary"]
+        report
     );
     Ok(report)
 }
