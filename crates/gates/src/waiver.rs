@@ -57,7 +57,7 @@ fn holds(part: &str, wanted: &str) -> bool {
     let is_url = part.contains("://");
     let ends = |end: usize| {
         let next = part[end..].chars().next();
-        next.is_none_or(|c| matches!(c, '.' | ':' | '[' | ']' | ' ') || is_url && c == '/')
+        next.is_none_or(|c| matches!(c, '.' | ':' | '[' | ']') || is_url && c == '/')
     };
     !wanted.is_empty() && part.match_indices(wanted).any(|(at, _)| begins(at) && ends(at + wanted.len()))
 }
@@ -166,6 +166,9 @@ mod tests {
             ("green.yaml", "green.yaml", true),
             ("evergreen.yaml", "green.yaml", false),
             ("green", "", false),
+            ("trace state of a link", "trace state of a link", true),
+            ("trace state of a link", "trace state", false),
+            ("span attribute with a telling key", "span attribute", false),
         ] {
             assert_eq!(holds(part, wanted), expected, "{wanted} in {part}");
         }

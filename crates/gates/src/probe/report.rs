@@ -205,7 +205,7 @@ impl ProbeReport {
             } else {
                 Verdict::Fail
             };
-        let kept: Vec<Finding> = all.iter().take(FINDINGS_MAX).map(|f| (*f).clone()).collect();
+        let kept = examples(&all);
         let findings_left_out = narrow(all.len() - kept.len());
         let summary = Summary::of(results);
         Self { schema_version: 1, seed, at, summary, verdict, findings: kept, findings_left_out }
@@ -283,6 +283,17 @@ impl ProbeReport {
         };
         format!("{whole}/{traces} read back{latency}{cut}")
     }
+}
+
+/// At most [`FINDINGS_MAX`], in their order: the first of each kind, answered or not, before any second. What many traces have in
+/// common must not hide what one has.
+fn examples(all: &[&Finding]) -> Vec<Finding> {
+    let mut seen = std::collections::BTreeSet::new();
+    let (first, more): (Vec<usize>, Vec<usize>) =
+        (0..all.len()).partition(|at| all.get(*at).is_some_and(|f| seen.insert((f.failure, f.answered))));
+    let mut chosen: Vec<usize> = first.into_iter().chain(more).take(FINDINGS_MAX).collect();
+    chosen.sort_unstable();
+    chosen.into_iter().filter_map(|at| all.get(at)).map(|finding| (*finding).clone()).collect()
 }
 
 impl Summary {

@@ -285,3 +285,28 @@ fn as_json() {
     report.findings.truncate(1);
     insta::assert_snapshot!(report.json());
 }
+
+// Scenario: nearly every trace has a long value that came back cut, more of them than a report lists, and the last one is not there.
+// Guarantee: that one is a finding, with its trace, and the gate fails, whatever becomes of the cut values.
+#[test]
+fn what_many_traces_have_hides_nothing_that_one_has() {
+    use super::report::{FINDINGS_MAX, Failure, Finding, ProbeReport, TraceResult};
+    let id = |index: usize| TraceId(u128::try_from(index).unwrap().to_be_bytes());
+    let cut = |index| Finding::new(Failure::ValueCut, id(index), "cut".to_owned());
+    let mut results: Vec<TraceResult> = (1..=FINDINGS_MAX)
+        .map(|index| TraceResult {
+            trace_id: id(index),
+            read_back: Some(Duration::from_millis(1)),
+            findings: vec![cut(index), cut(index)],
+        })
+        .collect();
+    let last = id(FINDINGS_MAX + 1);
+    let lost = Finding::new(Failure::NotFound, last, "lost".to_owned());
+    results.push(TraceResult { trace_id: last, read_back: None, findings: vec![lost] });
+    let probe = ProbeReport::new(1, 2, &results);
+    assert_eq!(probe.findings.len(), FINDINGS_MAX);
+    let mut report = probe.report();
+    report.findings.retain(|finding| finding.id != Failure::ValueCut.id());
+    assert_eq!(report.verdict(), crate::report::Verdict::Fail);
+    assert_eq!(report.findings[0].place.trace_id.as_deref(), Some(last.to_string().as_str()));
+}
