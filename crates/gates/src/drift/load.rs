@@ -31,6 +31,12 @@ pub enum LoadError {
         /// The second.
         mark: Mark,
     },
+    /// There is nothing in it: two of these would be alike.
+    #[error("{mark}: there is no configuration in here; name the file that the environment runs with")]
+    Empty {
+        /// Where it should be.
+        mark: Mark,
+    },
     /// The configuration is no map.
     #[error("{mark}: a configuration must be a map of sections, and this is {kind}")]
     NotAMap {
@@ -102,7 +108,10 @@ pub fn load_each(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Vec<L
     }
     for loaded in &merged {
         let node = &loaded.node;
-        if node.as_map().is_none() && !node.is_null() {
+        if node.is_null() || node.as_map().is_some_and(|map| map.is_empty()) {
+            return Err(LoadError::Empty { mark: node.mark.clone() });
+        }
+        if node.as_map().is_none() {
             return Err(LoadError::NotAMap { mark: node.mark.clone(), kind: node.kind() });
         }
     }

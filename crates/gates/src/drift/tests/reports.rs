@@ -136,6 +136,10 @@ fn places_point_into_the_file_that_a_value_came_from() {
 fn files_that_are_no_configuration_are_refused_with_their_place() {
     let refused = |text: &str| load(&[("f.yaml", text)], &KeepReferences).expect_err("refused").to_string();
     assert_eq!(refused("- a"), "f.yaml:1:1: a configuration must be a map of sections, and this is a list");
+    for nothing in ["", "# to be written\n", "{}", "---\n"] {
+        let told = "f.yaml:1:1: there is no configuration in here; name the file that the environment runs with";
+        assert_eq!(refused(nothing), told, "{nothing:?}");
+    }
     assert_eq!(
         refused("a: 1\na: 2"),
         "f.yaml:2:1: key `a` stands twice, first in line 1; remove one of them"
