@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crossfade_gates::coverage::{Piece, Recorded, Trouble, Volume, Window};
 use crossfade_gates::inventory::{Names, Sight};
 use crossfade_gates::model::{Span, TraceId};
+use crossfade_gates::probe::is_own;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -65,7 +66,7 @@ pub async fn look(query: &Query, config: &CoverageConfig) -> Result<Recorded, Tr
         Err(_) => return Err(late(query)),
     };
     let mut services: Vec<String> = services;
-    services.retain(|name| !name.starts_with("crossfade-"));
+    services.retain(|name| !is_own(name));
     let mut recorded = Recorded::default();
     let left_out = services.len().saturating_sub(config.services_max);
     recorded.services_left_out = u32::try_from(left_out).unwrap_or(u32::MAX);

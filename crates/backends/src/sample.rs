@@ -18,14 +18,13 @@
 use std::collections::BTreeMap;
 
 use crossfade_gates::model::{Span, TraceId};
+use crossfade_gates::probe::is_own;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::query::{Find, Query, QueryError, QueryKind};
 
-/// Services whose names begin so write synthetic traces.
-const OWN: &str = "crossfade-";
 /// Services that are asked for.
 const SERVICES_MAX: usize = 60;
 /// Traces that one search may give.
@@ -245,7 +244,7 @@ async fn begun(query: &Query, find: &Find) -> Result<Vec<(TraceId, Option<u64>)>
 async fn services(from: &[&Query], seed: u64) -> Result<(Vec<String>, usize), QueryError> {
     let mut all = std::collections::BTreeSet::new();
     for query in from {
-        all.extend(query.services().await?.into_iter().filter(|name| !name.starts_with(OWN)));
+        all.extend(query.services().await?.into_iter().filter(|name| !is_own(name)));
     }
     let mut chosen: Vec<(u64, String)> =
         all.into_iter().map(|name| (stir(seed, name.as_bytes()), name)).collect();

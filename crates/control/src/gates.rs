@@ -120,14 +120,20 @@ impl Gates {
         seed: Option<&SeedSource>,
     ) -> (u32, Option<Vec<u8>>) {
         let Some(candidate) = self.site.environment(&plan.outline.to) else { return (traces, None) };
-        probe::round(candidate, traces, plan.outline.gates.probe.deadline.0, seed_of(plan, seed)).await
+        probe::round(
+            &plan.outline.to,
+            candidate,
+            traces,
+            plan.outline.gates.probe.deadline.0,
+            seed_of(plan, seed),
+        )
+        .await
     }
 
     /// How far apart the spans of recent traces of an environment start.
     pub(crate) async fn start_spread(&self, id: &EnvironmentId) -> Result<StartSpread, String> {
         let environment = self.site.environment(id).ok_or_else(|| format!("{id} is not in the site"))?;
-        let query = environment.query.as_ref().ok_or_else(|| format!("{id} has no query endpoint"))?;
-        probe::start_spread(&query.client()?).await
+        probe::start_spread(&environment.query_client(id)?).await
     }
 
     /// Digests of every file of the compared configurations and of what they include, as they are now. A file that cannot be

@@ -45,6 +45,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inventory::{Inventory, Sent};
+use crate::probe::is_own;
 use crate::{Finding, Place, Report};
 
 pub use self::compare::to_count;
@@ -162,7 +163,7 @@ impl Default for Limits {
 impl Limits {
     /// Whether a service is looked at: not what Crossfade itself makes up, nor what is to be ignored.
     pub(crate) fn looks_at(&self, service: &str) -> bool {
-        !service.starts_with("crossfade-") && !self.ignore.iter().any(|pattern| matches(pattern, service))
+        !is_own(service) && !self.ignore.iter().any(|pattern| matches(pattern, service))
     }
 }
 

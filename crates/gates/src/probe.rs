@@ -25,13 +25,16 @@ pub mod suite;
 #[cfg(test)]
 mod tests;
 
+use crate::load;
 pub use crate::report::Verdict;
 pub use compare::{Repeats, compare};
 pub use generate::{Delivery, PEER_SERVICE, SERVICE, Trace, WITH_LONG_VALUES, generate};
 pub use report::{Failure, Finding, ProbeReport, Summary, TraceResult};
 pub use rules::RULES;
 
-/// Whether spans of this service are Crossfade's own: what looks at live traces passes them over.
+/// Whether spans of this service are Crossfade's own, the probe's or the load's: what looks at live traces passes them over.
 pub fn is_own(service: &str) -> bool {
-    service.starts_with("crossfade-")
+    let hop = service.strip_prefix(PEER_SERVICE).and_then(|rest| rest.strip_prefix('-'));
+    [SERVICE, PEER_SERVICE, load::SERVICE, load::PEER_SERVICE].contains(&service)
+        || hop.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
 }

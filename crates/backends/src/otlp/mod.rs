@@ -72,6 +72,13 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
 }
 
+impl ClientConfig {
+    /// With the patience of a gate, which has somebody waiting for it.
+    pub const fn new(endpoint: Endpoint, headers: HeaderMap) -> Self {
+        Self { endpoint, headers, connect_timeout: Duration::from_secs(3) }
+    }
+}
+
 /// A client of one environment's OTLP endpoint. Cheap to clone; clones share their connections.
 #[derive(Clone, Debug)]
 pub struct Client {

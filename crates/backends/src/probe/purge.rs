@@ -1,8 +1,7 @@
 //! What an environment holds of Crossfade's own traces, and whether they can be removed.
 //!
-//! Synthetic traces are told by their services' names, `crossfade-probe…` and `crossfade-load…`; other services whose names begin with
-//! `crossfade-` count only where the resource carries a mark. Neither Jaeger's nor Tempo's query API deletes anything, so that nothing is
-//! removed: what is there goes when the store's retention says so.
+//! Synthetic traces are told by their services' names, [`is_own`]. Neither Jaeger's nor Tempo's query API deletes anything, so that
+//! nothing is removed: what is there goes when the store's retention says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,15 +9,13 @@ use crossfade_gates::load;
 use crossfade_gates::model::TraceId;
 use crossfade_gates::probe::{PEER_SERVICE, SERVICE, is_own};
 
-use crate::query::{Find, Query, QueryError, QueryKind, Wanted};
+use crate::query::{Find, Query, QueryError, QueryKind};
 use crate::sample::{NARROWEST, Window};
 
 /// Traces that one search may give.
 const TRACES_PER_SEARCH: u32 = 500;
 /// Searches of one listing.
 const SEARCHES_MAX: u32 = 2_000;
-/// Resource attributes that say that a span is made up.
-const MARKS: [&str; 2] = ["crossfade.probe", "crossfade.load"];
 
 /// The synthetic traces of an environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,13 +70,7 @@ pub async fn held(query: &Query, window: Window) -> Result<Held, QueryError> {
     let mut found = BTreeMap::new();
     for service in services {
         let mut ids = BTreeSet::new();
-        if service.starts_with(SERVICE) || service.starts_with(load::SERVICE) {
-            listing.of(&service, None, window, &mut ids).await?;
-        } else {
-            for mark in MARKS {
-                listing.of(&service, Some(mark), window, &mut ids).await?;
-            }
-        }
+        listing.of(&service, window, &mut ids).await?;
         if !ids.is_empty() {
             found.insert(service, ids);
         }
@@ -98,7 +89,6 @@ impl Listing<'_> {
     async fn of(
         &mut self,
         service: &str,
-        mark: Option<&str>,
         window: Window,
         found: &mut BTreeSet<TraceId>,
     ) -> Result<(), QueryError> {
@@ -112,7 +102,6 @@ impl Listing<'_> {
             self.searches += 1;
             let mut find = Find::new(service, window.from, window.until);
             find.limit = TRACES_PER_SEARCH;
-            find.attributes.extend(mark.map(|mark| (mark.to_owned(), Wanted::from("true"))));
             let ids = self.query.find_ids(&find).await?;
             let is_full = ids.len() >= TRACES_PER_SEARCH as usize;
             found.extend(ids);

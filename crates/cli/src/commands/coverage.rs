@@ -104,8 +104,8 @@ pub(super) fn asked(
     let site = site.as_ref().ok_or_else(missing)?;
     let id: EnvironmentId = name.parse().map_err(|error| anyhow::anyhow!("`{name}`: {error}")).or_usage()?;
     let environment = site.wanted(&id, flag, "the command line").map_err(anyhow::Error::msg).or_usage()?;
-    let query = environment.query.as_ref();
-    let query =
-        query.ok_or_else(|| anyhow::anyhow!("{id} has no query endpoint: set environments.{id}.query"));
-    Ok(Asked { name: id.to_string(), query: query.or_usage()?.client() })
+    Ok(Asked {
+        name: id.to_string(),
+        query: Ok(environment.query_client(&id).map_err(anyhow::Error::msg).or_usage()?),
+    })
 }

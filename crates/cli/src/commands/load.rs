@@ -16,7 +16,6 @@ use super::{block_on, client, gate};
 use crate::args::{Compression, Control, GateFormat, Load as Args};
 use crate::exit::{Failure, OrExit, Outcome};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// No run of this command is longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
@@ -164,7 +163,7 @@ fn endpoints(args: &Args) -> Result<Target, Failure> {
     };
     Ok(Target {
         name: otlp.to_owned(),
-        otlp: ClientConfig { endpoint, headers: http::HeaderMap::new(), connect_timeout: CONNECT_TIMEOUT },
+        otlp: ClientConfig::new(endpoint, http::HeaderMap::new()),
         query,
         coding: Coding::Identity,
     })

@@ -5,7 +5,6 @@ mod purge;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
 use crossfade_backends::probe::ProbeConfig;
@@ -21,7 +20,6 @@ use super::{block_on, gate, read_text};
 use crate::args::{Asked, Probe, ProbeCommand};
 use crate::exit::{Failure, OrExit, Outcome};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const GRPC: &str = "grpc";
 const PROTOCOLS: [(&str, Protocol); 3] =
     [(GRPC, Protocol::Grpc), ("http/protobuf", Protocol::HttpProtobuf), ("http/json", Protocol::HttpJson)];
@@ -88,7 +86,7 @@ fn endpoints(args: &Probe) -> Result<Target, Failure> {
             .map_err(|error| anyhow::anyhow!("{flag}: {error}"))
             .or_usage()?;
         let endpoint = endpoint.with_tls(tls.clone());
-        Ok(Client::new(ClientConfig { endpoint, headers: headers.clone(), connect_timeout: CONNECT_TIMEOUT }))
+        Ok(Client::new(ClientConfig::new(endpoint, headers.clone())))
     };
     let mut receivers = vec![client("--otlp", &args.protocol, otlp)?];
     for further in &args.receiver {

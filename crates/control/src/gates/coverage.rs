@@ -49,10 +49,7 @@ pub struct Asked {
 impl Asked {
     /// An environment of a site.
     pub(super) fn of(id: &EnvironmentId, environment: Result<&Environment, String>) -> Asked {
-        let query = environment.and_then(|environment| {
-            let query = environment.query.as_ref();
-            query.ok_or_else(|| format!("{id} has no query endpoint: set environments.{id}.query"))?.client()
-        });
+        let query = environment.and_then(|environment| environment.query_client(id));
         Asked { name: id.to_string(), query }
     }
 

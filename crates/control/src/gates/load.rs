@@ -11,7 +11,6 @@ use crossfade_rollout::spec;
 use tokio::sync::watch;
 
 use super::Cx;
-use super::probe::CONNECT_TIMEOUT;
 use crate::site::{Compression, Environment};
 
 /// An environment that is driven.
@@ -40,7 +39,7 @@ impl Target {
             Compression::Gzip => Coding::Gzip,
             Compression::Preserve | Compression::None => Coding::Identity,
         };
-        let otlp = ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT };
+        let otlp = ClientConfig::new(endpoint, headers);
         Ok(Target { name: name.to_owned(), otlp, query, coding })
     }
 }

@@ -121,8 +121,7 @@ pub(super) fn keys(ignored: &[Ignore]) -> Vec<String> {
 pub(super) fn query(site: &Site, id: &EnvironmentId) -> Result<Query, String> {
     let environment =
         site.environment(id).ok_or_else(|| format!("{id} is not an environment of this site"))?;
-    let query = environment.query.as_ref();
-    query.ok_or_else(|| format!("{id} has no query endpoint: set environments.{id}.query"))?.client()
+    environment.query_client(id)
 }
 
 /// Which traces the candidate has whole: those that it owns whatever their hosts' clocks say, and those that are mirrored to it. `None`

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crossfade_backends::otlp::{Client, ClientConfig};
+use crossfade_backends::otlp::{Client, ClientConfig, Endpoint};
 use crossfade_backends::probe::suite::{SuiteConfig, Target, suite};
 use crossfade_backends::probe::{ProbeConfig, run as run_probe};
 use crossfade_backends::query::Query;
 use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
 use crossfade_gates::look::cannot_look;
-use crossfade_gates::probe::ProbeReport;
 use crossfade_gates::probe::canary::Sensitive;
 use crossfade_gates::report::Report;
 use crossfade_rollout::spec;
+use crossfade_routing::EnvironmentId;
 
 use super::Cx;
 use crate::clock;
@@ -19,7 +19,6 @@ use crate::site::Environment;
 
 /// How far back traces are looked at for their spread.
 const SPREAD_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const SPREAD_TRACES_PER_SERVICE: u32 = 100;
 const SPREAD_SERVICES_MAX: usize = 50;
 
@@ -57,19 +56,12 @@ fn other(cx: &Cx<'_>) -> Result<Option<Target>, String> {
 /// # Errors
 /// In words: no query endpoint, or an address or a header that is none.
 pub fn target(id: &str, environment: &Environment) -> Result<Target, String> {
-    let query = environment
-        .query
-        .as_ref()
-        .ok_or_else(|| format!("{id} has no query endpoint: set environments.{id}.query"))?;
-    let headers = environment.header_map()?;
-    let receivers = environment.receivers().map_err(|error| error.to_string())?;
-    let client = |endpoint| {
-        Client::new(ClientConfig { endpoint, headers: headers.clone(), connect_timeout: CONNECT_TIMEOUT })
-    };
+    let endpoints = environment.receivers().map_err(|error| error.to_string())?;
+    let receivers = endpoints.into_iter().map(|endpoint| client_at(environment, endpoint));
     Ok(Target {
         name: id.to_owned(),
-        receivers: receivers.into_iter().map(client).collect(),
-        query: query.client()?,
+        receivers: receivers.collect::<Result<_, String>>()?,
+        query: environment.query_client(id)?,
     })
 }
 
@@ -86,34 +78,26 @@ const fn sensitive(kind: spec::Sensitive) -> Sensitive {
 
 /// One round within a step: how many traces were not read back whole, and the report.
 pub(super) async fn round(
+    id: &EnvironmentId,
     candidate: &Environment,
     traces: u32,
     deadline: Duration,
     seed: u64,
 ) -> (u32, Option<Vec<u8>>) {
-    match probe(candidate, traces, deadline, seed).await {
-        Ok(report) => (report.summary.failed, Some(report.json().into_bytes())),
-        Err(_) => (traces, None),
-    }
-}
-
-/// Writes traces to an environment's OTLP endpoint and reads them back from its query endpoint.
-async fn probe(
-    candidate: &Environment,
-    traces: u32,
-    deadline: Duration,
-    seed: u64,
-) -> Result<ProbeReport, String> {
-    let query =
-        candidate.query.as_ref().ok_or("the candidate has no query endpoint: set environments.*.query")?;
-    Ok(run_probe(&client(candidate)?, &query.client()?, &ProbeConfig::new(seed, traces, deadline)).await)
+    let (Ok(otlp), Ok(query)) = (client(candidate), candidate.query_client(id)) else {
+        return (traces, None);
+    };
+    let report = run_probe(&otlp, &query, &ProbeConfig::new(seed, traces, deadline)).await;
+    (report.summary.failed, Some(report.json().into_bytes()))
 }
 
 /// A client of an environment's OTLP endpoint, with its headers.
 pub(super) fn client(environment: &Environment) -> Result<Client, String> {
-    let endpoint = environment.endpoint().map_err(|error| error.to_string())?;
-    let headers = environment.header_map()?;
-    Ok(Client::new(ClientConfig { endpoint, headers, connect_timeout: CONNECT_TIMEOUT }))
+    client_at(environment, environment.endpoint().map_err(|error| error.to_string())?)
+}
+
+fn client_at(environment: &Environment, endpoint: Endpoint) -> Result<Client, String> {
+    Ok(Client::new(ClientConfig::new(endpoint, environment.header_map()?)))
 }
 
 /// How far the starts of recent traces' spans lie apart.

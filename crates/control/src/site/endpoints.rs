@@ -85,6 +85,15 @@ impl Environment {
     pub fn header_map(&self) -> Result<HeaderMap, String> {
         header_map(&self.headers)
     }
+
+    /// A client of its query endpoint. `id` is its name in the site.
+    ///
+    /// # Errors
+    /// In words: it has no query endpoint, or an address or a header that is none.
+    pub fn query_client(&self, id: impl std::fmt::Display) -> Result<QueryClient, String> {
+        let query = self.query.as_ref();
+        query.ok_or_else(|| format!("{id} has no query endpoint: set environments.{id}.query"))?.client()
+    }
 }
 
 impl Query {

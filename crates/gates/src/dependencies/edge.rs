@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::coverage::{list, matches};
 use crate::inventory::{Inventory, Latency, Peer, Protocol, Seen};
+use crate::probe::is_own;
 
 /// See the module's description.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,7 +25,7 @@ pub(crate) struct Edge {
 /// The edges of an inventory; Crossfade's own traces left out.
 pub(crate) fn edges(inventory: &Inventory) -> Vec<Edge> {
     let mut edges: BTreeMap<(&str, &Peer), Edge> = BTreeMap::new();
-    for call in inventory.calls.iter().filter(|call| !call.service.starts_with("crossfade-")) {
+    for call in inventory.calls.iter().filter(|call| !is_own(&call.service)) {
         let edge = edges.entry((&call.service, &call.peer)).or_insert_with(|| Edge {
             service: call.service.clone(),
             peer: call.peer.clone(),

@@ -35,6 +35,29 @@ fn seed_and_time_make_the_same_traces_again() {
     }
 }
 
+/// Scenario: a service of somebody who likes the name. Guarantee: it is looked at as any other.
+#[test]
+fn only_what_is_made_up_is_own() {
+    let own = [
+        "crossfade-probe",
+        "crossfade-probe-peer",
+        "crossfade-probe-peer-11",
+        "crossfade-load",
+        "crossfade-load-peer",
+    ];
+    assert!(own.iter().all(|service| is_own(service)));
+    for other in [
+        "crossfade-gateway",
+        "crossfade-probe-peers",
+        "crossfade-probe-peer-",
+        "crossfade-probe-peer-x",
+        "crossfade-load-1",
+        "crossfade-",
+    ] {
+        assert!(!is_own(other), "{other}");
+    }
+}
+
 /// Scenario: whatever an environment may lose of a span. Guarantee: a few traces hold an example of it.
 #[test]
 fn traces_are_rich() {

@@ -53,13 +53,7 @@ fn subject(args: &Purge) -> Result<(String, Query), Failure> {
     };
     let site = site(&args.asked)?;
     let known = environment(&site, "--environment", name)?;
-    let query = known.query.as_ref().ok_or_else(|| {
-        Failure::usage(anyhow::anyhow!("{name} has no query endpoint: set environments.{name}.query"))
-    })?;
-    Ok((
-        name.clone(),
-        query.client().map_err(|why| anyhow::anyhow!("environments.{name}: {why}")).or_usage()?,
-    ))
+    Ok((name.clone(), known.query_client(name).map_err(anyhow::Error::msg).or_usage()?))
 }
 
 /// What is told.

@@ -137,7 +137,8 @@ fn files_that_are_no_configuration_are_refused_with_their_place() {
     let refused = |text: &str| load(&[("f.yaml", text)], &KeepReferences).expect_err("refused").to_string();
     assert_eq!(refused("- a"), "f.yaml:1:1: a configuration must be a map of sections, and this is a list");
     for nothing in ["", "# to be written\n", "{}", "---\n"] {
-        let told = "f.yaml:1:1: there is no configuration in here; name the file that the environment runs with";
+        let told =
+            "f.yaml:1:1: there is no configuration in here; name the file that the environment runs with";
         assert_eq!(refused(nothing), told, "{nothing:?}");
     }
     assert_eq!(
