@@ -140,6 +140,19 @@ fn no_yaml_at_all() {
     refused(&folder, &["check"], &["cannot read crossfade.yaml"]);
 }
 
+/// Scenario: the file that is named as a configuration is another one, and both sides have the same.
+/// Guarantee: they are not alike: it is refused by name, with what it looks like.
+#[test]
+fn a_configuration_that_is_something_else() {
+    let folder = Folder::new();
+    let wanted =
+        ["rollout.yaml:1:1", "no configuration of a Collector", "looks like a rollout spec", "name the file"];
+    refused(&folder, &["drift", "--blue", "rollout.yaml", "--green", "rollout.yaml"], &wanted);
+    folder.write("crossfade.yaml", &SITE.replace("[collector.yaml]", "[rollout.yaml]"));
+    let ran = folder.run(&["check"]);
+    assert!(wanted.iter().all(|text| ran.stdout.contains(text)), "{}", ran.stdout);
+}
+
 #[test]
 fn weights_must_grow() {
     check_spec(

@@ -6,8 +6,9 @@
 use std::fmt;
 
 use crossfade_gates::drift::shows_secret;
+use crossfade_gates::explain;
 use crossfade_rollout::Spec;
-use crossfade_rollout::spec::{Allow, Gates, SpecError};
+use crossfade_rollout::spec::{Allow, Gates, SpecError, Waiver};
 use crossfade_yaml::{self as yaml, ExpandError, Mark, Node, Resolution, Resolve};
 
 use crate::files::field_at;
@@ -38,6 +39,7 @@ pub fn read(text: &str, source: &str) -> Result<Spec, ReadError> {
         other => other?,
     };
     discreet(&spec.gates)?;
+    known(&spec.gates)?;
     Ok(spec)
 }
 
@@ -49,6 +51,20 @@ pub fn discreet(gates: &Gates) -> Result<(), ReadError> {
     let declared = gates.drift.allow.iter().enumerate();
     let bare: Vec<Problem> = declared.flat_map(|(index, allow)| bare_secrets(index, allow)).collect();
     if bare.is_empty() { Ok(()) } else { Err(ReadError::Problems(bare)) }
+}
+
+/// Refuses waivers of findings that nothing makes: nothing would come of them.
+fn known(gates: &Gates) -> Result<(), ReadError> {
+    let unknown = gates.waivers.iter().enumerate();
+    let unknown = unknown.filter(|(_, waiver)| explain::rule(&waiver.finding.value).is_none());
+    let problem = |(index, waiver): (usize, &Waiver)| Problem {
+        field: format!("gates.waivers[{index}].finding"),
+        mark: waiver.finding.mark.clone(),
+        what: format!("there is no finding {}", waiver.finding.value),
+        remedy: "copy the id from a report; `crossfade explain` lists them all".to_owned(),
+    };
+    let problems: Vec<Problem> = unknown.map(problem).collect();
+    if problems.is_empty() { Ok(()) } else { Err(ReadError::Problems(problems)) }
 }
 
 /// Answers no reference at all.
@@ -167,6 +183,23 @@ steps: [{ mirror: { percent: 5, duration: 1m } }, { weight: { percent: 100, dura
                 assert!(said.contains(&place), "{said}");
             }
         }
+    }
+
+    #[test]
+    fn a_waiver_of_what_no_gate_finds_is_refused_with_its_place() {
+        let waive = |id: &str| {
+            format!(
+                "gates:\n  waivers:\n    - {{ finding: {id}, reason: r, owner: o, expires: 2500-01-01 }}\n"
+            )
+        };
+        let said = refusal(&waive("CF-DRIFT-999"));
+        assert!(
+            said.starts_with(
+                "rollout.yaml:7:18: gates.waivers[0].finding: there is no finding CF-DRIFT-999; copy "
+            ),
+            "{said}"
+        );
+        assert!(read(&format!("{SPEC}{}", waive("CF-DRIFT-001")), "rollout.yaml").is_ok());
     }
 
     #[test]

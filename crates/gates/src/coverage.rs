@@ -71,6 +71,17 @@ pub struct Inputs {
     pub window: Window,
     /// The share of the active environment's traces that the candidate should have, from 0 to 1.
     pub share: f64,
+    /// Why that is none, if more is known than that the candidate receives nothing yet.
+    pub no_share: Option<NoShare>,
+}
+
+/// Why there is nothing that the candidate should have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoShare {
+    /// It receives nothing in the window: in a sentence.
+    Idle(String),
+    /// What it receives is not known.
+    Unknown(Trouble),
 }
 
 /// What an environment recorded at another time.
@@ -237,6 +248,10 @@ pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
     if let Err(why) = &inputs.sent {
         findings.push(Finding::new(&rules::SENT_UNKNOWN).detail(why.clone()));
     }
+    if let Some(NoShare::Unknown(Trouble { what, answered })) = &inputs.no_share {
+        unreachable |= !answered;
+        findings.push(Finding::new(&rules::SHARE_UNKNOWN).detail(what.clone()));
+    }
     let mut facts = facts::Facts::new(inputs, limits);
     if let (Ok(blue), Ok(green)) = (&inputs.blue.recorded, &inputs.green.recorded) {
         // A question without an answer does not say that there is nothing.
@@ -270,11 +285,15 @@ impl Look<'_> {
         self.breaks(blue);
         // Where something was not counted, that is said.
         let is_uncounted = self.findings.iter().any(|finding| finding.id == rules::NOT_COUNTED.id);
-        if !enough && !is_uncounted {
-            let detail = if self.inputs.share <= 0.0 {
-                format!("{} receives no traffic yet, so there is nothing to compare", self.inputs.green.name)
-            } else {
-                self.facts.too_little(self.inputs, blue, green)
+        let no_share = self.inputs.no_share.as_ref();
+        if !enough && !is_uncounted && !matches!(no_share, Some(NoShare::Unknown(_))) {
+            let detail = match no_share {
+                Some(NoShare::Idle(why)) => why.clone(),
+                _ if self.inputs.share <= 0.0 => {
+                    let green = &self.inputs.green.name;
+                    format!("{green} receives no traffic yet, so there is nothing to compare")
+                }
+                _ => self.facts.too_little(self.inputs, blue, green),
             };
             let place = Place::environment(&self.inputs.green.name);
             self.findings.push(Finding::new(&rules::TOO_LITTLE).at(place).detail(detail));

@@ -47,7 +47,7 @@ use crossfade_yaml::{Mark, Node};
 
 pub use self::address::OwnEndpoints;
 pub use self::environment::{Environment, EnvironmentError};
-pub use self::load::{KeepReferences, LoadError, Loaded, load, load_each};
+pub use self::load::{KeepReferences, LoadError, Loaded, load, load_each, recognise};
 pub use self::report::{Declared, DriftReport, Equivalent, Finding, UnusedDeclaration, Why};
 pub use self::rules::RULES;
 pub use self::secret::{KeyedDigest, names_secret, shows_secret};

@@ -27,6 +27,9 @@ pub struct Waiver {
     pub expires_text: String,
 }
 
+/// How a day is written; it ends waivers as it begins.
+const DAY: &str = "2027-01-31";
+
 rules! { "CF-WAIVER-";
     EXPIRED = "001" waiver_expired Note Security [PCI_6_5_1, NIST_CM_3]
         "A waiver that would hold has expired."
@@ -36,6 +39,10 @@ rules! { "CF-WAIVER-";
         "A waiver holds for nothing that was found."
         "A risk that is gone needs no waiver; one that stays would hide the next of its kind."
         "Take it out of the spec.";
+    OF_UNKNOWN = "003" waiver_of_unknown Note Security [PCI_6_5_1, NIST_CM_3]
+        "A waiver is about something that is not known, and that cannot be accepted."
+        "Only a risk that somebody has seen can be weighed; a gate that knows nothing passes nothing."
+        "Give the gate what it lacks, as its finding says; and take the waiver out of the spec.";
 }
 
 impl Waiver {
@@ -71,9 +78,14 @@ pub fn apply(report: &mut Report, waivers: &[Waiver], now: u64) {
         }
         let mut about = report.findings.iter_mut().filter(|f| waiver.is_about(f) && f.fails()).peekable();
         if about.peek().is_none() {
-            notes.push(Finding::new(&UNUSED).at(waiver.named()));
+            drop(about);
+            let is_unknown = report.findings.iter().any(|f| waiver.is_about(f) && f.is_unknown());
+            let rule = if is_unknown { &OF_UNKNOWN } else { &UNUSED };
+            notes.push(Finding::new(rule).at(waiver.named()));
         } else if waiver.expires <= now {
-            let seen = format!("expired {}, owner {}", waiver.expires_text, waiver.owner);
+            let day =
+                if waiver.expires_text.len() == DAY.len() { " (as that day began, in UTC)" } else { "" };
+            let seen = format!("expired {}{day}, owner {}", waiver.expires_text, waiver.owner);
             notes.push(Finding::new(&EXPIRED).at(waiver.named()).seen(seen));
         } else {
             about.for_each(|finding| finding.accepted = Some(waiver.accepts()));
@@ -196,5 +208,6 @@ mod tests {
         unknown.findings = vec![Finding::new(DRIFT[0]).severity(Severity::Unknown)];
         apply(&mut unknown, &[waiver("CF-DRIFT-001", None)], 0);
         assert_eq!(unknown.verdict(), Verdict::NoVerdict);
+        assert_eq!(ids(&unknown), [("CF-DRIFT-001", false), ("CF-WAIVER-003", false)]);
     }
 }

@@ -6,15 +6,16 @@ use crossfade_backends::coverage::{CoverageConfig, count, look};
 use crossfade_backends::query::Query;
 use crossfade_gates::Report;
 use crossfade_gates::coverage::{
-    GATE, Inputs, Limits, Past, Recorded, Side, Trouble, Window, is_too_little, judge, to_count,
+    GATE, Inputs, Limits, NoShare, Past, Side, Trouble, Window, is_too_little, judge, to_count,
 };
 use crossfade_gates::inventory::Sent;
-use crossfade_rollout::spec;
-use crossfade_routing::{EnvironmentId, Schedule, Stage, UnixNanos};
+use crossfade_rollout::{rfc3339, spec};
+use crossfade_routing::{EnvironmentId, Schedule, Stage, UnixNanos, Weight};
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Cx, enough};
+use crate::api::ErrorCode;
 use crate::client::Client;
 use crate::site::{Environment, Site};
 
@@ -109,8 +110,9 @@ pub async fn report(ask: &Ask) -> Report {
     // Some of the time is left for judging and for what was not foreseen.
     let deadline = Instant::now() + settings.deadline.0.mul_f64(0.9);
     let until = ask.now.minus(settings.settle.0);
-    let from = beginning(settings, ask.now, ask.since);
-    let window = Window { from: from.0, until: until.0 };
+    let due =
+        due(ask, Window { from: beginning(settings, ask.now, ask.since).0, until: until.0 }, deadline).await;
+    let (from, window) = (UnixNanos(due.window.from), due.window);
     let earlier = Window { from: from.minus(settings.before.0).0, until: from.0 };
     let config = |window| CoverageConfig::new(window, deadline);
     let (now, past) = (config(window), config(earlier));
@@ -121,27 +123,16 @@ pub async fn report(ask: &Ask) -> Report {
             Err(_) => None,
         }
     };
-    let (mut blue, mut green, before, sent, share) = tokio::join!(
-        ask.blue.side(&now),
-        ask.green.side(&now),
-        before,
-        sent(&ask.gateway, deadline),
-        share(ask, from, deadline),
-    );
-    let share = share.unwrap_or_else(|why| {
-        if let Ok(Recorded { troubles, .. }) = &mut green.recorded {
-            let what = format!("the candidate's share of traffic is not known: {why}");
-            troubles.push(Trouble { what, answered: true });
-        }
-        0.0
-    });
+    let (mut blue, green, before, sent) =
+        tokio::join!(ask.blue.side(&now), ask.green.side(&now), before, sent(&ask.gateway, deadline));
+    let Due { share, none: no_share, .. } = due;
     if let (Ok(query), Ok(ours), Ok(theirs)) = (&ask.blue.query, &mut blue.recorded, &green.recorded)
         && share > 0.0
     {
         let services = to_count(ours, theirs);
         count(query, &now, services, ours).await;
     }
-    let inputs = Inputs { blue, green, before, sent: sent.map(|sent| vec![sent]), window, share };
+    let inputs = Inputs { blue, green, before, sent: sent.map(|sent| vec![sent]), window, share, no_share };
     let limits =
         Limits { alpha: settings.alpha.as_f64(), ignore: settings.ignore.clone(), ..Limits::default() };
     let report = judge(&inputs, &limits);
@@ -149,25 +140,31 @@ pub async fn report(ask: &Ask) -> Report {
     report
 }
 
-const NO_SCHEDULE: &str = "the gateway has no schedule";
 /// A gateway that does not answer must not use up the time for everything else.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn sent(gateway: &Result<Client, String>, deadline: Instant) -> Result<Sent, String> {
-    let client = gateway.as_ref().map_err(Clone::clone)?;
-    let sent: Sent = asked(client, "/v1/gateway/inventory", deadline).await?;
+    let sent: Sent =
+        asked(gateway, "/v1/gateway/inventory", deadline).await.map_err(|trouble| trouble.what)?;
     if sent.tap.enabled { Ok(sent) } else { Err("the gateway's tap is off".to_owned()) }
 }
 
 async fn asked<T: serde::de::DeserializeOwned>(
-    client: &Client,
+    gateway: &Result<Client, String>,
     path: &str,
     deadline: Instant,
-) -> Result<T, String> {
+) -> Result<T, Trouble> {
+    let client = gateway.as_ref().map_err(|why| Trouble { what: why.clone(), answered: true })?;
     let until = deadline.min(Instant::now() + PATIENCE);
     match tokio::time::timeout_at(until, client.get(path)).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the gateway has not answered within {} s", PATIENCE.as_secs())),
+        Ok(answer) => answer.map_err(|error| Trouble {
+            what: error.to_string(),
+            answered: error.0.code != ErrorCode::Unreachable,
+        }),
+        Err(_) => Err(Trouble {
+            what: format!("the gateway has not answered within {} s", PATIENCE.as_secs()),
+            answered: false,
+        }),
     }
 }
 
@@ -179,22 +176,83 @@ struct Status {
     fenced: bool,
 }
 
-/// The share of whole traces that the candidate has had all the time since `from`.
-async fn share(ask: &Ask, from: UnixNanos, deadline: Instant) -> Result<f64, String> {
-    if let Some(share) = ask.share {
-        return Ok(share);
-    }
-    let client = ask.gateway.as_ref().map_err(Clone::clone)?;
-    let status: Status = asked(client, "/v1/gateway", deadline).await?;
-    let schedule = status.schedule.ok_or(NO_SCHEDULE)?;
-    Ok(if status.fenced { 0.0 } else { share_of(&schedule, from) })
+/// The schedule that the gateway follows, and whether the candidate is fenced off there.
+///
+/// # Errors
+/// It cannot be asked, or has none.
+pub async fn followed(
+    gateway: &Result<Client, String>,
+    deadline: Instant,
+) -> Result<(Schedule, bool), Trouble> {
+    let status: Status = asked(gateway, "/v1/gateway", deadline).await?;
+    let none = || Trouble { what: "the gateway has no schedule".to_owned(), answered: true };
+    Ok((status.schedule.ok_or_else(none)?, status.fenced))
 }
 
-/// The schedule that the gateway follows.
+/// As [`followed`], for whom a fence makes no difference.
 pub(super) async fn schedule(gateway: &Result<Client, String>) -> Result<Schedule, String> {
-    let client = gateway.as_ref().map_err(Clone::clone)?;
-    let status: Status = asked(client, "/v1/gateway", Instant::now() + PATIENCE).await?;
-    Ok(status.schedule.ok_or(NO_SCHEDULE)?)
+    let followed = followed(gateway, Instant::now() + PATIENCE).await;
+    followed.map(|(schedule, _)| schedule).map_err(|trouble| trouble.what)
+}
+
+/// What the candidate should have, and when.
+#[derive(Debug, PartialEq)]
+struct Due {
+    window: Window,
+    /// The share of whole traces that it has had all that time.
+    share: f64,
+    none: Option<NoShare>,
+}
+
+/// What the candidate should have of the window.
+async fn due(ask: &Ask, window: Window, deadline: Instant) -> Due {
+    if let Some(share) = ask.share {
+        return Due { window, share, none: None };
+    }
+    match followed(&ask.gateway, deadline).await {
+        Ok((schedule, fenced)) => due_by(&schedule, fenced, (&ask.blue.name, &ask.green.name), window),
+        Err(Trouble { what, answered }) => {
+            let what = format!("the share of traffic that {} receives is not known: {what}", ask.green.name);
+            Due { window, share: 0.0, none: Some(NoShare::Unknown(Trouble { what, answered })) }
+        }
+    }
+}
+
+/// Where nothing was the candidate's when the window begins, it begins with the first cut in it.
+fn due_by(schedule: &Schedule, fenced: bool, (blue, green): (&str, &str), window: Window) -> Due {
+    let share = share_of(schedule, UnixNanos(window.from));
+    let idle = |why: String| Due { window, share: 0.0, none: Some(NoShare::Idle(why)) };
+    let fenced = fenced || matches!(schedule.stage(), Stage::Fenced {});
+    let is_candidate = schedule.to().is_some_and(|to| to.as_str() == green);
+    match (schedule.stage(), schedule.past()) {
+        _ if fenced => {
+            idle(format!("{green} is fenced off and receives nothing, so there is nothing to compare"))
+        }
+        (Stage::Single {}, Some(past)) if schedule.from().as_str() == green && past.to.as_str() == green => {
+            idle(format!(
+                "{} is finalized: {green} serves alone, and {blue} receives nothing any more, so there is nothing to compare",
+                past.rollout
+            ))
+        }
+        (Stage::Candidate {} | Stage::Promoted { .. }, _) if !is_candidate => {
+            idle(format!("the rollout under way sends nothing to {green}, so there is nothing to compare"))
+        }
+        _ if share > 0.0 => Due { window, share, none: None },
+        _ => {
+            let Some(cut) =
+                schedule.cuts().iter().find(|cut| cut.at.0 > window.from && cut.weight > Weight::ZERO)
+            else {
+                return Due { window, share: 0.0, none: None };
+            };
+            if cut.at.0 >= window.until {
+                let at = rfc3339::format(cut.at);
+                return idle(format!(
+                    "{green} receives traffic since {at} only, and what began after that has not settled; look again soon"
+                ));
+            }
+            Due { window: Window { from: cut.at.0, ..window }, share: share_of(schedule, cut.at), none: None }
+        }
+    }
 }
 
 fn share_of(schedule: &Schedule, from: UnixNanos) -> f64 {
@@ -210,7 +268,7 @@ fn share_of(schedule: &Schedule, from: UnixNanos) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use crossfade_routing::{Begin, Cut, Seed, Weight, Window as Times};
+    use crossfade_routing::{Begin, Cut, Seed, Window as Times};
 
     use super::*;
 
@@ -230,6 +288,21 @@ mod tests {
             .and_then(|cut| cut.cut(Cut { at: at(300), weight: Weight::FULL }))
             .unwrap();
         let promoted = cut.promoted(true).unwrap();
+        // A window that begins before the first cut is looked at from that cut on.
+        let due = |schedule: &Schedule, from, until| {
+            due_by(schedule, false, ("blue", "green"), Window { from: at(from).0, until: at(until).0 })
+        };
+        let since_cut = Due { window: Window { from: at(100).0, until: at(400).0 }, share: 0.1, none: None };
+        assert_eq!(due(&promoted, 50, 400), since_cut);
+        let why = |due: Due| match due.none {
+            Some(NoShare::Idle(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(due(&cut, 50, 99)).starts_with("green receives traffic since "));
+        let finalized = promoted.finalized().unwrap();
+        assert!(why(due(&finalized, 50, 400)).starts_with("r is finalized: green serves alone"));
+        assert!(why(due(&cut.fenced().unwrap(), 50, 400)).starts_with("green is fenced off"));
+        assert_eq!(due(&Schedule::genesis(id("blue")), 50, 400).none, None);
         for schedule in [&cut, &promoted] {
             let share = [50, 200, 400].map(|seconds| share_of(schedule, at(seconds)));
             assert!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crossfade_gates::drift::{
     Allow, Context, DriftReport, EnvironmentError, LoadError, Loaded, OwnEndpoints, Pair, Version, Versions,
-    compare,
+    compare, recognise,
 };
 use crossfade_gates::look::{broke, cannot_look};
 use crossfade_gates::report::Report;
@@ -72,7 +72,7 @@ pub fn report(
 ) -> Result<DriftReport, DriftError> {
     let mut loaded = Vec::new();
     for set in sets {
-        let (blue, green) = (configs::read(&set.blue, private)?, configs::read(&set.green, private)?);
+        let (blue, green) = (read(&set.blue, private)?, read(&set.green, private)?);
         loaded.extend(paired(set, blue, green));
     }
     let pairs: Vec<Pair<'_>> = loaded
@@ -86,6 +86,12 @@ pub fn report(
         .collect();
     let digest = |value: &[u8]| keyed_digest(redact_key, value);
     Ok(compare(&pairs, allow, context, &digest))
+}
+
+fn read(listed: &Listed, private: &[PathBuf]) -> Result<Vec<Loaded>, DriftError> {
+    let all = configs::read(listed, private)?;
+    all.iter().try_for_each(|loaded| recognise(&loaded.node))?;
+    Ok(all)
 }
 
 type Loading = (String, Versions, Option<Node>, Option<Node>);
@@ -121,12 +127,12 @@ fn paired(set: &Files, blue: Vec<Loaded>, mut green: Vec<Loaded>) -> Vec<Loading
     pairs
 }
 
-/// Whether the files of one side can be read and merged.
+/// Whether the files of one side can be read and merged, and are a configuration.
 ///
 /// # Errors
 /// As [`report`].
 pub fn readable(listed: &Listed) -> Result<(), DriftError> {
-    configs::read(listed, &[]).map(drop)
+    read(listed, &[]).map(drop)
 }
 
 /// HMAC-SHA-256 (RFC 2104) for keys of up to one block.

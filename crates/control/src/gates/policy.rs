@@ -67,6 +67,10 @@ pub(super) async fn run(cx: &Cx<'_>) -> Report {
 /// # Errors
 /// A policy that cannot be asked, with its place.
 pub fn report(outline: &Outline, policies: &[Source], about: About<'_>) -> Result<Report, PolicyError> {
+    // What policies have said before is nothing that they are asked about.
+    let is_other = |report: &&Value| report["gate"] != Gate::Policy.name();
+    let found: Vec<Value> = about.found.iter().filter(is_other).cloned().collect();
+    let about = About { found: &found, ..about };
     let plan = serde_json::to_value(outline).unwrap_or_default();
     let rollout = json!({
         "id": outline.rollout, "from": outline.from, "to": outline.to, "moment": about.moment,
@@ -221,6 +225,9 @@ mod tests {
         assert_eq!(said(&[], Moment::Promoted), (Verdict::NoVerdict, none.to_owned()));
         let blind = [first[0], ("posture", "no_verdict"), first[2]];
         assert_eq!(said(&blind, Moment::Preflight), (Verdict::NoVerdict, "no verdict of posture".to_owned()));
+        // What it said itself, in an earlier look, is not held against it.
+        let itself = [&first[..], &[("policy", "no_verdict")]].concat();
+        assert_eq!(said(&itself, Moment::Preflight).0, Verdict::Pass);
         let more = [&first[..], &[("load", "no_verdict")]].concat();
         assert_eq!(said(&more, Moment::Preflight).0, Verdict::NoVerdict);
     }

@@ -74,4 +74,8 @@ rules! { "CF-COVERAGE-";
          should have."
         "With a small share of the traffic, nothing of a service may be chance or a blind spot; how many traces there are would tell."
         "Give the candidate a larger share, or the gate a longer `window`; check that searches of the active environment are answered.";
+    SHARE_UNKNOWN = "017" coverage_share_unknown Unknown Behaviour [PCI_6_5_2, NIST_CM_4_2]
+        "What share of the traffic the candidate receives is not known."
+        "What it should have recorded follows from that share."
+        "Run the gate beside the gateway, which is asked at the control plane's address; or say the share: `--share`, in percent.";
 }

@@ -96,6 +96,32 @@ fn inputs(blue: Inventory, green: Inventory) -> Inputs {
         sent: Ok(Vec::new()),
         window: WINDOW,
         share: 1.0,
+        no_share: None,
+    }
+}
+
+/// Scenario: no share of the traffic is the candidate's in the window, or what its share is cannot be found out.
+/// Guarantee: that is what is said, and not that an environment cannot be read; who was not reached counts as out of reach.
+#[test]
+fn why_there_is_no_share_is_said() {
+    let judged =
+        |no_share| judged(&Inputs { share: 0.0, no_share, ..inputs(shop(at_noon()), Inventory::new()) });
+    let told = |report: &Report| -> Vec<(&str, String)> {
+        report.findings.iter().filter(|f| f.is_unknown()).map(|f| (f.id, f.detail.clone())).collect()
+    };
+    let none = judged(None);
+    assert_eq!(
+        told(&none),
+        [("CF-COVERAGE-012", "green receives no traffic yet, so there is nothing to compare".to_owned())]
+    );
+    let idle = judged(Some(NoShare::Idle("green serves alone".into())));
+    assert_eq!(told(&idle), [("CF-COVERAGE-012", "green serves alone".to_owned())]);
+    for answered in [true, false] {
+        let unknown = judged(Some(NoShare::Unknown(Trouble { what: "gone".into(), answered })));
+        assert_eq!(
+            (told(&unknown), unknown.unreachable),
+            (vec![("CF-COVERAGE-017", "gone".to_owned())], !answered)
+        );
     }
 }
 

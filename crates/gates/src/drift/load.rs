@@ -5,6 +5,7 @@ use crossfade_yaml::{
     parse_embedded,
 };
 
+use super::ids::Section;
 use super::model::Model;
 use super::tempo;
 
@@ -36,6 +37,17 @@ pub enum LoadError {
     Empty {
         /// Where it should be.
         mark: Mark,
+    },
+    /// It is something else: two of these would be compared by their words alone.
+    #[error(
+        "{mark}: this is no configuration of a Collector, Jaeger 2 or Tempo: {looks_like}; name the file that the environment runs with, \
+         or the Kubernetes manifest around it"
+    )]
+    Foreign {
+        /// Where it begins.
+        mark: Mark,
+        /// What it looks like, and what was looked for.
+        looks_like: String,
     },
     /// The configuration is no map.
     #[error("{mark}: a configuration must be a map of sections, and this is {kind}")]
@@ -116,6 +128,44 @@ pub fn load_each(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Vec<L
         }
     }
     Ok(merged)
+}
+
+/// Keys by which other files are known, all of which they have.
+const OTHERS: [(&[&str], &str); 5] = [
+    (&["from", "to", "steps"], "it looks like a rollout spec of crossfade"),
+    (&["environments"], "it looks like crossfade's own site configuration"),
+    (&["scrape_configs"], "it looks like a configuration of Prometheus"),
+    (&["services"], "it looks like a file of Docker Compose"),
+    (&["image"], "it looks like values of a Helm chart, which `helm template` makes into a manifest"),
+];
+/// Sections that are named of a file that looks like nothing.
+const SECTIONS_SHOWN: usize = 4;
+
+/// Whether there is anything of a Collector's, Jaeger 2's or Tempo's in a configuration.
+///
+/// # Errors
+/// [`LoadError::Foreign`].
+pub fn recognise(node: &Node) -> Result<(), LoadError> {
+    let has = |key: &str| node.get(key).is_some();
+    let service = |key| node.at(&["service", key]).is_some();
+    if Section::ALL.iter().any(|section| has(section.key()))
+        || ["pipelines", "extensions", "telemetry"].into_iter().any(service)
+        || tempo::TOP.into_iter().any(has)
+        || tempo::is_tempo(node)
+    {
+        return Ok(());
+    }
+    let looks_like = OTHERS.iter().find(|(keys, _)| keys.iter().all(|key| has(key)));
+    let looks_like = looks_like.map_or_else(|| sections(node), |(_, what)| (*what).to_owned());
+    Err(LoadError::Foreign { mark: node.mark.clone(), looks_like })
+}
+
+fn sections(node: &Node) -> String {
+    let keys: Vec<&str> =
+        node.as_map().into_iter().flat_map(Map::iter).map(|(key, _)| key.name.as_str()).collect();
+    let more = if keys.len() > SECTIONS_SHOWN { ", …" } else { "" };
+    let shown = keys.into_iter().take(SECTIONS_SHOWN).collect::<Vec<_>>().join(", ");
+    format!("it has {shown}{more}, and neither receivers, exporters, service nor a section of Tempo's")
 }
 
 fn one_file(name: &str, text: &str) -> Result<Vec<Loaded>, LoadError> {

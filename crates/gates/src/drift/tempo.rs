@@ -11,7 +11,7 @@ use super::version::Version;
 use crate::rule::Rule;
 
 /// Keys that Tempo has at its top. `storage` and `server` are other programs' too.
-const TOP: [&str; 17] = [
+pub(super) const TOP: [&str; 17] = [
     "distributor",
     "ingester",
     "ingester_client",

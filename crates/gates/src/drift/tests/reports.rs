@@ -158,6 +158,28 @@ fn files_that_are_no_configuration_are_refused_with_their_place() {
         "f.yaml:6:5: not valid YAML: while parsing a node, did not find expected node content; check indentation, quotes \
          and brackets here and just above"
     );
+    let other = |text: &str| recognise(&tree(text, "f.yaml")).map_err(|error| error.to_string());
+    for (text, told) in [
+        (
+            "name: x\nfrom: blue\nto: green\nsteps: []",
+            "it looks like a rollout spec of crossfade; name the file that",
+        ),
+        ("environments: {blue: }", "it looks like crossfade's own site configuration"),
+        ("service: {type: ClusterIP}\nimage: a", "it looks like values of a Helm chart"),
+        ("storage: {tsdb: }\na: 1\nb: 1\nc: 1\nd: 1", "it has storage, a, b, c, …, and neither receivers, "),
+    ] {
+        let refused = other(text).expect_err("refused");
+        assert!(
+            refused.starts_with("f.yaml:1:1: this is no configuration of a Collector, ")
+                && refused.contains(told),
+            "{refused}"
+        );
+    }
+    for text in
+        ["receivers: {otlp: }", "service: {telemetry: }", "storage: {trace: }", "overrides: {}\nfoo: 1"]
+    {
+        assert_eq!(other(text), Ok(()), "{text}");
+    }
     let resource = "apiVersion: opentelemetry.io/v1beta1\nkind: OpenTelemetryCollector\nspec: {config: {receivers: {otlp: }}}";
     assert!(tree(resource, "f.yaml").at(&["receivers", "otlp"]).is_some());
 }

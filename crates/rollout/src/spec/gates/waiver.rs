@@ -26,7 +26,7 @@ pub struct Waiver {
     pub reason: String,
     /// Who answers for it: a role or a ticket, no personal data.
     pub owner: String,
-    /// Until when: a day, whose beginning in UTC is meant, or a time.
+    /// Until when: a day, as which begins in UTC it ends, or a time. One that expires today has expired.
     pub expires: Expiry,
 }
 
@@ -73,7 +73,7 @@ impl JsonSchema for Expiry {
             "type": "string",
             "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+Z)?$",
             "examples": ["2027-01-31"],
-            "description": "A day, or a time in UTC.",
+            "description": "A day, as which begins in UTC it ends, or a time in UTC.",
         })
     }
 }
