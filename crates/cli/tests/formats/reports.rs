@@ -318,6 +318,7 @@ fn coverage() -> Report {
         sent: Err("no gateway's tap is on".to_owned()),
         window: coverage::Window { from: AT, until: AT + 60 * MINUTE },
         share: 1.0,
+        no_share: None,
     };
     coverage::judge(&inputs, &coverage::Limits::default())
 }
