@@ -223,6 +223,13 @@ impl Query {
         Self { http, api }
     }
 
+    /// The same client, for which a call takes no longer than this.
+    #[must_use]
+    pub fn at_most(&self, timeout: Duration) -> Self {
+        let config = self.http.config();
+        Self::new(QueryConfig { timeout: timeout.min(config.timeout), ..config.clone() })
+    }
+
     /// What answers.
     pub fn kind(&self) -> QueryKind {
         self.http.kind()

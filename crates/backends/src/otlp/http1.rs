@@ -166,12 +166,21 @@ async fn read(response: Response<Incoming>) -> (Outcome, bool) {
 fn conclude(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
     if (200..300).contains(&status) {
         // A proxy's login page, or somebody's website: whoever says so has stored no span.
-        if is_type(headers, "text/html") {
-            let detail = format!("HTTP {status} with a page of HTML, which is no answer of an OTLP receiver");
+        let answer: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        let is_object = body.is_empty() || answer.as_ref().is_some_and(serde_json::Value::is_object);
+        let strange = if is_type(headers, "text/html") {
+            Some("a page of HTML")
+        } else if is_type(headers, JSON) && !is_object {
+            Some("JSON that is none")
+        } else {
+            None
+        };
+        if let Some(what) = strange {
+            let detail = format!("HTTP {status} with {what}, which is no answer of an OTLP receiver");
             return silence(Silence::Broken, detail);
         }
-        return match serde_json::from_slice(body) {
-            Ok(answer) if is_type(headers, JSON) => accepted_in_json(&answer),
+        return match answer {
+            Some(answer) if is_type(headers, JSON) => accepted_in_json(&answer),
             _ => accepted(if is_type(headers, PROTOBUF) { body } else { &[] }),
         };
     }

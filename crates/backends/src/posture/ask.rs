@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crossfade_gates::posture::{Access, AccessFacts, AdminKind, Cors, Fact, Role};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD,
-    AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, USER_AGENT,
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, USER_AGENT,
 };
 use http::{Method, Request};
 use http_body_util::Empty;
@@ -49,6 +49,11 @@ impl Reply {
 
 /// How paths are called that ask who one is.
 const LOGINS: [&str; 7] = ["login", "signin", "sign-in", "sign_in", "oauth", "sso", "saml"];
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.is_some_and(|value| value.to_ascii_lowercase().starts_with("text/html"))
+}
 
 impl Target {
     /// Who is let in. `stranger`: TLS as anybody speaks it, without our certificate; to whom nothing of ours is sent.
@@ -112,6 +117,10 @@ impl Target {
         match (reply.status, self.role) {
             (401 | 403 | 407, _) => Fact::Known(Access::Refused),
             (300..=399, _) if reply.asks_elsewhere(self.what.authority()) => Fact::Known(Access::Refused),
+            // A login page, or somebody else: whom a store lets in is not seen there.
+            (200..=299, Role::Query) if is_page(&reply.headers) => {
+                Fact::Unknown(format!("it answers {} with a web page", self.what.path()))
+            }
             (200..=299, _) => Fact::Known(Access::Taken),
             // Whatever it says there, it says it to anybody.
             (_, Role::Admin(AdminKind::Admin | AdminKind::Health)) => Fact::Known(Access::Taken),

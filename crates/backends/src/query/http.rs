@@ -53,6 +53,10 @@ impl Http {
         Self { inner: Arc::new(Inner { config, turns, idle: Mutex::default() }) }
     }
 
+    pub(crate) fn config(&self) -> &QueryConfig {
+        &self.inner.config
+    }
+
     pub(crate) fn kind(&self) -> QueryKind {
         self.inner.config.kind
     }

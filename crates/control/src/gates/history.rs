@@ -1,7 +1,5 @@
 //! The history gate: what was recorded before the cut-over, in the candidate, or kept where it is.
 
-use std::time::Duration;
-
 use crossfade_backends::history::{HistoryConfig, SLICES, kept, run as run_history};
 use crossfade_backends::sample::Window;
 use crossfade_gates::history::Promise;
@@ -10,12 +8,9 @@ use crossfade_gates::report::Report;
 use crossfade_rollout::spec::{History, Moment};
 use crossfade_routing::{EnvironmentId, UnixNanos};
 
-use super::parity::{keys, query};
+use super::parity::{keys, parts, query};
 use super::{Cx, Gauge, coverage};
 use crate::site::Site;
-
-/// What a look keeps of its deadline for itself.
-const SPARE: Duration = Duration::from_secs(3);
 
 /// What to look at.
 pub struct Looked<'a> {
@@ -68,7 +63,8 @@ fn window(settings: &History, cut_over: UnixNanos, now: UnixNanos) -> Window {
 /// # Errors
 /// In words: an environment that the site does not have, or that has no query endpoint.
 pub async fn look(what: &Looked<'_>, gauge: &Gauge) -> Result<Report, String> {
-    let active = query(what.site, what.from)?;
+    let (deadline, question) = parts(what.settings.deadline.0);
+    let active = query(what.site, what.from)?.at_most(question);
     let config = HistoryConfig {
         names: Names { active: what.from.to_string(), candidate: what.to.to_string() },
         ignore: keys(&what.settings.ignore),
@@ -76,11 +72,12 @@ pub async fn look(what: &Looked<'_>, gauge: &Gauge) -> Result<Report, String> {
         traces: usize::try_from(what.settings.traces).unwrap_or(usize::MAX),
         seed: what.seed,
         slices: SLICES,
-        deadline: what.settings.deadline.0.saturating_sub(SPARE).max(SPARE),
+        deadline,
     };
     let told = |done: usize, total: usize, line: &str| gauge.set(done, total, line);
     let Some(kept_for) = &what.settings.kept_for else {
-        return Ok(run_history(&active, &query(what.site, what.to)?, &config, &told).await);
+        let candidate = query(what.site, what.to)?.at_most(question);
+        return Ok(run_history(&active, &candidate, &config, &told).await);
     };
     let until = UnixNanos(what.window.until).plus(kept_for.0);
     let promise = Promise { cut_over: what.window.until, until: until.0, now: what.now.0 };
@@ -91,7 +88,7 @@ pub async fn look(what: &Looked<'_>, gauge: &Gauge) -> Result<Report, String> {
 mod tests {
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3_600);
+    const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
 
     /// Scenario: before the cut-over, the active still records; and two hours after it.
     /// Guarantee: what the migration cannot have come to yet is no hole; once it must have, everything up to the cut-over is looked at.

@@ -18,8 +18,8 @@ use crate::site::Site;
 
 /// Traces that began less long ago are left to settle.
 pub(super) const SETTLE: Duration = Duration::from_secs(5);
-/// What a look keeps of its deadline for itself.
-const SPARE: Duration = Duration::from_secs(3);
+/// The longest that a question may take, whatever the deadline.
+const QUESTION: Duration = Duration::from_secs(10);
 
 /// What to compare.
 pub struct Comparison<'a> {
@@ -82,8 +82,10 @@ pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
 /// # Errors
 /// In words: an environment that the site does not have, or that has no query endpoint.
 pub async fn compare(what: &Comparison<'_>, gauge: &Gauge) -> Result<Report, String> {
-    let (active, candidate) = (query(what.site, what.from)?, query(what.site, what.to)?);
     let settings = what.settings;
+    let (deadline, question) = parts(settings.deadline.0);
+    let active = query(what.site, what.from)?.at_most(question);
+    let candidate = query(what.site, what.to)?.at_most(question);
     let length = what.window.until - what.window.from;
     let config = ParityConfig {
         names: Names { active: what.from.to_string(), candidate: what.to.to_string() },
@@ -100,10 +102,17 @@ pub async fn compare(what: &Comparison<'_>, gauge: &Gauge) -> Result<Report, Str
             until: what.window.from,
         }),
         patience: settings.patience.0,
-        deadline: settings.deadline.0.saturating_sub(SPARE).max(SPARE),
+        deadline,
     };
     let told = |done: usize, total: usize, line: &str| gauge.set(done, total, line);
     Ok(run_parity(&active, &candidate, &config, &told).await)
+}
+
+/// Of a deadline: the time to look in, and the longest that a question may take. Two that are under way at the end of the first fit
+/// into what is left, so that a report can still say who did not answer.
+pub(super) fn parts(deadline: Duration) -> (Duration, Duration) {
+    let question = (deadline / 6).min(QUESTION);
+    (deadline - question * 2 - deadline / 20, question)
 }
 
 /// What settings ask for.

@@ -124,11 +124,16 @@ async fn a_request_is_what_otlp_wants() {
 /// Guarantee: no span is taken for stored.
 #[tokio::test]
 async fn a_web_page_is_not_an_answer() {
-    for content_type in ["text/html", "Text/HTML; charset=utf-8"] {
-        let play = Play::http(200, &[("content-type", content_type)], b"<h1>Sign in</h1>");
+    for (content_type, body, says) in [
+        ("text/html", "<h1>Sign in</h1>", "HTML"),
+        ("Text/HTML; charset=utf-8", "<h1>Sign in</h1>", "HTML"),
+        ("application/json", "<h1>Sign in</h1>", "JSON"),
+        ("application/json", "[]", "JSON"),
+    ] {
+        let play = Play::http(200, &[("content-type", content_type)], body.as_bytes());
         match outcome(Protocol::HttpProtobuf, play).await {
             Outcome::Unanswered { silence: Silence::Broken, detail } => {
-                assert!(detail.contains("HTML"), "{detail}");
+                assert!(detail.contains(says), "{detail}");
             }
             other => panic!("{other:?}"),
         }
