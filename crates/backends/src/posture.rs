@@ -33,7 +33,8 @@ use http::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use self::certificate::{Shaken, shake};
+use self::ask::is_turned_away;
+use self::certificate::{Client, shake, throwaway};
 use self::wire::{Peer, takes_suites, takes_version};
 use crate::otlp::Endpoint;
 use crate::query::QueryEndpoint;
@@ -95,7 +96,8 @@ impl What {
         }
     }
 
-    fn address(&self) -> (&str, u16) {
+    /// Host and port.
+    pub fn address(&self) -> (&str, u16) {
         match self {
             Self::Otlp(endpoint) => (endpoint.host(), endpoint.port()),
             Self::Http { endpoint, port, .. } => (endpoint.host(), endpoint.port_or(*port)),
@@ -110,7 +112,7 @@ impl What {
     }
 
     /// The path of a request.
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         match self {
             Self::Otlp(endpoint) => endpoint.path().to_string(),
             Self::Http { endpoint, path, .. } => format!("{}{path}", endpoint.base()),
@@ -134,7 +136,7 @@ pub async fn look(environment: &str, targets: Vec<Target>, config: LookConfig) -
     let mut endpoints = running.join_all().await;
     endpoints.sort_by_key(|(index, _)| *index);
     let endpoints = endpoints.into_iter().map(|(_, endpoint)| endpoint).collect();
-    Facts { environment: environment.to_owned(), endpoints }
+    Facts { environment: environment.to_owned(), endpoints, ..Facts::default() }
 }
 
 async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
@@ -170,16 +172,31 @@ async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
     }
     // What is written and what is spoken may differ: then no request gets through, and why is clear.
     let written = if target.what.tls().is_some() { Transport::Tls } else { Transport::Plain };
-    let stranger = Tls::probing(TlsSettings {
+    let nobody_in_particular = TlsSettings {
         insecure_skip_verify: true,
         server_name_override: own.server_name_override.clone(),
         ..TlsSettings::default()
-    });
+    };
+    let mut stranger = Tls::probing(nobody_in_particular.clone(), None);
     let mut turned_away = false;
     if spoken == Transport::Tls {
-        let shaken = shake(&peer, &own).await;
-        turned_away = shaken.asked && shaken.turned_away;
-        facts.tls = Some(tls_facts(peer, shaken, target, &stranger).await);
+        let mut tls = tls_facts(peer.clone(), &own, target, &stranger).await;
+        turned_away = tls.client_certificate == Fact::Known(ClientCertificate::Required);
+        let without = match &tls.client_certificate {
+            Fact::Known(ClientCertificate::Required) => Some(false),
+            Fact::Known(ClientCertificate::Optional) => Some(true),
+            Fact::Known(ClientCertificate::NotAsked) | Fact::Unknown(_) => None,
+        };
+        if let Some(without) = without {
+            let (strange, shown) =
+                strange_certificate(&peer, &own, target, nobody_in_particular, without).await;
+            // Whoever makes himself a certificate is in: what is seen then, anybody sees.
+            if let (true, Fact::Known(Access::Taken), Some(shown)) = (turned_away, &strange, shown) {
+                (stranger, turned_away) = (shown, false);
+            }
+            tls.strange_certificate = Some(strange);
+        }
+        facts.tls = Some(tls);
     }
     let may_ask = spoken == written;
     if turned_away {
@@ -198,7 +215,8 @@ async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
     facts
 }
 
-async fn tls_facts(peer: Peer, shaken: Shaken, target: &Target, stranger: &Tls) -> TlsFacts {
+async fn tls_facts(peer: Peer, own: &TlsSettings, target: &Target, stranger: &Tls) -> TlsFacts {
+    let shaken = shake(&peer, own, None).await;
     let peer = Arc::new(peer);
     let turns = Arc::new(Semaphore::new(PROBES_MAX));
     let (mut versions, mut suites) = (JoinSet::new(), JoinSet::new());
@@ -231,11 +249,17 @@ async fn tls_facts(peer: Peer, shaken: Shaken, target: &Target, stranger: &Tls) 
         refusals
             .for_each(|fact| *fact = Fact::Unknown("it takes no offer at all, or none any more".to_owned()));
     }
-    let client_certificate = match (&shaken.certificate, shaken.asked, shaken.turned_away) {
-        (Fact::Unknown(why), ..) => Fact::Unknown(why.clone()),
-        (_, false, _) => Fact::Known(ClientCertificate::NotAsked),
-        (_, true, true) => Fact::Known(ClientCertificate::Required),
-        (_, true, false) => served_without(target, stranger, peer.patience).await,
+    let client_certificate = match shaken.client {
+        Client::Unknown(why) => Fact::Unknown(why),
+        Client::NotAsked => Fact::Known(ClientCertificate::NotAsked),
+        Client::TurnedAway => Fact::Known(ClientCertificate::Required),
+        // It asked for a certificate, got none, and has not said no: does it answer requests?
+        Client::NotRefused => match target.knock(stranger, peer.patience).await {
+            Ok(Fact::Known(_)) => Fact::Known(ClientCertificate::Optional),
+            Ok(Fact::Unknown(why)) => Fact::Unknown(why),
+            Err(why) if is_turned_away(&why) => Fact::Known(ClientCertificate::Required),
+            Err(why) => Fact::Unknown(why),
+        },
     };
     TlsFacts {
         plain_text: peer.takes_plain().await,
@@ -243,15 +267,41 @@ async fn tls_facts(peer: Peer, shaken: Shaken, target: &Target, stranger: &Tls) 
         suites,
         certificate: shaken.certificate,
         client_certificate,
+        strange_certificate: None,
     }
 }
 
-/// It asked for a certificate, got none, and did not hang up: does it answer requests?
-async fn served_without(target: &Target, stranger: &Tls, patience: Duration) -> Fact<ClientCertificate> {
-    match target.access(stranger, patience).await.anonymous {
-        Fact::Known(_) => Fact::Known(ClientCertificate::Optional),
-        Fact::Unknown(why) => Fact::Unknown(why),
-    }
+/// What becomes of somebody with a certificate of his own making; and TLS as he speaks it, if he is let in. `without`: whoever
+/// shows none is served.
+async fn strange_certificate(
+    peer: &Peer,
+    own: &TlsSettings,
+    target: &Target,
+    settings: TlsSettings,
+    without: bool,
+) -> (Fact<Access>, Option<Tls>) {
+    let certificate = match throwaway() {
+        Ok(certificate) => certificate,
+        Err(why) => return (Fact::Unknown(format!("no certificate could be made: {why}")), None),
+    };
+    let shaken = shake(peer, own, Some(Arc::clone(&certificate))).await;
+    let strange = match shaken.client {
+        Client::TurnedAway => Fact::Known(Access::Refused),
+        Client::NotAsked => Fact::Unknown("it asks some for a certificate, and others not".to_owned()),
+        Client::Unknown(why) => Fact::Unknown(why),
+        Client::NotRefused => {
+            let tls = Tls::probing(settings, Some(certificate));
+            return match target.knock(&tls, peer.patience).await {
+                // It answers, so it took the certificate.
+                Ok(Fact::Known(_)) => (Fact::Known(Access::Taken), Some(tls)),
+                Ok(Fact::Unknown(_)) if !without => (Fact::Known(Access::Taken), Some(tls)),
+                Ok(Fact::Unknown(why)) => (Fact::Unknown(why), None),
+                Err(why) if is_turned_away(&why) => (Fact::Known(Access::Refused), None),
+                Err(why) => (Fact::Unknown(why), None),
+            };
+        }
+    };
+    (strange, None)
 }
 
 fn refused() -> crossfade_gates::posture::AccessFacts {

@@ -182,8 +182,10 @@ impl Planner {
         };
         for id in plan.environments.keys() {
             let Some(environment) = self.site.environment(id) else { continue };
-            if let Err(why) = reach::otlp(environment).await {
-                unreached(id, &environment.otlp, why);
+            for (url, taken) in reach::otlp(environment).await {
+                if let Err(why) = taken {
+                    unreached(id, &url, why);
+                }
             }
             if let Some(query) = &environment.query
                 && let Err(why) = reach::query(query).await

@@ -54,6 +54,7 @@ pub use self::secret::{KeyedDigest, names_secret, shows_secret};
 pub use self::version::{Version, VersionError, Versions};
 pub use crate::rule::{Class, Rule};
 
+use self::ids::{Id, Section};
 use self::out::{Out, Place};
 use self::path::Path;
 
@@ -115,6 +116,22 @@ pub fn compare<'a>(
         }
     }
     out.into_report()
+}
+
+/// An extension's kind by its id: `health_check/own` is a `healthcheck`.
+pub(crate) fn extension_kind(id: &str) -> String {
+    Id::read(Section::Extensions, id).kind
+}
+
+/// What an extension has where nothing is written.
+pub(crate) fn extension_default(kind: &str, path: &[&str], version: Option<Version>) -> Option<Node> {
+    defaults::component(Section::Extensions, kind, &Path::of(path), version)
+}
+
+/// Who reads a Collector's own metrics where nothing is written.
+pub(crate) fn default_readers(version: Option<Version>) -> Node {
+    let readers = defaults::service(&Path::of(&["telemetry", "metrics", "readers"]), version);
+    readers.expect("the table of defaults has them; the test of declared interfaces reads them")
 }
 
 fn missing(name: &str, blue: Option<&Node>, green: Option<&Node>, out: &mut Out<'_>) {

@@ -27,7 +27,7 @@ mod tests;
 pub use self::declared::{Listener, listeners};
 pub use self::facts::{
     Access, AccessFacts, AdminKind, Certificate, ClientCertificate, Cors, EndpointFacts, Fact, Facts, Family,
-    Key, Role, TlsFacts, Transport, Trust, Version,
+    Key, Role, TlsFacts, Transport, Trust, Unplaced, Version,
 };
 pub use self::judge::{Input, judge};
 pub use self::rules::RULES;

@@ -104,12 +104,31 @@ impl Target {
     }
 
     async fn ask(&self, headers: &HeaderMap, tls: &Tls, patience: Duration) -> Fact<Access> {
+        match self.try_one(headers, tls, patience).await {
+            Ok(answer) => answer,
+            Err(why) => turned_away(why),
+        }
+    }
+
+    /// What a request without any credentials comes to; as an error, why there was no answer to it.
+    pub(super) async fn knock(&self, tls: &Tls, patience: Duration) -> Result<Fact<Access>, String> {
+        self.try_one(&self.no_credentials(), tls, patience).await
+    }
+
+    async fn try_one(
+        &self,
+        headers: &HeaderMap,
+        tls: &Tls,
+        patience: Duration,
+    ) -> Result<Fact<Access>, String> {
         match &self.what {
-            What::Otlp(endpoint) => export(endpoint.clone().with_tls(tls.clone()), headers, patience).await,
-            What::Http { .. } => match self.request(Method::GET, headers, tls, patience).await {
-                Ok(reply) => self.read(&reply),
-                Err(why) => turned_away(why),
-            },
+            What::Otlp(endpoint) => {
+                let is_admin = matches!(self.role, Role::Admin(_));
+                export(endpoint.clone().with_tls(tls.clone()), is_admin, headers, patience).await
+            }
+            What::Http { .. } => {
+                self.request(Method::GET, headers, tls, patience).await.map(|reply| self.read(&reply))
+            }
         }
     }
 
@@ -192,31 +211,46 @@ impl Target {
     }
 }
 
-/// Exports a request without spans, which OTLP has a server take, and which stores nothing.
-async fn export(endpoint: Endpoint, headers: &HeaderMap, patience: Duration) -> Fact<Access> {
+/// Exports a request without spans, which OTLP has a server take, and which stores nothing. `is_admin`: gRPC, but not OTLP;
+/// then that it does not know the method it says to anybody.
+async fn export(
+    endpoint: Endpoint,
+    is_admin: bool,
+    headers: &HeaderMap,
+    patience: Duration,
+) -> Result<Fact<Access>, String> {
     let config = ClientConfig { endpoint, headers: headers.clone(), connect_timeout: patience };
     let client = Client::new(config);
     let outcome = client.export(Message::identity(Vec::new()), &HeaderMap::new(), patience).await.outcome;
     client.sever();
-    match outcome {
+    Ok(match outcome {
         Outcome::Accepted { .. } => Fact::Known(Access::Taken),
         Outcome::Rejected {
             code:
                 Code::Grpc(GrpcCode::Unauthenticated | GrpcCode::PermissionDenied) | Code::Http(401 | 403 | 407),
             ..
         } => Fact::Known(Access::Refused),
-        Outcome::Unanswered { detail, .. } => turned_away(detail),
+        Outcome::Rejected { code: Code::Grpc(GrpcCode::Unimplemented), .. } if is_admin => {
+            Fact::Known(Access::Taken)
+        }
+        Outcome::Unanswered { detail, .. } => return Err(detail),
         other => Fact::Unknown(other.describe()),
-    }
+    })
 }
 
 /// Nobody without a certificate gets as far as a request.
 fn turned_away(why: String) -> Fact<Access> {
-    if why.contains("client certificate demanded") {
-        Fact::Known(Access::Refused)
-    } else {
-        Fact::Unknown(why)
-    }
+    if is_turned_away(&why) { Fact::Known(Access::Refused) } else { Fact::Unknown(why) }
+}
+
+/// Whether there was no answer for want of a certificate, or for that which was shown.
+pub(super) fn is_turned_away(why: &str) -> bool {
+    // A failed decryption is about a signature, not about whose it is.
+    let says = |fault: &str| {
+        (fault.contains("client certificate demanded") || fault.contains("client certificate refused"))
+            && !fault.contains("DecryptError")
+    };
+    says(why) || crate::tls::explain(why).is_some_and(|fault| says(&fault.to_string()))
 }
 
 fn cors(headers: &HeaderMap) -> Cors {

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crossfade_gates::posture::{Certificate, Fact, Key, Trust};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ResolvesClientCert, verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, RootCertStore, SignatureScheme};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -24,29 +25,60 @@ use x509_parser::public_key::PublicKey;
 
 use super::wire::Peer;
 use crate::clock;
-use crate::tls::{TlsError, TlsSettings, Unverified, provider, roots};
+use crate::tls::{TlsError, TlsSettings, Unverified, provider, refuses_client, roots};
 
 /// Names that are kept.
 const NAMES_MAX: usize = 20;
 /// How long a server may take to turn away a client that showed no certificate, once the client believes to be in.
 const SECOND_THOUGHTS: Duration = Duration::from_secs(1);
 
-/// What a handshake without a certificate of ours showed.
+/// What a handshake showed.
 #[derive(Debug)]
 pub(super) struct Shaken {
     pub(super) certificate: Fact<Certificate>,
-    /// Whether the server asked for a certificate.
-    pub(super) asked: bool,
-    /// It ended the connection after it had asked for one, and got none.
-    pub(super) turned_away: bool,
+    pub(super) client: Client,
 }
 
-/// Shakes hands, and looks at the certificate as a client with these settings would.
-pub(super) async fn shake(peer: &Peer, settings: &TlsSettings) -> Shaken {
+/// What a server made of us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// It did not ask who we are.
+    NotAsked,
+    /// It asked, and has not said no: a request will tell.
+    NotRefused,
+    /// It asked, and said in so many words that what it got will not do.
+    TurnedAway,
+    /// Why that is not known.
+    Unknown(String),
+}
+
+/// A certificate that nobody has signed but itself, made for one look.
+pub(super) fn throwaway() -> Result<Arc<SingleCertAndKey>, String> {
+    let made = || {
+        let mut params = CertificateParams::new(vec!["crossfade-posture.invalid".to_owned()])?;
+        // By a name of its own: what goes by the name of a CA and is not signed by it fails for another reason.
+        params.distinguished_name.push(DnType::CommonName, "crossfade posture, known to nobody");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate()?;
+        Ok::<_, rcgen::Error>((params.self_signed(&key)?, key))
+    };
+    let (certificate, key) = made().map_err(|error| error.to_string())?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let certified = CertifiedKey::from_der(vec![certificate.der().clone()], key, &provider());
+    Ok(Arc::new(SingleCertAndKey::from(certified.map_err(|error| error.to_string())?)))
+}
+
+/// Shakes hands, and looks at the certificate as a client with these settings would. `shown`: ours; none, if left out.
+pub(super) async fn shake(
+    peer: &Peer,
+    settings: &TlsSettings,
+    shown: Option<Arc<SingleCertAndKey>>,
+) -> Shaken {
     let seen = Arc::new(Seen {
         verifier: Unverified::new(),
         chain: Mutex::default(),
         asked: AtomicBool::new(false),
+        shown,
     });
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -67,14 +99,23 @@ pub(super) async fn shake(peer: &Peer, settings: &TlsSettings) -> Shaken {
     let connected = timeout(peer.patience, connecting).await;
     let chain = std::mem::take(&mut *seen.lock());
     let asked = seen.asked.load(Ordering::SeqCst);
-    let turned_away = match connected {
-        Ok(Ok(mut stream)) if asked => {
-            // In TLS 1.3 a server says only now what it thinks of us. Whatever it says of its own accord, it lets us in.
-            let word = timeout(SECOND_THOUGHTS.min(peer.patience), stream.read(&mut [0; 64])).await;
-            matches!(word, Ok(Ok(0) | Err(_)))
+    let client = match connected {
+        // Up to TLS 1.2 a server has had its say by now.
+        Ok(Ok(stream))
+            if asked && stream.get_ref().1.protocol_version() != Some(ProtocolVersion::TLSv1_3) =>
+        {
+            Client::NotRefused
         }
-        Ok(Ok(_)) => false,
-        Ok(Err(_)) if !chain.is_empty() => asked,
+        Ok(Ok(mut stream)) if asked => {
+            // In TLS 1.3 a server says only now what it thinks of us.
+            match timeout(SECOND_THOUGHTS.min(peer.patience), stream.read(&mut [0; 64])).await {
+                Ok(Err(error)) if refuses_client(&error) => Client::TurnedAway,
+                _ => Client::NotRefused,
+            }
+        }
+        Ok(Ok(_)) => Client::NotAsked,
+        Ok(Err(error)) if !chain.is_empty() && asked && refuses_client(&error) => Client::TurnedAway,
+        Ok(Err(error)) if !chain.is_empty() => Client::Unknown(format!("TLS handshake: {error}")),
         Ok(Err(error)) => return Shaken::unknown(format!("TLS handshake: {error}")),
         Err(_) => return Shaken::unknown(format!("no TLS handshake within {:?}", peer.patience)),
     };
@@ -82,12 +123,12 @@ pub(super) async fn shake(peer: &Peer, settings: &TlsSettings) -> Shaken {
         Ok(certificate) => Fact::Known(certificate),
         Err(why) => Fact::Unknown(why),
     };
-    Shaken { certificate, asked, turned_away }
+    Shaken { certificate, client }
 }
 
 impl Shaken {
     fn unknown(why: String) -> Shaken {
-        Shaken { certificate: Fact::Unknown(why), asked: false, turned_away: false }
+        Shaken { certificate: Fact::Unknown(why.clone()), client: Client::Unknown(why) }
     }
 }
 
@@ -209,9 +250,10 @@ fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Takes everything, shows nothing, and remembers.
+/// Takes everything, shows what it is told to, and remembers.
 #[derive(Debug)]
 struct Seen {
+    shown: Option<Arc<SingleCertAndKey>>,
     verifier: Unverified,
     chain: Mutex<Vec<CertificateDer<'static>>>,
     asked: AtomicBool,
@@ -224,9 +266,9 @@ impl Seen {
 }
 
 impl ResolvesClientCert for Seen {
-    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.asked.store(true, Ordering::SeqCst);
-        None
+        self.shown.as_ref()?.resolve(issuers, schemes)
     }
 
     fn has_certs(&self) -> bool {

@@ -114,6 +114,15 @@ pub(crate) fn explain(text: &str) -> Option<TlsFault> {
     Some(of_alert(known, true))
 }
 
+/// Whether a server ended the connection over the certificate that a client showed or did not, once it had asked for one.
+/// Nothing but an alert that says so counts: whatever else ends a connection may have any reason.
+pub(crate) fn refuses_client(error: &io::Error) -> bool {
+    let Some(Error::AlertReceived(alert)) = rustls_error(error) else { return false };
+    // `decrypt_error` is about a signature, not about whose it is; and up to TLS 1.2 many servers call it a failed handshake.
+    *alert == AlertDescription::HandshakeFailure
+        || CLIENT_CERTIFICATE_ALERTS.contains(alert) && *alert != AlertDescription::DecryptError
+}
+
 fn rustls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -169,7 +178,7 @@ fn of_alert(alert: AlertDescription, showed: bool) -> TlsFault {
     match alert {
         AlertDescription::CertificateRequired => TlsFault::ClientCertificateDemanded,
         alert if CLIENT_CERTIFICATE_ALERTS.contains(&alert) => {
-            if showed {
+            if showed || alert == AlertDescription::DecryptError {
                 TlsFault::ClientCertificateRefused(format!("{alert:?}"))
             } else {
                 // What servers say in TLS 1.2 to somebody who shows none.

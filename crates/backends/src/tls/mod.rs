@@ -24,12 +24,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub use self::fault::TlsFault;
-pub(crate) use self::fault::explain;
+pub(crate) use self::fault::{explain, refuses_client};
 use self::files::Loaded;
 pub use self::files::TlsError;
 pub(crate) use self::files::{provider, roots};
@@ -83,6 +84,8 @@ struct Inner {
     settings: TlsSettings,
     /// That nothing is verified is what is wanted, for once.
     probing: bool,
+    /// Shown to a peer that asks, in place of a certificate from files.
+    shown: Option<Arc<SingleCertAndKey>>,
     loaded: Mutex<Option<Loaded>>,
 }
 
@@ -97,12 +100,12 @@ impl Eq for Tls {}
 impl Tls {
     /// Reads nothing yet.
     pub fn new(settings: TlsSettings) -> Tls {
-        Tls { inner: Arc::new(Inner { settings, probing: false, loaded: Mutex::default() }) }
+        Tls { inner: Arc::new(Inner { settings, ..Inner::default() }) }
     }
 
-    /// For probes that send nothing of value: that they do not verify is not logged.
-    pub(crate) fn probing(settings: TlsSettings) -> Tls {
-        Tls { inner: Arc::new(Inner { settings, probing: true, loaded: Mutex::default() }) }
+    /// For probes that send nothing of value: that they do not verify is not logged. `shown`: who they say they are.
+    pub(crate) fn probing(settings: TlsSettings, shown: Option<Arc<SingleCertAndKey>>) -> Tls {
+        Tls { inner: Arc::new(Inner { settings, probing: true, shown, loaded: Mutex::default() }) }
     }
 
     /// What was asked for.
@@ -131,9 +134,12 @@ impl Tls {
             Alpn::H2 => vec![b"h2".to_vec()],
             Alpn::Http1 => vec![b"http/1.1".to_vec()],
         };
+        if let Some(shown) = &self.inner.shown {
+            config.client_auth_cert_resolver = Arc::<SingleCertAndKey>::clone(shown);
+        }
         let name = self.settings().server_name_override.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_owned()).map_err(|_| TlsFault::NoName(name.to_owned()))?;
-        let showed = self.settings().cert_file.is_some();
+        let showed = self.settings().cert_file.is_some() || self.inner.shown.is_some();
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         let stream = stream.map_err(|error| fault::of_handshake(&error, showed))?;
         match (alpn, stream.get_ref().1.alpn_protocol()) {

@@ -122,8 +122,11 @@ fn initialised(site: &Site) -> Vec<Looked> {
 async fn endpoints(site: &Site) -> Vec<Looked> {
     let mut all = Vec::new();
     for (id, environment) in &site.environments {
-        let taken = reach::otlp(environment).await.map(|protocol| format!("takes OTLP over {protocol}"));
-        all.push(reached(format!("{id} otlp"), &environment.otlp, taken));
+        for (index, (url, taken)) in reach::otlp(environment).await.into_iter().enumerate() {
+            let what = if index == 0 { "otlp" } else { "receiver" };
+            let taken = taken.map(|protocol| format!("takes OTLP over {protocol}"));
+            all.push(reached(format!("{id} {what}"), &url, taken));
+        }
         match &environment.query {
             Some(query) => {
                 let known = reach::query(query).await.map(|count| format!("knows {count} services"));

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 
 use axum::http::HeaderMap;
+use crossfade_backends::otlp::{Endpoint, Protocol};
 use crossfade_backends::posture::{LookConfig, Target, What, look};
 use crossfade_backends::query::{QueryEndpoint, QueryKind as WireKind};
 use crossfade_gates::look::cannot_look;
-use crossfade_gates::posture::{AdminKind, Facts, Input, Listener, Policy, Role, Version, judge, listeners};
+use crossfade_gates::posture::{
+    AdminKind, Facts, Input, Listener, Policy, Role, Unplaced, Version, judge, listeners,
+};
 use crossfade_gates::report::Report;
 use crossfade_rollout::spec::{self, Moment, TlsVersion};
 use crossfade_routing::EnvironmentId;
@@ -117,17 +120,22 @@ pub fn query_target(endpoint: QueryEndpoint, kind: WireKind, headers: HeaderMap)
 
 async fn facts(site: &Site, name: &str, environment: &Environment, seed: u64) -> Result<Facts, String> {
     let declared = declared(environment, super::drift::private(site)).await?;
-    Ok(look(name, targets(environment, &declared)?, LookConfig::new(seed)).await)
+    let (targets, unplaced) = targets(environment, &declared)?;
+    Ok(Facts { unplaced, ..look(name, targets, LookConfig::new(seed)).await })
 }
 
-/// What the environment's configurations open.
+/// What the environment's configurations open. Paths begin with a configuration's name.
 async fn declared(environment: &Environment, private: Vec<PathBuf>) -> Result<Vec<Listener>, String> {
-    let listed: Vec<_> = environment.configs.keys().map(|name| environment.listed(name)).collect();
+    let listed = environment.configs.keys();
+    let listed: Vec<_> = listed
+        .map(|name| (name.clone(), environment.listed(name), environment.versions.get(name).copied()))
+        .collect();
     let read = move || {
         let mut found = Vec::new();
-        for listed in &listed {
+        for (name, listed, version) in &listed {
             for loaded in configs::read(listed, &private).map_err(|error| error.to_string())? {
-                found.extend(listeners(&loaded.node));
+                let opened = listeners(&loaded.node, *version).into_iter();
+                found.extend(opened.map(|l| Listener { path: format!("{name}:{}", l.path), ..l }));
             }
         }
         Ok(found)
@@ -135,40 +143,96 @@ async fn declared(environment: &Environment, private: Vec<PathBuf>) -> Result<Ve
     tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())?
 }
 
-/// `host:port` of an address that may have a scheme before it and a path behind.
-fn authority(endpoint: &str) -> &str {
-    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+/// Where something listens; `localhost` is 127.0.0.1.
+type Place = (String, u16);
+
+fn place(host: &str, port: u16) -> Place {
+    let host = host.to_ascii_lowercase();
+    (if host == "localhost" { "127.0.0.1".to_owned() } else { host }, port)
 }
 
-fn targets(environment: &Environment, declared: &[Listener]) -> Result<Vec<Target>, String> {
-    let otlp = environment.endpoint().map_err(|error| error.to_string())?;
-    let host = otlp.host().to_owned();
+/// What there is to look at, and the declared interfaces of which nobody knows where they are.
+fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Target>, Vec<Unplaced>), String> {
     let headers = environment.header_map()?;
-    let mut targets =
-        vec![Target { name: "otlp".to_owned(), role: Role::Otlp, what: What::Otlp(otlp), headers }];
+    let mut targets: Vec<Target> = Vec::new();
+    // Which of an environment's machines a configuration is for is not known: each is looked at.
+    let mut hosts: Vec<String> = Vec::new();
+    let mut ports: Vec<(Place, Protocol)> = Vec::new();
+    for receiver in environment.receivers().map_err(|error| error.to_string())? {
+        // Bodies of two kinds on one port are let in by the same door.
+        let protocol = match receiver.protocol() {
+            Protocol::HttpJson => Protocol::HttpProtobuf,
+            other => other,
+        };
+        let port = (place(receiver.host(), receiver.port()), protocol);
+        if ports.contains(&port) {
+            continue;
+        }
+        ports.push(port);
+        hosts.push(receiver.host().to_owned());
+        let name = match (targets.is_empty(), protocol) {
+            (true, _) => "otlp",
+            (false, Protocol::Grpc) => "otlp grpc",
+            (false, _) => "otlp http",
+        };
+        let (name, what) = (numbered(&targets, name), What::Otlp(receiver));
+        targets.push(Target { name, role: Role::Otlp, what, headers: headers.clone() });
+    }
     if let Some(query) = &environment.query {
         let endpoint = query.address().map_err(|error| error.to_string())?;
+        hosts.push(endpoint.host().to_owned());
         targets.push(query_target(endpoint, query.kind.into(), query.header_map()?));
     }
-    let mut admin: Vec<(AdminKind, String)> = Vec::new();
-    for named in &environment.admin {
-        admin.push((kind(named.kind), named.endpoint.clone()));
+    let mut seen: Vec<Place> = Vec::new();
+    let mut named: Vec<(AdminKind, Place)> = Vec::new();
+    for admin in &environment.admin {
+        let kind = kind(admin.kind);
+        let target = admin_target(numbered(&targets, kind.name()), kind, &admin.endpoint)?;
+        let (host, port) = target.what.address();
+        named.push((kind, place(host, port)));
+        targets.push(target);
     }
+    seen.extend(named.iter().map(|(_, place)| place.clone()));
+    hosts.dedup_by_key(|host| place(host, 0));
     for listener in declared {
-        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
-        let address = format!("{host}:{}", listener.port);
-        if !admin.iter().any(|(_, endpoint)| authority(endpoint) == address) {
-            admin.push((listener.kind, format!("http://{address}")));
+        let Some(port) = listener.port else { continue };
+        for host in &hosts {
+            let place = place(host, port);
+            if seen.contains(&place) {
+                // It is told where this one is: it is not that of which nobody knows where it is.
+                named.retain(|(_, known)| *known != place);
+                continue;
+            }
+            seen.push(place);
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            let name = numbered(&targets, listener.kind.name());
+            let endpoint = format!("http://{host}:{port}");
+            let mut target = admin_target(name, listener.kind, &endpoint)?;
+            if listener.grpc {
+                let endpoint = Endpoint::parse(&endpoint, Protocol::Grpc);
+                target.what = What::Otlp(endpoint.map_err(|error| error.to_string())?);
+            }
+            targets.push(target);
         }
     }
-    for (index, (kind, endpoint)) in admin.iter().enumerate() {
-        let earlier = admin.iter().take(index).filter(|(other, _)| other == kind).count();
-        let name =
-            if earlier == 0 { kind.name().to_owned() } else { format!("{}#{}", kind.name(), earlier + 1) };
-        targets.push(admin_target(name, *kind, endpoint)?);
+    let mut unplaced = Vec::new();
+    for listener in declared.iter().filter(|listener| listener.port.is_none()) {
+        // What the site names of that kind may well be it.
+        match named.iter().position(|(kind, _)| *kind == listener.kind) {
+            Some(at) => drop(named.swap_remove(at)),
+            None => unplaced.push(Unplaced { kind: listener.kind, path: listener.path.clone() }),
+        }
     }
-    Ok(targets)
+    Ok((targets, unplaced))
+}
+
+/// `pprof`, and the next of that name `pprof#2`.
+fn numbered(targets: &[Target], name: &str) -> String {
+    let is_one = |target: &&Target| target.name.split('#').next() == Some(name);
+    match targets.iter().filter(is_one).count() {
+        0 => name.to_owned(),
+        earlier => format!("{name}#{}", earlier + 1),
+    }
 }
 
 /// An interface for those who run an environment.
@@ -176,15 +240,19 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<Vec<Targe
 /// # Errors
 /// An address that is none.
 pub fn admin_target(name: String, kind: AdminKind, endpoint: &str) -> Result<Target, String> {
+    let has_slash = endpoint.ends_with('/');
     let endpoint = QueryEndpoint::parse(endpoint).map_err(|error| error.to_string())?;
     let path = match kind {
+        // What is written is asked for: to a folder without its slash the answer is another.
+        _ if endpoint.has_path() && has_slash => "/",
         _ if endpoint.has_path() => "",
         AdminKind::Pprof => "/debug/pprof/",
         AdminKind::Zpages => "/debug/servicez",
         AdminKind::Metrics => "/metrics",
         AdminKind::Admin | AdminKind::Health => "/",
     };
-    let what = What::Http { endpoint, port: 80, path: path.to_owned() };
+    let port = if endpoint.tls().is_some() { 443 } else { 80 };
+    let what = What::Http { endpoint, port, path: path.to_owned() };
     Ok(Target { name, role: Role::Admin(kind), what, headers: HeaderMap::new() })
 }
 
@@ -200,4 +268,102 @@ fn kind(kind: site::AdminKind) -> AdminKind {
 
 fn seconds(nanos: u64) -> i64 {
     i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLUE: &str = "
+extensions:
+  pprof: { endpoint: \"0.0.0.0:${env:PPROF}\" }
+  zpages: { endpoint: \"0.0.0.0:55679\" }
+  healthcheckv2: { use_v2: true, grpc: { endpoint: \"0.0.0.0:13132\" } }
+service:
+  extensions: [pprof, zpages, healthcheckv2]
+  pipelines: {}
+";
+
+    /// What there is to look at in an environment with this of its own, and this configuration: `name url`.
+    async fn looked_at(own: &str, config: &str) -> (Vec<String>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("blue.yaml"), config).unwrap();
+        let path = folder.path().join("crossfade.yaml");
+        let text = format!(
+            "environments:\n  blue:\n    configs: {{ collector: [blue.yaml] }}\n{own}\n  green: {{ otlp: {{ endpoint: \"http://green:4317\" }} }}\n"
+        );
+        let site = Site::parse(&text, &path, &|_| None).unwrap();
+        let blue = site.environment(&"blue".parse().unwrap()).unwrap();
+        let (targets, unplaced) = targets(blue, &declared(blue, Vec::new()).await.unwrap()).unwrap();
+        let line = |target: &Target| {
+            let (host, port) = target.what.address();
+            format!("{} {host}:{port}", target.name)
+        };
+        (targets.iter().map(line).collect(), unplaced.into_iter().map(|unplaced| unplaced.path).collect())
+    }
+
+    // Scenario: an environment has further receivers, and machines of several names; what its configuration opens may be on any.
+    // Guarantee: all are looked at, each once; and what nobody knows where it is is not passed over.
+    #[tokio::test]
+    async fn whatever_is_open_is_looked_at() {
+        let own = "    otlp: { endpoint: \"http://in:4317\" }
+    receivers: [{ endpoint: \"http://in:4318\", protocol: http/protobuf }, { endpoint: \"http://IN:4318\", protocol: http/json }]
+    query: { kind: jaeger, endpoint: \"http://out\" }
+    admin: [{ kind: zpages, endpoint: \"http://in:55679/debug/servicez\" }]";
+        let (targets, unplaced) = looked_at(own, BLUE).await;
+        let expected = [
+            "otlp in:4317",
+            "otlp http in:4318",
+            "query out:16686",
+            "zpages in:55679",
+            "zpages#2 out:55679",
+            "health in:13132",
+            "health#2 out:13132",
+            "metrics in:8888",
+            "metrics#2 out:8888",
+        ];
+        assert_eq!(targets, expected);
+        assert_eq!(unplaced, ["collector:extensions.pprof.endpoint"]);
+        // Named in the site, it is known where it is.
+        let (_, unplaced) = looked_at(
+            &own.replace("admin: [", "admin: [{ kind: pprof, endpoint: \"http://in:1777\" }, "),
+            BLUE,
+        )
+        .await;
+        assert_eq!(unplaced, Vec::<String>::new());
+        // What is named, and known, is not another of that kind.
+        let (_, unplaced) = looked_at(own, &BLUE.replace("55679\"", "${env:ZPAGES}\"")).await;
+        assert_eq!(unplaced, ["collector:extensions.pprof.endpoint"]);
+        let two = BLUE
+            .replace("[pprof,", "[zpages/two, pprof,")
+            .replace("service:", "  zpages/two: { endpoint: \"${env:Z}\" }\nservice:");
+        let (_, unplaced) = looked_at(own, &two).await;
+        assert_eq!(
+            unplaced,
+            ["collector:extensions.zpages/two.endpoint", "collector:extensions.pprof.endpoint"]
+        );
+        let here = "    otlp: { endpoint: \"http://127.0.0.1:14317\" }\n    query: { kind: tempo, endpoint: \"http://localhost:3200\" }";
+        let (targets, _) = looked_at(here, "service: { pipelines: {} }\n").await;
+        assert_eq!(targets, ["otlp 127.0.0.1:14317", "query localhost:3200", "metrics 127.0.0.1:8888"]);
+    }
+
+    // Scenario: the site names a path of its own for an interface.
+    // Guarantee: it is asked for as it is written; a slash more or less is another page.
+    #[test]
+    fn a_path_is_asked_for_as_it_is_written() {
+        for (endpoint, port, path) in [
+            ("http://h:1777", 1777, "/debug/pprof/"),
+            ("http://h:1777/", 1777, "/debug/pprof/"),
+            ("http://h:1777/debug/pprof/", 1777, "/debug/pprof/"),
+            ("http://h/debug/pprof", 80, "/debug/pprof"),
+            ("https://h/own/", 443, "/own/"),
+        ] {
+            let target = admin_target("pprof".to_owned(), AdminKind::Pprof, endpoint).unwrap();
+            assert_eq!(
+                (target.what.address(), target.what.path()),
+                (("h", port), path.to_owned()),
+                "{endpoint}"
+            );
+        }
+    }
 }

@@ -56,13 +56,14 @@ fn other(cx: &Cx<'_>) -> Result<Option<Target>, String> {
 /// # Errors
 /// In words: no query endpoint, or an address or a header that is none.
 pub fn target(id: &str, environment: &Environment) -> Result<Target, String> {
+    let (receivers, query) = (clients(environment)?, environment.query_client(id)?);
+    Ok(Target { name: id.to_owned(), receivers, query })
+}
+
+/// A client of each receiver of an environment, that of its endpoint first.
+pub(super) fn clients(environment: &Environment) -> Result<Vec<Client>, String> {
     let endpoints = environment.receivers().map_err(|error| error.to_string())?;
-    let receivers = endpoints.into_iter().map(|endpoint| client_at(environment, endpoint));
-    Ok(Target {
-        name: id.to_owned(),
-        receivers: receivers.collect::<Result<_, String>>()?,
-        query: environment.query_client(id)?,
-    })
+    endpoints.into_iter().map(|endpoint| client_at(environment, endpoint)).collect()
 }
 
 const fn sensitive(kind: spec::Sensitive) -> Sensitive {
@@ -92,7 +93,7 @@ pub(super) async fn round(
 }
 
 /// A client of an environment's OTLP endpoint, with its headers.
-pub(super) fn client(environment: &Environment) -> Result<Client, String> {
+fn client(environment: &Environment) -> Result<Client, String> {
     client_at(environment, environment.endpoint().map_err(|error| error.to_string())?)
 }
 

@@ -3,58 +3,145 @@
 use crossfade_yaml::Node;
 
 use super::facts::AdminKind;
+use crate::drift::{Version, default_readers, extension_default, extension_kind};
 
-/// An interface and the port that it listens on.
+/// An interface that a configuration opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// What it is.
     pub kind: AdminKind,
-    /// Where it listens: `0.0.0.0:1777`, or what the component listens on by itself.
-    pub port: u16,
+    /// Where that is written, or would be: `extensions.pprof.endpoint`.
+    pub path: String,
+    /// The port that it listens on; `None` where the configuration alone does not tell: `${env:PORT}`.
+    pub port: Option<u16>,
+    /// Whether gRPC is spoken there, and not HTTP.
+    pub grpc: bool,
 }
 
-/// The extensions that open one, with the port that is theirs if none is said.
-const EXTENSIONS: [(&str, AdminKind, u16); 5] = [
-    ("pprof", AdminKind::Pprof, 1777),
-    ("zpages", AdminKind::Zpages, 55679),
-    ("health_check", AdminKind::Health, 13133),
-    ("healthcheckv2", AdminKind::Health, 13133),
-    ("expvar", AdminKind::Admin, 27777),
+/// The port of a Prometheus reader that names none (OpenTelemetry's declarative configuration).
+const READER_PORT: u16 = 9464;
+
+/// What opens an interface: kind, where its address is written, and the port where the defaults that drift knows say none.
+const EXTENSIONS: [(&str, AdminKind, &[&str], u16); 7] = [
+    ("pprof", AdminKind::Pprof, &["endpoint"], 1777),
+    ("zpages", AdminKind::Zpages, &["endpoint"], 55679),
+    ("healthcheck", AdminKind::Health, &["endpoint"], 13133),
+    ("healthcheckv2", AdminKind::Health, &["http", "endpoint"], 13133),
+    ("healthcheckv2", AdminKind::Health, &["grpc", "endpoint"], 13132),
+    ("expvar", AdminKind::Admin, &["endpoint"], 27777),
+    ("jaegermcp", AdminKind::Admin, &["http", "endpoint"], 16687),
 ];
 
 /// What a Collector's or a Jaeger's configuration opens: extensions that are enabled under `service.extensions`, and the
-/// Prometheus readers of its own metrics. Ports that are no numbers, such as `${env:PORT}`, are passed over.
-pub fn listeners(config: &Node) -> Vec<Listener> {
-    let enabled = config.at(&["service", "extensions"]).and_then(Node::as_list).into_iter().flatten();
-    let mut found: Vec<Listener> = enabled
-        .filter_map(|id| {
-            let id = id.as_str()?;
-            let (_, kind, port) =
-                EXTENSIONS.iter().find(|(name, ..)| *name == id.split('/').next().unwrap_or(id))?;
-            let settings = config.at(&["extensions", id]);
-            let endpoint = settings.and_then(|settings| {
-                settings.get("endpoint").or_else(|| settings.at(&["http", "endpoint"]))?.as_str()
-            });
-            let port = match endpoint {
-                None => *port,
-                Some(endpoint) => endpoint.rsplit_once(':')?.1.parse().ok()?,
-            };
-            Some(Listener { kind: *kind, port })
-        })
-        .collect();
-    found.extend(metrics(config));
+/// Prometheus readers of its own metrics, said or by default. `version`: what runs; the newest, if that is not known.
+pub fn listeners(config: &Node, version: Option<Version>) -> Vec<Listener> {
+    let mut found = Vec::new();
+    let list = config.at(&["service", "extensions"]).filter(|list| !list.is_null());
+    match list.map(Node::as_list) {
+        None => {}
+        Some(None) => found.push(unplaced(AdminKind::Admin, "service.extensions")),
+        Some(Some(enabled)) => enabled.iter().for_each(|id| extension(config, id, version, &mut found)),
+    }
+    metrics(config, version, &mut found);
     found
 }
 
-fn metrics(config: &Node) -> Vec<Listener> {
-    let Some(metrics) = config.at(&["service", "telemetry", "metrics"]) else { return Vec::new() };
-    let kind = AdminKind::Metrics;
-    let old = metrics.get("address").and_then(Node::as_str);
-    let old = old.and_then(|address| address.rsplit_once(':')?.1.parse().ok());
-    let readers = metrics.get("readers").and_then(Node::as_list).into_iter().flatten();
-    let readers = readers.filter_map(|reader| {
-        let prometheus = reader.at(&["pull", "exporter", "prometheus"])?;
-        prometheus.get("port")?.scalar_text()?.parse().ok()
-    });
-    readers.chain(old).map(|port| Listener { kind, port }).collect()
+fn extension(config: &Node, id: &Node, version: Option<Version>, found: &mut Vec<Listener>) {
+    let id = id.as_str().unwrap_or_default().trim();
+    if id.contains('$') {
+        return found.push(unplaced(AdminKind::Admin, "service.extensions"));
+    }
+    let kind = extension_kind(id);
+    let settings = config.at(&["extensions", id]);
+    for (_, admin, keys, usual) in EXTENSIONS.iter().filter(|(name, ..)| *name == kind) {
+        // Health checks of the second kind speak each protocol that has a block, and without one HTTP, by the old key.
+        let block = |name: &str| settings.is_some_and(|settings| settings.get(name).is_some());
+        let is_on = match (kind.as_str(), keys) {
+            ("healthcheckv2", ["grpc", ..]) => block("grpc"),
+            ("healthcheckv2", _) => block("http") || block("endpoint") || !block("grpc"),
+            _ => true,
+        };
+        if !is_on {
+            continue;
+        }
+        let old_key = || settings?.get("endpoint").filter(|_| keys.first() != Some(&"grpc"));
+        let written = settings.and_then(|settings| settings.at(keys)).or_else(old_key);
+        let port = match written.filter(|endpoint| !endpoint.is_null()) {
+            // A socket in the file system is nobody's but the machine's.
+            Some(_) if settings.is_some_and(on_file_system) => continue,
+            Some(endpoint) => port_of(endpoint),
+            None => extension_default(&kind, keys, version).map_or(Some(*usual), |usual| port_of(&usual)),
+        };
+        let path = format!("extensions.{id}.{}", keys.join("."));
+        found.push(Listener { kind: *admin, path, port, grpc: keys.first() == Some(&"grpc") });
+    }
+}
+
+fn on_file_system(settings: &Node) -> bool {
+    settings.get("transport").and_then(Node::as_str).is_some_and(|transport| transport.starts_with("unix"))
+}
+
+fn metrics(config: &Node, version: Option<Version>, found: &mut Vec<Listener>) {
+    // Whatever has pipelines is a Collector, and has metrics of its own unless it is told otherwise.
+    if config.at(&["service", "pipelines"]).is_none() {
+        return;
+    }
+    let path = "service.telemetry.metrics";
+    let telemetry = config.at(&["service", "telemetry"]).filter(|telemetry| !telemetry.is_null());
+    let metrics = telemetry.and_then(|telemetry| telemetry.get("metrics")).filter(|node| !node.is_null());
+    let opaque = |node: Option<&Node>| node.is_some_and(|node| node.as_map().is_none());
+    if opaque(telemetry) || opaque(metrics) {
+        return found.push(unplaced(AdminKind::Metrics, path));
+    }
+    let written =
+        |key: &str| metrics.and_then(|metrics| metrics.get(key)).filter(|written| !written.is_null());
+    if written("level").and_then(Node::as_str).is_some_and(|level| level.eq_ignore_ascii_case("none")) {
+        return;
+    }
+    let address = written("address");
+    if let Some(address) = address {
+        let path = format!("{path}.address");
+        found.push(Listener { kind: AdminKind::Metrics, path, port: port_of(address), grpc: false });
+    }
+    let path = format!("{path}.readers");
+    match (written("readers"), address) {
+        (Some(readers), _) => self::readers(readers, &path, found),
+        (None, Some(_)) => {}
+        (None, None) => self::readers(&default_readers(version), &path, found),
+    }
+}
+
+fn readers(readers: &Node, path: &str, found: &mut Vec<Listener>) {
+    let Some(readers) = readers.as_list() else {
+        return found.push(unplaced(AdminKind::Metrics, path));
+    };
+    for (index, reader) in readers.iter().enumerate() {
+        let exporter = reader.at(&["pull", "exporter"]).and_then(Node::as_map);
+        let is_prometheus = |name: &str| name.split('/').next() == Some("prometheus");
+        for (_, settings) in
+            exporter.into_iter().flat_map(|map| map.iter()).filter(|(key, _)| is_prometheus(&key.name))
+        {
+            let port = match settings.get("port").filter(|port| !port.is_null()) {
+                None => Some(READER_PORT),
+                Some(port) => port.scalar_text().and_then(|port| port.trim().parse().ok()),
+            };
+            let path = format!("{path}[{index}]");
+            found.push(Listener {
+                kind: AdminKind::Metrics,
+                path,
+                port: port.filter(|port| *port > 0),
+                grpc: false,
+            });
+        }
+    }
+}
+
+/// The port of `0.0.0.0:1777`; `None` if it is no number, or left to the system.
+fn port_of(endpoint: &Node) -> Option<u16> {
+    let text = endpoint.scalar_text()?;
+    text.trim().rsplit_once(':')?.1.parse().ok().filter(|port| *port > 0)
+}
+
+fn unplaced(kind: AdminKind, path: &str) -> Listener {
+    Listener { kind, path: path.to_owned(), port: None, grpc: false }
 }

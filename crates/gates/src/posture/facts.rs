@@ -11,6 +11,18 @@ pub struct Facts {
     pub environment: String,
     /// Of each of its endpoints.
     pub endpoints: Vec<EndpointFacts>,
+    /// Interfaces that its configurations open at an address that they do not tell: they were not looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unplaced: Vec<Unplaced>,
+}
+
+/// An interface whose address is not known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unplaced {
+    /// What it is.
+    pub kind: AdminKind,
+    /// Where its address is written, or would be: `collector:extensions.pprof.endpoint`.
+    pub path: String,
 }
 
 /// Something that was looked for: what it is, or why that could not be determined.
@@ -122,6 +134,17 @@ pub struct TlsFacts {
     pub certificate: Fact<Certificate>,
     /// What it asks of clients.
     pub client_certificate: Fact<ClientCertificate>,
+    /// What becomes of a client whose certificate nobody has signed but itself; `None` where none is asked for, or was not tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strange_certificate: Option<Fact<Access>>,
+}
+
+impl TlsFacts {
+    /// Whether nobody gets in without a certificate that somebody vouches for.
+    pub(super) fn admits_by_certificate(&self) -> bool {
+        self.client_certificate.known() == Some(&ClientCertificate::Required)
+            && self.strange_certificate != Some(Fact::Known(Access::Taken))
+    }
 }
 
 /// A version of the protocol.

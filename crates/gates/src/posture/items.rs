@@ -7,8 +7,8 @@ use super::facts::{
 };
 use super::rules::{
     ADMIN_OPEN, BROKEN_SUITE, CORS_OPEN, EXPIRED, EXPIRES_SOON, NO_AUTHENTICATION, NO_CLIENT_CERTIFICATE,
-    NOT_VERIFIED, OLD_SUITE, OLD_TLS, OTHER_TENANT_TAKEN, PLAIN_TEXT, PLAIN_TEXT_BESIDE_TLS, UNTRUSTED,
-    WEAK_KEY, WEAK_SIGNATURE, WEAK_SUITE, WRONG_NAME, WRONG_TOKEN_TAKEN,
+    NOT_VERIFIED, OLD_SUITE, OLD_TLS, OTHER_TENANT_TAKEN, PLAIN_TEXT, PLAIN_TEXT_BESIDE_TLS,
+    STRANGE_CERTIFICATE, UNTRUSTED, WEAK_KEY, WEAK_SIGNATURE, WEAK_SUITE, WRONG_NAME, WRONG_TOKEN_TAKEN,
 };
 use crate::rule::{Rule, Severity};
 
@@ -147,6 +147,31 @@ impl Items {
             self.put("client certificate", strength, seen, wrong);
             self.weaker_is(&NO_CLIENT_CERTIFICATE);
         }
+        let strange = tls.strange_certificate.as_ref();
+        match strange.and_then(|fact| self.fact("strange client certificate", fact)) {
+            Some(Access::Taken) => {
+                // Where it goes without as well, the certificate only seems to mean something.
+                let demanded = tls.client_certificate.known() != Some(&ClientCertificate::Optional);
+                let asked = policy.client_certificate && endpoint.role == Role::Otlp;
+                let severity = if demanded || asked { STRANGE_CERTIFICATE.severity } else { Severity::Note };
+                let wrong = Some(Wrong { rule: &STRANGE_CERTIFICATE, severity });
+                self.put(
+                    "strange client certificate",
+                    0,
+                    "takes a client certificate that nobody vouches for",
+                    wrong,
+                );
+            }
+            Some(Access::Refused) => {
+                self.put(
+                    "strange client certificate",
+                    1,
+                    "refuses a client certificate that nobody vouches for",
+                    None,
+                );
+            }
+            None => {}
+        }
     }
 
     fn versions(&mut self, tls: &TlsFacts, policy: &Policy) {
@@ -257,10 +282,7 @@ impl Items {
 
     fn access(&mut self, endpoint: &EndpointFacts, policy: &Policy) {
         let Some(access) = &endpoint.access else { return };
-        let by_certificate = endpoint
-            .tls
-            .as_ref()
-            .is_some_and(|tls| tls.client_certificate.known() == Some(&ClientCertificate::Required));
+        let by_certificate = endpoint.tls.as_ref().is_some_and(TlsFacts::admits_by_certificate);
         if let Role::Admin(kind) = endpoint.role {
             let closed = endpoint.transport.known() == Some(&Transport::Closed);
             return self.admin(endpoint, kind, &access.anonymous, closed || by_certificate);

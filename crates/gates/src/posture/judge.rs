@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Policy;
-use super::facts::{EndpointFacts, Fact, Facts, Role, Transport};
+use super::facts::{EndpointFacts, Fact, Facts, Role, Transport, Unplaced};
 use super::items::{Item, Items, items};
 use super::rules::{REGRESSED, UNDETERMINED, UNREACHABLE, WEAKER};
 use crate::finding::{Finding, Place};
@@ -53,6 +53,9 @@ pub fn judge(input: &Input<'_>) -> Report {
         let own = items(endpoint, input.policy, input.now);
         findings.extend(own.known.iter().filter_map(|item| of_reference(facts, endpoint, item)));
         findings.extend(unknown(facts, endpoint, &own));
+    }
+    for facts in std::iter::once(input.subject).chain(input.reference) {
+        findings.extend(facts.unplaced.iter().map(|unplaced| of_unplaced(&facts.environment, unplaced)));
     }
     missing(input, &mut findings);
     let is_down = |endpoint: &EndpointFacts| is_down(endpoint);
@@ -146,6 +149,19 @@ fn unknown(environment: &str, endpoint: &EndpointFacts, items: &Items) -> Option
     Some(Finding::new(&UNDETERMINED).at(place(first)).detail(detail))
 }
 
+/// An interface that is there, nobody knows where.
+fn of_unplaced(environment: &str, unplaced: &Unplaced) -> Finding {
+    let kind = unplaced.kind.name();
+    let place = Place::environment(environment).component(format!("{kind}: {}", unplaced.path));
+    let detail = format!(
+        "{} opens {kind} at a port that its configuration does not tell: it was not looked at.",
+        unplaced.path
+    );
+    let remedy =
+        "Set env_file to what its variables stand for, or name the interface under admin in crossfade.yaml.";
+    Finding::new(&UNDETERMINED).at(place).detail(detail).remedy(remedy)
+}
+
 /// An endpoint that should be there, and is not. An admin interface that is closed is as it should be.
 fn is_down(endpoint: &EndpointFacts) -> bool {
     match &endpoint.transport {
@@ -192,6 +208,7 @@ fn summary(input: &Input<'_>, findings: &[Finding]) -> String {
             format!("{subject}{beside}: {looked} looked at, as closed as asked for, and no weaker")
         }
         (0, 0) => format!("{subject}: {looked} looked at, as closed as asked for"),
+        (0, 1) => format!("{subject}{beside}: of 1 endpoint not everything is known"),
         (0, _) => format!("{subject}{beside}: of {unknown} endpoints not everything is known"),
         (1, _) => format!("{subject}{beside}: 1 item is too open"),
         (_, _) => format!("{subject}{beside}: {failing} items are too open"),

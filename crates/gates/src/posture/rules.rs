@@ -95,4 +95,8 @@ rules! { "CF-POSTURE-";
         "Something about the endpoint could not be determined."
         "It may be open or closed; what is not known does not pass."
         "The detail says what was in the way; mend it, and look again.";
+    STRANGE_CERTIFICATE = "024" strange_certificate Critical Security [PCI_8_3_1, HIPAA_164_312_D, SOC2_CC6_1, NIST_AC_3, NIST_IA_3]
+        "A client certificate is accepted that nobody vouches for: it has signed itself."
+        "The server asks for a certificate and does not verify it: the door looks locked, and whoever makes himself a key is in."
+        "Set tls.client_ca_file of the receiver or the query service; before a proxy, let it verify and not merely request certificates.";
 }

@@ -35,6 +35,7 @@ fn tls() -> TlsFacts {
         suites: BTreeMap::from(suites),
         certificate: Fact::Known(certificate()),
         client_certificate: Fact::Known(ClientCertificate::Required),
+        strange_certificate: Some(Fact::Known(Access::Refused)),
     }
 }
 
@@ -61,7 +62,7 @@ fn closed(environment: &str) -> Facts {
     let pprof = endpoint("pprof", Role::Admin(AdminKind::Pprof));
     let pprof = EndpointFacts { transport: Fact::Known(Transport::Closed), tls: None, ..pprof };
     let endpoints = vec![endpoint("otlp", Role::Otlp), endpoint("query", Role::Query), pprof];
-    Facts { environment: environment.into(), endpoints }
+    Facts { environment: environment.into(), endpoints, unplaced: Vec::new() }
 }
 
 /// Open in every respect, in plain text.
@@ -240,7 +241,7 @@ fn what_is_not_known_does_not_pass() {
         &["no_client_certificate", "undetermined"],
     );
     check(|e| e.cors = Some(unknown()), &["undetermined"], &["undetermined"]);
-    let nothing = Facts { environment: "green".into(), endpoints: Vec::new() };
+    let nothing = Facts { environment: "green".into(), ..Facts::default() };
     assert_eq!(judged(&nothing, None).verdict(), Verdict::NoVerdict);
     let mut down = closed("green");
     down.endpoints[0].transport = unknown();
@@ -344,6 +345,75 @@ fn a_report_reads_well() {
     insta::assert_snapshot!(crate::render::text(&judged(&green, Some(&closed("blue")))));
 }
 
+// Scenario: a server asks for a client certificate, and takes one that its holder has made himself; it goes without one, or not.
+// Guarantee: where it does not go without, the door only looks locked; and whoever is let in so is let in like anybody.
+#[test]
+fn a_certificate_that_nobody_vouches_for() {
+    fn strange(asked: ClientCertificate) -> impl Fn(&mut EndpointFacts) {
+        with_tls(move |tls| {
+            tls.client_certificate = Fact::Known(asked);
+            tls.strange_certificate = Some(Fact::Known(Access::Taken));
+        })
+    }
+    check(strange(ClientCertificate::Required), &["strange_certificate"], &["strange_certificate"]);
+    let beside = ["no_client_certificate", "strange_certificate"];
+    check(strange(ClientCertificate::Optional), &[], &beside);
+    let open = |endpoint: &mut EndpointFacts| {
+        strange(ClientCertificate::Required)(endpoint);
+        endpoint.access.as_mut().unwrap().anonymous = Fact::Known(Access::Taken);
+    };
+    let both = ["no_authentication", "strange_certificate"];
+    check(open, &both, &both);
+    let unknown = with_tls(|tls| tls.strange_certificate = Some(Fact::Unknown("it hung up".into())));
+    check(unknown, &["undetermined"], &["undetermined"]);
+    let policy = Policy { client_certificate: true, ..Policy::default() };
+    let mut green = closed("green");
+    strange(ClientCertificate::Optional)(&mut green.endpoints[0]);
+    let report = judge(&Input { subject: &green, reference: None, before: None, policy: &policy, now: NOW });
+    assert_eq!(held(&report), beside);
+    // An interface for those who run it is no more closed than that.
+    let mut green = closed("green");
+    let mut pprof = endpoint("pprof", Role::Admin(AdminKind::Pprof));
+    pprof.access.as_mut().unwrap().anonymous = Fact::Known(Access::Taken);
+    strange(ClientCertificate::Required)(&mut pprof);
+    green.endpoints[2] = pprof;
+    assert_eq!(held(&judged(&green, None)), ["admin_open", "strange_certificate"]);
+}
+
+#[test]
+fn facts_of_an_earlier_crossfade_are_read() {
+    let mut facts = closed("green");
+    facts.endpoints.iter_mut().filter_map(|e| e.tls.as_mut()).for_each(|tls| tls.strange_certificate = None);
+    let text = serde_json::to_string(&facts).unwrap();
+    assert!(!text.contains("strange") && !text.contains("unplaced"), "{text}");
+    assert_eq!(serde_json::from_str::<Facts>(&text).unwrap(), facts);
+}
+
+// Scenario: a configuration opens an interface at a port that it does not tell.
+// Guarantee: that is no interface that is closed.
+#[test]
+fn an_interface_without_a_known_place_is_no_pass() {
+    let mut green = closed("green");
+    green
+        .unplaced
+        .push(Unplaced { kind: AdminKind::Pprof, path: "collector:extensions.pprof.endpoint".into() });
+    let report = judged(&green, Some(&closed("blue")));
+    assert_eq!((held(&report), report.verdict()), (vec!["undetermined"], Verdict::NoVerdict));
+    assert!(report.first().unwrap().detail.contains("collector:extensions.pprof.endpoint"));
+    assert_eq!(judged(&closed("green"), Some(&green)).verdict(), Verdict::NoVerdict);
+}
+
+/// Kind, port, and `g` for gRPC; `-` where the port is not known.
+fn declared(config: &str, version: Option<&str>) -> Vec<String> {
+    let node = crossfade_yaml::parse(config, "collector.yaml").unwrap();
+    let found = listeners(&node, version.map(|version| version.parse().unwrap()));
+    let line = |l: &Listener| {
+        let port = l.port.map_or("-".to_owned(), |port| port.to_string());
+        format!("{} {port}{}", l.kind.name(), if l.grpc { " g" } else { "" })
+    };
+    found.iter().map(line).collect()
+}
+
 #[test]
 fn configurations_declare_their_interfaces() {
     let config = "
@@ -352,27 +422,71 @@ extensions:
   zpages:
   health_check/own: { endpoint: \"${env:HOST}:13134\" }
   healthcheckv2: { http: { endpoint: \"localhost:${env:PORT}\" } }
+  healthcheckv2/grpc: { use_v2: true, grpc: {} }
+  healthcheckv2/both: { use_v2: true, grpc: { endpoint: \":5\" }, http: { endpoint: \":6\" } }
+  healthcheckv2/old: { endpoint: \":7\" }
+  pprof/socket: { endpoint: /run/pprof, transport: unix }
+  pprof/any: { endpoint: \"localhost:0\" }
+  jaeger_mcp:
   bearertokenauth: { token: x }
 service:
-  extensions: [pprof, zpages, health_check/own, healthcheckv2, bearertokenauth]
+  extensions: [pprof, zpages, health_check/own, healthcheckv2, healthcheckv2/grpc, healthcheckv2/both, healthcheckv2/old,
+    pprof/socket, pprof/any, jaeger_mcp, bearertokenauth, \"${env:MORE}\"]
   telemetry:
     metrics:
       address: 0.0.0.0:8889
-      readers: [{ pull: { exporter: { prometheus: { host: 0.0.0.0, port: 9464 } } } }, { periodic: {} }]
+      readers:
+        - pull: { exporter: { prometheus: { host: 0.0.0.0, port: 9464 } } }
+        - pull: { exporter: { prometheus/development: { host: 0.0.0.0 } } }
+        - pull: { exporter: { prometheus: { port: \"${env:PORT}\" } } }
+        - periodic: {}
+  pipelines: {}
 ";
-    let node = crossfade_yaml::parse(config, "collector.yaml").unwrap();
-    let found: Vec<_> = listeners(&node).into_iter().map(|l| (l.kind, l.port)).collect();
     let expected = [
-        (AdminKind::Pprof, 1888),
-        (AdminKind::Zpages, 55679),
-        (AdminKind::Health, 13134),
-        (AdminKind::Metrics, 9464),
-        (AdminKind::Metrics, 8889),
+        "pprof 1888",
+        "zpages 55679",
+        "health 13134",
+        "health -",
+        "health 13132 g",
+        "health 6",
+        "health 5 g",
+        "health 7",
+        "pprof -",
+        "admin 16687",
+        "admin -",
+        "metrics 8889",
+        "metrics 9464",
+        "metrics 9464",
+        "metrics -",
     ];
-    assert_eq!(found, expected);
-    let idle = crossfade_yaml::parse("extensions: { pprof: {} }\nservice: { extensions: [] }\n", "idle.yaml")
-        .unwrap();
-    assert_eq!(listeners(&idle), []);
+    assert_eq!(declared(config, None), expected);
+    assert_eq!(
+        declared("extensions: { pprof: {} }\nservice: { extensions: [] }\n", None),
+        Vec::<String>::new()
+    );
+    assert_eq!(declared("service: { extensions: \"${file:x}\" }\n", None), ["admin -"]);
+}
+
+// Scenario: nothing is said of the Collector's own metrics, or not where they can be read.
+// Guarantee: they are looked for where every Collector has them, or it is said that nobody knows where.
+#[test]
+fn metrics_are_there_unless_they_are_turned_off() {
+    let metrics = |telemetry: &str, version| {
+        declared(&format!("service: {{ pipelines: {{}}, telemetry: {telemetry} }}\n"), version)
+    };
+    for version in [None, Some("0.100.0"), Some("0.158.0"), Some("2.10.0")] {
+        for usual in ["null", "{ logs: { level: info } }", "{ metrics: { level: normal } }"] {
+            assert_eq!(metrics(usual, version), ["metrics 8888"], "{usual}");
+        }
+    }
+    for none in ["{ metrics: { level: None } }", "{ metrics: { readers: [] } }"] {
+        assert_eq!(metrics(none, None), Vec::<String>::new(), "{none}");
+    }
+    assert_eq!(metrics("{ metrics: { address: \"localhost:9000\" } }", None), ["metrics 9000"]);
+    for opaque in ["\"${file:t}\"", "{ metrics: \"${env:M}\" }", "{ metrics: { readers: \"${env:R}\" } }"] {
+        assert_eq!(metrics(opaque, None), ["metrics -"], "{opaque}");
+    }
+    assert_eq!(declared("server: { http_listen_port: 3200 }\n", None), Vec::<String>::new(), "no Collector");
 }
 
 fn any_fact<T: std::fmt::Debug + Clone + 'static>(
@@ -412,7 +526,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
             ..endpoint("otlp", Role::Otlp)
         },
     );
-    one.prop_map(|one| Facts { environment: "green".into(), endpoints: vec![one] })
+    one.prop_map(|one| Facts { environment: "green".into(), endpoints: vec![one], ..Facts::default() })
 }
 
 proptest! {

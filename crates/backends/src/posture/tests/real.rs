@@ -17,11 +17,12 @@ const EVERY: [&str; 2] = ["h2", "http/1.1"];
 async fn each(config: rustls::ServerConfig, settings: &TlsSettings) -> Vec<EndpointFacts> {
     let server = Server::start(config, &EVERY).await;
     let url = format!("https://127.0.0.1:{}", server.port);
-    vec![
-        seen(otlp(&url, Protocol::Grpc, settings)).await,
-        seen(otlp(&url, Protocol::HttpProtobuf, settings)).await,
-        seen(http(&url, Role::Query, "/api/v3/services", settings)).await,
-    ]
+    let (grpc, protobuf, query) = tokio::join!(
+        seen(otlp(&url, Protocol::Grpc, settings)),
+        seen(otlp(&url, Protocol::HttpProtobuf, settings)),
+        seen(http(&url, Role::Query, "/api/v3/services", settings)),
+    );
+    vec![grpc, protobuf, query]
 }
 
 fn tls(facts: &EndpointFacts) -> &TlsFacts {
@@ -92,22 +93,30 @@ async fn a_certificate_is_described_and_weighed() {
     }
 }
 
-// Scenario: servers that demand a client certificate, ask for one, or do not; we have one, or none.
-// Guarantee: what is seen is what the server does to somebody without, whatever we have.
+// Scenario: servers that demand a client certificate, ask for one, or do not, and verify it, or do not; we have one, or none.
+// Guarantee: what is seen is what the server does to somebody without, and to somebody with one of his own making, whatever we have.
 #[tokio::test]
 async fn what_is_asked_of_clients_is_seen_without_showing_anything() {
     let authority = Authority::new();
     let local = authority.local();
     let ours = authority.trusted_as(&authority.issue("crossfade", |_| {}));
     for versions in [&[&TLS12][..], &[&TLS13]] {
-        for (clients, expected, access) in [
-            (Clients::Demanded, ClientCertificate::Required, Access::Refused),
-            (Clients::Asked, ClientCertificate::Optional, Access::Taken),
-            (Clients::Unasked, ClientCertificate::NotAsked, Access::Taken),
+        for (clients, expected, access, strange) in [
+            (Clients::Demanded, ClientCertificate::Required, Access::Refused, Some(Access::Refused)),
+            (Clients::Asked, ClientCertificate::Optional, Access::Taken, Some(Access::Refused)),
+            (Clients::Unasked, ClientCertificate::NotAsked, Access::Taken, None),
+            // What it demands it does not verify: anybody is in.
+            (Clients::DemandedOnly, ClientCertificate::Required, Access::Taken, Some(Access::Taken)),
+            (Clients::AskedOnly, ClientCertificate::Optional, Access::Taken, Some(Access::Taken)),
         ] {
             for settings in [&ours, &authority.trusted()] {
                 for facts in each(authority.server(&local, versions, clients), settings).await {
                     assert_eq!(tls(&facts).client_certificate, Fact::Known(expected), "{versions:?}");
+                    assert_eq!(
+                        tls(&facts).strange_certificate,
+                        strange.map(Fact::Known),
+                        "{clients:?} {versions:?}"
+                    );
                     assert_eq!(facts.access.as_ref().unwrap().anonymous, Fact::Known(access));
                     assert_eq!(tls(&facts).certificate.known().unwrap().trust, Trust::Trusted);
                 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_gates::posture::{Access, Cors, Fact, Role, Transport};
+use crossfade_gates::posture::{Access, ClientCertificate, Cors, Fact, Role, Transport};
 use http::{HeaderMap, HeaderValue};
-use rustls::version::TLS13;
+use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -14,6 +14,7 @@ use super::{http, otlp, pprof, seen, seen_within};
 use crate::otlp::Protocol;
 use crate::tls::TlsSettings;
 use crate::tls::tests::authority::{Authority, Clients};
+use crate::tls::tests::server::Server;
 
 /// Serves each connection by itself.
 async fn serve<F, W>(each: F) -> String
@@ -171,6 +172,71 @@ async fn hanging_up_on_everybody_refuses_nothing() {
     let refused =
         tls.versions.values().chain(tls.suites.values()).filter(|fact| **fact == Fact::Known(false));
     assert_eq!(refused.count(), 0, "{tls:?}");
+}
+
+/// Before a server that demands client certificates: once that has asked, and the client has answered, this is said in its place.
+async fn cut(server: u16, says: &'static [u8]) -> String {
+    serve(move |client| async move {
+        let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else { return };
+        let ((mut from_client, to_client), (mut from_server, mut to_server)) =
+            (client.into_split(), server.into_split());
+        let to_client = Arc::new(tokio::sync::Mutex::new(to_client));
+        let onwards = Arc::clone(&to_client);
+        let answers = tokio::spawn(async move {
+            let mut some = [0; 4096];
+            while let Ok(read @ 1..) = from_server.read(&mut some).await {
+                let _ = onwards.lock().await.write_all(&some[..read]).await;
+            }
+        });
+        let mut hello = vec![0; 5];
+        if from_client.read_exact(&mut hello).await.is_err() || hello[0] != 22 {
+            return;
+        }
+        hello.resize(5 + usize::from(u16::from_be_bytes([hello[3], hello[4]])), 0);
+        if from_client.read_exact(&mut hello[5..]).await.is_ok() {
+            let _ = to_server.write_all(&hello).await;
+            let _ = from_client.read_exact(&mut [0; 5]).await;
+            let _ = to_client.lock().await.write_all(says).await;
+        }
+        answers.abort();
+    })
+    .await
+}
+
+// Scenario: a server asks for a client certificate, and the handshake then fails: for want of one, or for any other reason.
+// Guarantee: only an alert that is about the certificate counts as a refusal; of anything else nothing is known.
+#[tokio::test]
+async fn not_every_failure_is_a_refusal() {
+    let authority = Authority::new();
+    let config = authority.server(&authority.local(), &[&TLS12], Clients::Demanded);
+    let server = Server::start(config, &["http/1.1"]).await;
+    for (alert, refuses) in [
+        (Some(40), true),  // handshake_failure
+        (Some(42), true),  // bad_certificate
+        (Some(48), true),  // unknown_ca
+        (Some(116), true), // certificate_required
+        (Some(80), false), // internal_error
+        (Some(51), false), // decrypt_error
+        (Some(90), false), // user_canceled
+        (None, false),
+    ] {
+        let says: &'static [u8] = alert.map_or(&[], |alert| vec![21, 3, 3, 0, 2, 2, alert].leak());
+        let url = format!("https://{}", cut(server.port, says).await);
+        let facts = seen(http(&url, Role::Query, "/api/v3/services", &authority.trusted())).await;
+        let tls = facts.tls.expect("it spoke TLS");
+        let access = facts.access.unwrap().anonymous;
+        match refuses {
+            true => {
+                assert_eq!(tls.client_certificate, Fact::Known(ClientCertificate::Required), "{alert:?}");
+                assert_eq!(tls.strange_certificate, Some(Fact::Known(Access::Refused)), "{alert:?}");
+                assert_eq!(access, Fact::Known(Access::Refused), "{alert:?}");
+            }
+            false => {
+                assert!(matches!(tls.client_certificate, Fact::Unknown(_)), "{alert:?}: {tls:?}");
+                assert!(matches!(access, Fact::Unknown(_)), "{alert:?}: {access:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

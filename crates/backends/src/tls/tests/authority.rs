@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme};
 use tempfile::TempDir;
 
-use crate::tls::{TlsSettings, provider};
+use crate::tls::{TlsSettings, Unverified, provider};
 
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -25,11 +27,62 @@ pub(crate) struct Identity {
 }
 
 /// How a server treats clients' certificates.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Clients {
     Unasked,
     Asked,
     Demanded,
+    /// Asked for, and not verified.
+    AskedOnly,
+    /// Demanded, and not verified.
+    DemandedOnly,
+}
+
+/// Takes any certificate of a client that has the key to it.
+#[derive(Debug)]
+struct Anybody {
+    mandatory: bool,
+}
+
+impl ClientCertVerifier for Anybody {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Unverified::new().verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Unverified::new().verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        Unverified::new().supported_verify_schemes()
+    }
 }
 
 impl Authority {
@@ -110,6 +163,9 @@ impl Authority {
             ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions).unwrap();
         let builder = if clients == Clients::Unasked {
             builder.with_no_client_auth()
+        } else if matches!(clients, Clients::AskedOnly | Clients::DemandedOnly) {
+            builder
+                .with_client_cert_verifier(Arc::new(Anybody { mandatory: clients == Clients::DemandedOnly }))
         } else {
             let mut roots = rustls::RootCertStore::empty();
             roots.add(self.issuer.der().clone()).unwrap();
