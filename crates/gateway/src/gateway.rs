@@ -102,7 +102,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
         ends.push(on_thread(&format!("gateway-{number}"), || worker::run(start))?);
     }
 
-    let tap = tap::start(&tap, &config.tap, config.limits.request_bytes).map_err(StartError::Thread)?;
+    let tap = tap::start(&tap, &config.tap).map_err(StartError::Thread)?;
     let keeper = Keeper::start(keep).map_err(StartError::Thread)?;
     let mut steward = Steward::new((keeper, kept), config.control, overview, orders);
     let (awake, woken) = oneshot::channel();

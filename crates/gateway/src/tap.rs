@@ -175,7 +175,7 @@ pub(crate) struct TapThread {
 }
 
 /// Starts the thread, if the tap is to look at all.
-pub(crate) fn start(tap: &Arc<Tap>, config: &TapConfig, request_bytes: usize) -> io::Result<TapThread> {
+pub(crate) fn start(tap: &Arc<Tap>, config: &TapConfig) -> io::Result<TapThread> {
     if !tap.enabled {
         return Ok(TapThread { _alive: None });
     }
@@ -183,7 +183,7 @@ pub(crate) fn start(tap: &Arc<Tap>, config: &TapConfig, request_bytes: usize) ->
     let share = f64::from(config.cpu_share_ppm) / 1e6;
     let work = Work {
         tap: Arc::clone(tap),
-        decoder: Decoder::new(request_bytes),
+        decoder: Decoder::new(),
         pace: Pace::new(share, Instant::now()),
         waiting: VecDeque::new(),
     };

@@ -172,6 +172,7 @@ fn posture() -> Report {
         suites: BTreeMap::from(Family::ALL.map(|family| (family, Fact::Known(true)))),
         certificate: Fact::Unknown("the handshake broke".to_owned()),
         client_certificate: Fact::Unknown("the handshake broke".to_owned()),
+        strange_certificate: None,
     };
     let endpoint = EndpointFacts {
         name: "query".to_owned(),
@@ -188,7 +189,7 @@ fn posture() -> Report {
         cors: Some(Fact::Known(Cors::Closed)),
         unverified: false,
     };
-    let green = Facts { environment: "green".to_owned(), endpoints: vec![endpoint] };
+    let green = Facts { environment: "green".to_owned(), endpoints: vec![endpoint], ..Facts::default() };
     let policy = Policy::default();
     posture::judge(&Input {
         subject: &green,

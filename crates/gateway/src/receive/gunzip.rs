@@ -56,6 +56,11 @@ impl Gunzip {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     fn at_once(&mut self, packed: &[u8]) -> Result<usize, GunzipError> {
         let believed = packed.len().saturating_mul(RATIO_BELIEVED);
         let mut room = isize_hint(packed).min(believed).max(FIRST_BYTES).min(self.limit);

@@ -25,6 +25,8 @@ const SEED: Seed = Seed(0x7461_7000_0000_0001);
 pub(crate) enum Unreadable {
     #[error(transparent)]
     Gzip(#[from] GunzipError),
+    #[error("it has more than {PLAIN_BYTES_MAX} bytes, or {SPANS_MAX} spans")]
+    TooLarge,
     #[error(transparent)]
     Scan(#[from] ScanError),
     #[error(transparent)]
@@ -40,10 +42,20 @@ pub(crate) struct Decoder {
 
 /// Memory of an unusual request is given back.
 const KEPT_BYTES: usize = 1 << 20;
+/// What is unpacked of one request, whatever a client has compressed into a few bytes: as much as gRPC servers take by default.
+/// A larger one is not read, and counted as unreadable.
+pub(super) const PLAIN_BYTES_MAX: usize = 4 << 20;
+/// Spans of one request that are decoded: an empty one has two bytes on its way, and some hundred here.
+pub(super) const SPANS_MAX: usize = 50_000;
 
 impl Decoder {
-    pub(crate) fn new(request_bytes: usize) -> Decoder {
-        Decoder { gunzip: Gunzip::new(request_bytes), splitter: Splitter::default(), chosen: Vec::new() }
+    pub(crate) fn new() -> Decoder {
+        Decoder { gunzip: Gunzip::new(PLAIN_BYTES_MAX), splitter: Splitter::default(), chosen: Vec::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.gunzip.held_bytes() + self.chosen.capacity()
     }
 
     /// Hands over what is seen of each span of the chosen traces, one in 2^`halvings`. Returns how many spans that were.
@@ -55,10 +67,21 @@ impl Decoder {
     ) -> Result<u64, Unreadable> {
         let Decoder { gunzip, splitter, chosen } = self;
         let plain = if is_packed(message) { gunzip.unpack(&message.bytes)? } else { &message.bytes[..] };
+        if plain.len() > PLAIN_BYTES_MAX {
+            return Err(Unreadable::TooLarge);
+        }
         let is_chosen = |trace: &[u8]| {
             fraction(SEED, &crossfade_routing::TraceId::from_wire(trace)).0.leading_zeros() >= halvings
         };
-        let split = splitter.split(plain, |span| u8::from(is_chosen(span.trace_id)))?;
+        let mut taken = 0;
+        let split = splitter.split(plain, |span| {
+            let chosen = is_chosen(span.trace_id);
+            taken += usize::from(chosen);
+            u8::from(chosen)
+        })?;
+        if taken > SPANS_MAX {
+            return Err(Unreadable::TooLarge);
+        }
         let part = split.part(0);
         chosen.clear();
         let request = if part.is_whole() {
