@@ -58,9 +58,10 @@ impl Look<'_> {
         if sent_within(taps, name, after) >= self.limits.sent_min {
             return self.blind(taps, name, Some(service));
         }
-        // The taps looked, and for long enough to have seen it.
+        // The taps looked, at nearly all that there was, and for long enough to have seen it among the traces that they take.
         let looked = |tap: &Sent| {
-            tap.tap.enabled && !by_chance(tap.now.saturating_sub(tap.since.max(after.from)) as f64 / 1e9)
+            let secs = tap.now.saturating_sub(tap.since.max(after.from)) as f64 / 1e9;
+            tap.tap.sees_nearly_all() && !by_chance(secs / f64::from(tap.tap.one_in.max(1)))
         };
         let watched = !taps.is_empty() && taps.iter().all(looked);
         let rule = if watched { &rules::APPLICATION_SILENT } else { &rules::SERVICE_STOPPED };

@@ -319,6 +319,24 @@ fn a_silent_application_is_told_from_a_blind_environment() {
         "CF-COVERAGE-009",
         "a tap that has just begun knows nothing"
     );
+    // A tap that takes few traces, or could not read what came, does not know what it did not see.
+    let tapped = |change: fn(&mut TapCounts)| {
+        let mut tap = tap(shop(NOON - 5 * MINUTE));
+        tap.tap.tapped = 1_000;
+        change(&mut tap.tap);
+        ids(&stopped(Ok(vec![tap])))[0].to_owned()
+    };
+    for (change, id) in [
+        (|tap| tap.one_in = 2, "CF-COVERAGE-008"),
+        (|tap| tap.one_in = 65_536, "CF-COVERAGE-009"),
+        (|tap| tap.unreadable = 20, "CF-COVERAGE-008"),
+        (|tap| tap.unreadable = 21, "CF-COVERAGE-009"),
+        (|tap| tap.shed = 21, "CF-COVERAGE-009"),
+        (|tap| tap.enabled = false, "CF-COVERAGE-009"),
+    ] as [(fn(&mut TapCounts), &str); 6]
+    {
+        assert_eq!(tapped(change), id);
+    }
     for report in [silent, blind, unknown] {
         assert_eq!(
             (report.verdict(), report.findings.iter().filter(|f| f.fails()).count()),
