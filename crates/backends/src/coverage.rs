@@ -211,7 +211,7 @@ fn enter(recorded: &mut Recorded, names: &mut Names, service: &str, sampled: Sam
 }
 
 fn trouble(error: &QueryError) -> Trouble {
-    Trouble { what: error.to_string(), answered: error.answered() }
+    Trouble { what: error.to_string(), answered: !error.is_out_of_reach() }
 }
 
 fn late(query: &Query) -> Trouble {

@@ -306,5 +306,5 @@ pub(crate) fn read(answer: Result<Option<Vec<crossfade_gates::model::Span>>, Que
 }
 
 pub(crate) fn unread(error: &QueryError) -> Unread {
-    Unread { why: error.to_string(), answered: error.answered() }
+    Unread { why: error.to_string(), answered: !error.is_out_of_reach() }
 }

@@ -116,6 +116,19 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How a gate's result is printed, and where it is kept.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Results {
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: GateFormat,
+    /// Where to write the result; to the terminal, if nowhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where to keep the evidence: one JSON file for each gate, named after its SHA-256
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evidence: Option<PathBuf>,
+}
+
 /// How a gate's result is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GateFormat {
@@ -152,8 +165,8 @@ pub(crate) struct Policy {
     /// Print the policies' text
     #[arg(long)]
     pub(crate) show: bool,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
+    #[command(flatten)]
+    pub(crate) results: Results,
 }
 
 /// A standard with a ready policy.
@@ -203,14 +216,8 @@ pub(crate) struct GateRun {
     /// The rollout spec with the gates' limits
     #[arg(long, value_name = "FILE")]
     pub(crate) rollout: PathBuf,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
-    /// Where to write the result; to the terminal, if nowhere
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-    /// Where to keep the evidence: one JSON file for each gate, named after its SHA-256
-    #[arg(long, value_name = "DIR")]
-    pub(crate) evidence: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) results: Results,
     /// The seed of an earlier run, to draw the same samples; a random one, if none
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -392,7 +399,7 @@ pub(crate) struct Drift {
     /// What runs on green
     #[arg(long, value_name = "VERSION")]
     pub(crate) green_version: Option<Version>,
-    /// A rollout spec that declares differences
+    /// A rollout spec that declares differences, and whose waivers hold
     #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
     /// The site whose key makes the digests of secrets: those of its plans. Otherwise they hold for one run
@@ -407,8 +414,8 @@ pub(crate) struct Drift {
     /// The name of this configuration in `allow` paths
     #[arg(long, default_value = "collector", value_name = "NAME")]
     pub(crate) name: String,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
+    #[command(flatten)]
+    pub(crate) results: Results,
     /// List what is equivalent, too
     #[arg(long)]
     pub(crate) all: bool,

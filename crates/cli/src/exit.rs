@@ -55,6 +55,11 @@ impl Failure {
         Failure { exit: Exit::Unreachable, error: error.into() }
     }
 
+    /// The same, where something weighs more than it.
+    pub(crate) fn ending(self, exit: Exit) -> Failure {
+        Failure { exit, ..self }
+    }
+
     /// Message and causes; a cause that the message repeats is left out.
     pub(crate) fn text(&self) -> String {
         let mut text = self.error.to_string();

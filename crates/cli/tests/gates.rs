@@ -105,6 +105,69 @@ fn a_waiver_lets_a_finding_through_until_it_expires() {
     assert!(expired.stdout.contains("CF-WAIVER-001"), "{}", expired.stdout);
 }
 
+/// Scenario: a spec waives findings, and a gate's own command is told of the spec.
+/// Guarantee: its waivers hold there as in a rollout; what was found is kept.
+#[test]
+fn a_waiver_holds_for_a_gates_own_command() {
+    let folder = differing();
+    let waive = |finding: &str| {
+        let waiver = format!("{{ finding: {finding}, reason: CHG-1, owner: sre, expires: 2500-01-01 }}");
+        folder.write("rollout.yaml", &format!("{ROLLOUT}gates: {{ waivers: [{waiver}] }}\n"));
+    };
+    let drift = ["drift", "--blue", "blue.yaml", "--green", "collector.yaml", "--rollout", "rollout.yaml"];
+    waive("CF-DRIFT-019");
+    let ran = folder.run(&[&drift[..], &["--evidence", "kept"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    assert!(ran.stdout.contains("waived by sre until 2500-01-01: CHG-1"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 difference: 0 declared, 1 waived, 0 not."), "{}", ran.stdout);
+    assert_eq!(std::fs::read_dir(folder.path().join("kept")).unwrap().count(), 1);
+    let json: Value =
+        serde_json::from_str(&folder.run(&[&drift[..], &["-o", "json"]].concat()).stdout).unwrap();
+    assert_eq!(json["findings"][0]["accepted"]["owner"], "sre");
+    waive("CF-DRIFT-014");
+    let unused = folder.run(&drift);
+    assert_eq!(unused.code, 1);
+    assert!(unused.stdout.contains("CF-WAIVER-002"), "{}", unused.stdout);
+    // What nobody knows cannot be accepted, and that is said.
+    waive("CF-POSTURE-016");
+    let endpoint = ["posture", "--query", "http://127.0.0.1:9", "--rollout", "rollout.yaml"];
+    let unknown = folder.run(&endpoint);
+    assert_eq!(unknown.code, 5, "{}", unknown.stdout);
+    assert!(unknown.stdout.contains("CF-WAIVER-00"), "{}", unknown.stdout);
+    waive("CF-DRIFT-999");
+    let refused = folder.run(&drift);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("rollout.yaml:9:") && refused.stderr.contains("CF-DRIFT-999"),
+        "{}",
+        refused.stderr
+    );
+}
+
+/// Scenario: the result is to go where nothing can be written, and that is seen before, or only at the end.
+/// Guarantee: no gate looks in vain; what was found out is told all the same, and so is the failure.
+#[test]
+fn results_are_not_lost() {
+    let folder = differing();
+    let run = |flag: &str, place: &str| {
+        folder.run(&["gate", "run", "drift", "--rollout", "rollout.yaml", "-o", "json", flag, place])
+    };
+    for (flag, place) in [("--out", "nowhere/found.json"), ("--out", "."), ("--evidence", "collector.yaml")] {
+        let ran = run(flag, place);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{flag} {place}");
+        let said = ran.stderr.contains(&format!("cannot write {place}: "));
+        assert!(said && !ran.stderr.contains("looks"), "{}", ran.stderr);
+    }
+    let full = run("--out", "/dev/full");
+    assert_eq!(full.code, 1, "it fails, wherever that is written");
+    assert!(full.stderr.contains("cannot write /dev/full: "), "{}", full.stderr);
+    assert_eq!(serde_json::from_str::<Value>(&full.stdout).unwrap()["verdict"], "fail");
+    folder.write("collector.yaml", COLLECTOR);
+    assert_eq!(run("--out", "/dev/full").code, 2);
+    assert_eq!(run("--out", "found.json").code, 0);
+    assert!(!folder.path().join("nowhere").exists());
+}
+
 const OWN: &str =
     "package bank\n\ndeny contains \"no change on a freeze\" if input.plan.change.ticket == \"\"\n";
 
@@ -124,7 +187,11 @@ fn policies_are_asked_and_broken_ones_are_named_with_their_place() {
         "{}",
         denied.stdout
     );
-    assert_eq!(folder.run(&["policy", "--rollout", "rollout.yaml"]).code, 2, "nothing to ask");
+    for nothing in [&["policy"][..], &["policy", "--show"], &["policy", "--rollout", "rollout.yaml"]] {
+        let ran = folder.run(nothing);
+        assert_eq!(ran.code, 2, "{nothing:?}");
+        assert!(ran.stderr.contains("no policy to ask: name a file or --standard"), "{}", ran.stderr);
+    }
     // Rules about findings deny nothing where nobody has looked for any.
     folder.write("content.rego", &OWN.replace("== \"\"", "== \"frozen\""));
     let blind = folder.run(&["policy", "content.rego", "--rollout", "rollout.yaml"]);

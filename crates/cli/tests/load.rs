@@ -130,7 +130,7 @@ fn what_means_nothing_is_a_usage_error() {
         assert!(ran.code == 2 && ran.stderr.contains(says), "{more:?}: {} {}", ran.code, ran.stderr);
     }
     let ran = folder.run(&["load", "--environment", "teal", "--rate", "100"]);
-    assert!(ran.code == 2 && ran.stderr.contains("there are blue, green"), "{}", ran.stderr);
+    assert!(ran.code == 2 && ran.stderr.contains("use one of: blue, green"), "{}", ran.stderr);
     let ran = folder.run(&["load", "--otlp", "tcp://x", "--rate", "100"]);
     assert!(ran.code == 2 && ran.stderr.contains("--otlp: "), "{}", ran.stderr);
 }

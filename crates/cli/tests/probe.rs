@@ -160,7 +160,11 @@ fn what_means_nothing_is_a_usage_error_and_nobody_there_is_out_of_reach() {
     }
     for (arguments, code, says) in [
         ("probe", 2, "--otlp"),
-        ("probe --environment red", 2, "there is no environment `red`; there are blue, green"),
+        (
+            "probe --environment red",
+            2,
+            "`red` is not an environment of crossfade.yaml; use one of: blue, green",
+        ),
         ("probe --environment green --against green", 2, "are the same"),
         ("probe purge", 2, "--query"),
         ("probe purge --query http://127.0.0.1:9 --since 2500-01-01T00:00:00Z", 2, "--since"),

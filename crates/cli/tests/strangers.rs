@@ -93,7 +93,7 @@ async fn a_stranger_is_never_a_pass() {
     let (blue, green) = (with(BOTH, INSURER, LIVE).await, Environment::start(2).await.unwrap());
     let mut asked = tokio::task::JoinSet::new();
     let (otlp, query) = (green.http_addr().to_string(), green.query_addr().to_string());
-    for (what, _, answers) in impostors() {
+    for (what, answers) in impostors() {
         let stranger = impostor(answers).to_string();
         for (place, otlp, query, commands) in
             [("store", &otlp, &stranger, &STORES[..]), ("receiver", &stranger, &query, &RECEIVERS)]

@@ -99,7 +99,7 @@ fn a_plan_never_replaces_its_spec() {
     let before = std::fs::read(folder.path().join("rollout.yaml")).unwrap();
     let ran = folder.run(&["rollout", "plan", "rollout.yaml", "--out", "./rollout.yaml"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains("is the spec itself"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was read; write the result to another file"), "{}", ran.stderr);
     assert_eq!(std::fs::read(folder.path().join("rollout.yaml")).unwrap(), before);
 }
 

@@ -150,7 +150,7 @@ pub struct Recorded {
 pub struct Trouble {
     /// In words, with the URL.
     pub what: String,
-    /// Whether somebody answered at all.
+    /// Whether somebody answered, and as they should.
     pub answered: bool,
 }
 

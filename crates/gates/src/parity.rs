@@ -77,7 +77,7 @@ pub enum Read {
 pub struct Unread {
     /// In words.
     pub why: String,
-    /// Whether anybody answered.
+    /// Whether somebody answered, and as they should.
     pub answered: bool,
 }
 

@@ -71,7 +71,7 @@ impl Reads {
         self.stopped.is_some()
     }
 
-    /// Whether somebody did not answer at all.
+    /// Whether somebody did not answer, or not as they should.
     pub(crate) fn is_silent(&self) -> bool {
         self.unanswered > 0 || self.stopped.as_ref().is_some_and(|why| !why.answered)
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 pub use junit::junit;
 pub use sarif::{USUAL_SITE, sarif};
+pub(crate) use text::{by, one};
 pub use text::{head, text};
 
 use crate::report::{Report, Verdict};

@@ -69,6 +69,11 @@ fn holds(part: &str, wanted: &str) -> bool {
     !wanted.is_empty() && part.match_indices(wanted).any(|(at, _)| begins(at) && ends(at + wanted.len()))
 }
 
+/// Whether a finding is about a waiver, and not about what a gate has looked at.
+pub(crate) fn is_about_waivers(finding: &Finding) -> bool {
+    RULES.iter().any(|rule| rule.id == finding.id)
+}
+
 /// Holds the waivers against a report, at `now` (nanoseconds since 1970). Those about other gates' findings are passed over.
 pub fn apply(report: &mut Report, waivers: &[Waiver], now: u64) {
     let mut notes = Vec::new();

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::LoadConfig;
-use crate::query::Query;
+use crate::query::{Query, QueryError};
 
 /// Asks for every sampled trace until it is whole, or until the deadline.
 pub(super) async fn read_back(
@@ -48,7 +48,7 @@ pub(super) async fn read_back(
                 let trace_id = ids.trace(picked.request, picked.trace);
                 read.count(Incomplete { trace_id, phase, expected, found });
             }
-            Err(why) => read.miss(phase, &why),
+            Err(error) => read.miss(phase, &error.to_string(), error.is_out_of_reach()),
         }
     }
     read
@@ -61,7 +61,7 @@ async fn one(
     picked: Picked,
     spans_per_request: u32,
     deadline: Instant,
-) -> Result<(usize, usize), String> {
+) -> Result<(usize, usize), QueryError> {
     let sent: BTreeSet<SpanId> =
         ids.spans_of(picked.request, picked.trace, spans_per_request).into_iter().collect();
     let found = |spans: &[Span]| {
@@ -70,5 +70,5 @@ async fn one(
     };
     let trace_id = ids.trace(picked.request, picked.trace);
     let spans = query.trace_when(trace_id, deadline, |spans| found(spans) == sent.len()).await;
-    spans.map(|spans| (sent.len(), found(&spans))).map_err(|error| error.to_string())
+    spans.map(|spans| (sent.len(), found(&spans)))
 }

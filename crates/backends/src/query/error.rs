@@ -32,7 +32,9 @@ pub enum QueryError {
         message: String,
     },
     /// An answer longer than allowed.
-    #[error("{url} answers with more than {limit} bytes; ask for less, or raise the limit")]
+    #[error(
+        "{url} answers with more than {limit} bytes, and no more is read; ask for less, or check the address"
+    )]
     TooLarge {
         /// Who.
         url: String,
@@ -65,6 +67,11 @@ impl QueryError {
     /// Whether somebody answered.
     pub fn answered(&self) -> bool {
         !matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
+    }
+
+    /// Whether nobody answers there, or not as they should: what is wrong is the way to the store, and not what it holds.
+    pub fn is_out_of_reach(&self) -> bool {
+        !matches!(self, Self::Partial { .. } | Self::TooLarge { .. })
     }
 
     /// Whether asking again may help.

@@ -1,8 +1,10 @@
 //! What `crossfade parity` and `crossfade history` take.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::{GateFormat, Site};
+use super::{Results, Site};
 
 /// Two environments of a site, and which traces of them.
 #[derive(Debug, Args)]
@@ -30,8 +32,11 @@ pub(crate) struct Between {
     /// How long all of it may take
     #[arg(long, default_value = "5m", value_name = "DURATION")]
     pub(crate) deadline: String,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
+    /// A rollout spec whose waivers hold; all else is said here
+    #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
+    pub(crate) spec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) results: Results,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use crossfade_backends::query::QueryKind;
 
-use super::GateFormat;
+use super::Results;
 
 /// What the gates that read traces have in common.
 #[derive(Debug, Args)]
@@ -13,7 +13,7 @@ pub(crate) struct GateInputs {
     /// The site, for what is not given by its URL; `crossfade.yaml`, if that is needed
     #[arg(short, long, env = "CROSSFADE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// A rollout spec whose `gates` block has the settings
+    /// A rollout spec whose `gates` block has the settings and the waivers
     #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
     /// What answers at query endpoints that are given by URL: jaeger or tempo
@@ -22,8 +22,8 @@ pub(crate) struct GateInputs {
     /// How long it may take
     #[arg(long, value_name = "DURATION")]
     pub(crate) deadline: Option<String>,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
+    #[command(flatten)]
+    pub(crate) results: Results,
 }
 
 #[derive(Debug, Args)]

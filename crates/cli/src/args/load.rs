@@ -8,7 +8,7 @@ use crossfade_gates::load::Objective;
 use crossfade_rollout::units::Share;
 use crossfade_yaml::Duration;
 
-use super::GateFormat;
+use super::Results;
 
 #[derive(Debug, Args)]
 #[command(
@@ -90,8 +90,11 @@ pub(crate) struct Load {
     /// Chooses ids and sample; random, if left out
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
+    /// A rollout spec whose waivers hold; all else is said here
+    #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
+    pub(crate) spec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) results: Results,
     /// The control plane's address, for --multiple, if not the one in the configuration
     #[arg(long, env = "CROSSFADE_CONTROL", value_name = "URL")]
     pub(crate) control: Option<String>,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use crossfade_backends::query::QueryKind;
 
-use super::GateFormat;
+use super::Results;
 
 #[derive(Debug, Args)]
 #[command(
@@ -21,7 +21,7 @@ pub(crate) struct Posture {
     /// Held against this one: it may be weaker in no item
     #[arg(long, value_name = "NAME", requires = "environment")]
     pub(crate) against: Option<String>,
-    /// A rollout spec, whose gates.posture says what is asked for
+    /// A rollout spec, whose gates.posture says what is asked for, and whose waivers hold
     #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
     /// Without a site: an OTLP endpoint
@@ -39,6 +39,6 @@ pub(crate) struct Posture {
     /// Without a site: the certificates that chains must lead to; the system's, if left out
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
+    #[command(flatten)]
+    pub(crate) results: Results,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use crossfade_backends::query::QueryKind;
 
-use super::{Format, GateFormat};
+use super::{Format, Results};
 
 #[derive(Debug, Args)]
 #[command(
@@ -51,8 +51,11 @@ pub(crate) struct Probe {
     /// Makes the traces, with the time; random, if left out
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    #[arg(short, long, value_enum, default_value_t)]
-    pub(crate) output: GateFormat,
+    /// A rollout spec whose waivers hold; all else is said here
+    #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
+    pub(crate) spec: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) results: Results,
 }
 
 /// Where traces are read.

@@ -2,23 +2,22 @@
 
 use std::path::Path;
 
-use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
+use crossfade_backends::query::{Query, QueryConfig, QueryKind};
 use crossfade_control::client::Client;
 use crossfade_control::gates::coverage::{Ask, Asked, gateway, report};
-use crossfade_control::gates::guarded;
 use crossfade_control::site::Site;
 use crossfade_rollout::event::Gate;
-use crossfade_rollout::spec;
-use crossfade_routing::EnvironmentId;
 
-use super::{block_on, gate};
+use super::ending::{Ending, gates_of, look};
+use super::{environment, gate, query_endpoint};
 use crate::args::{Coverage, GateInputs};
 use crate::exit::{Failure, OrExit, Outcome};
 use crate::ui;
 
 pub(crate) fn run(args: &Coverage) -> Outcome {
+    let ending = Ending::of(&args.inputs.results, args.inputs.spec.as_deref())?;
     let site = site(&args.inputs, args.blue.is_none() || args.green.is_none())?;
-    let gates = spec_of(&args.inputs)?.map(|spec| spec.gates).unwrap_or_default();
+    let gates = gates_of(args.inputs.spec.as_deref())?;
     let mut settings = gates.coverage.unwrap_or_default();
     for (given, setting, flag) in [
         (&args.window, &mut settings.window, "--window"),
@@ -46,18 +45,8 @@ pub(crate) fn run(args: &Coverage) -> Outcome {
         since: None,
         settings,
     };
-    let (deadline, now) = (ask.settings.deadline.0, ask.now);
-    let work = async { Ok::<_, Failure>(report(&ask).await) };
-    let report = block_on(interruptible(guarded(Gate::Coverage, deadline, &gates.waivers, now, work)))??;
-    Ok(gate::print(&report, args.inputs.output))
-}
-
-/// A gate's work, until Ctrl-C.
-pub(super) async fn interruptible<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
-    tokio::select! {
-        done = work => Ok(done),
-        _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before the gate was done"))),
-    }
+    let work = async { Ok(report(&ask).await) };
+    ending.one(&look(Gate::Coverage, ask.settings.deadline.0, &gates.waivers, work)?)
 }
 
 /// The site, if one is named; if it is needed, this folder's.
@@ -65,11 +54,6 @@ pub(super) fn site(inputs: &GateInputs, needed: bool) -> Result<Option<Site>, Fa
     let usual = Path::new("crossfade.yaml");
     let path = inputs.config.as_deref().or((needed && usual.is_file()).then_some(usual));
     path.map(|path| Site::load(path, &ui::variable).or_usage()).transpose()
-}
-
-/// The rollout spec, if one is named.
-pub(super) fn spec_of(inputs: &GateInputs) -> Result<Option<spec::Spec>, Failure> {
-    inputs.spec.as_deref().map(gate::spec).transpose()
 }
 
 /// A duration that was given on the command line, over the one that was set.
@@ -93,8 +77,7 @@ pub(super) fn asked(
     flag: &str,
 ) -> Result<Asked, Failure> {
     if let Some(url) = url {
-        let endpoint =
-            QueryEndpoint::parse(url).map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()?;
+        let endpoint = query_endpoint(flag, url)?;
         return Ok(Asked { name: name.to_owned(), query: Ok(Query::new(QueryConfig::new(kind, endpoint))) });
     }
     let missing = || {
@@ -102,8 +85,7 @@ pub(super) fn asked(
         Failure::usage(anyhow::anyhow!("name the query endpoint with {flag}, {where_from}"))
     };
     let site = site.as_ref().ok_or_else(missing)?;
-    let id: EnvironmentId = name.parse().map_err(|error| anyhow::anyhow!("`{name}`: {error}")).or_usage()?;
-    let environment = site.wanted(&id, flag, "the command line").map_err(anyhow::Error::msg).or_usage()?;
+    let (id, environment) = environment(site, flag, name)?;
     Ok(Asked {
         name: id.to_string(),
         query: Ok(environment.query_client(&id).map_err(anyhow::Error::msg).or_usage()?),

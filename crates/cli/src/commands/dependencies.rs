@@ -1,18 +1,21 @@
 //! `crossfade dependencies`: the dependencies gate by itself.
 
+use std::path::Path;
+
 use crossfade_control::gates::dependencies::{Ask, Tests, report};
-use crossfade_control::gates::guarded;
 use crossfade_rollout::event::Gate;
 
-use super::coverage::{asked, duration, interruptible, site, spec_of};
-use super::{block_on, gate};
+use super::coverage::{asked, duration, site};
+use super::ending::{Ending, gates_of, look};
 use crate::args::Dependencies;
 use crate::exit::{Failure, Outcome};
 
 pub(crate) fn run(args: &Dependencies) -> Outcome {
+    let ending = Ending::of(&args.inputs.results, args.inputs.spec.as_deref())?;
+    args.tests.iter().try_for_each(|file| is_there(file))?;
     let site =
         site(&args.inputs, args.live.is_none() || args.tests.is_empty() && args.tests_query.is_none())?;
-    let gates = spec_of(&args.inputs)?.map(|spec| spec.gates).unwrap_or_default();
+    let gates = gates_of(args.inputs.spec.as_deref())?;
     let mut settings = gates.dependencies.unwrap_or_default();
     duration(args.window.as_deref(), &mut settings.window, "--window")?;
     duration(args.inputs.deadline.as_deref(), &mut settings.deadline, "--deadline")?;
@@ -34,8 +37,18 @@ pub(crate) fn run(args: &Dependencies) -> Outcome {
         Tests::Files(args.tests.clone())
     };
     let ask = Ask { live, tests, now: crossfade_control::now(), settings };
-    let (deadline, now) = (ask.settings.deadline.0, ask.now);
-    let work = async { Ok::<_, Failure>(report(&ask).await) };
-    let report = block_on(interruptible(guarded(Gate::Dependencies, deadline, &gates.waivers, now, work)))??;
-    Ok(gate::print(&report, args.inputs.output))
+    let work = async { Ok(report(&ask).await) };
+    ending.one(&look(Gate::Dependencies, ask.settings.deadline.0, &gates.waivers, work)?)
+}
+
+/// A file that is named and not there is a slip, and no lack of data.
+fn is_there(file: &Path) -> Result<(), Failure> {
+    let about = std::fs::File::open(file).and_then(|file| file.metadata());
+    let why = match about {
+        Ok(about) if about.is_dir() => "this is a folder".to_owned(),
+        Ok(_) => return Ok(()),
+        Err(error) => error.to_string(),
+    };
+    let what = format!("--tests: cannot read {}: {why}; check the path", file.display());
+    Err(Failure::usage(anyhow::anyhow!(what)))
 }

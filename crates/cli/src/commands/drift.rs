@@ -5,17 +5,17 @@ use std::path::Path;
 use crossfade_control::gates::drift::{Files, Listed, Source, declarations, report};
 use crossfade_control::site::Site;
 use crossfade_gates::drift::{Context, OwnEndpoints, Versions, render};
+use crossfade_rollout::event::Gate;
 
-use super::gate;
-use crate::args::{Drift, GateFormat};
+use super::ending::{Ending, gates_of, look};
+use crate::args::Drift;
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui;
 
 pub(crate) fn run(args: &Drift) -> Outcome {
-    let allow = match &args.spec {
-        None => Vec::new(),
-        Some(path) => declarations(&gate::spec(path)?.gates),
-    };
+    let ending = Ending::of(&args.results, args.spec.as_deref())?;
+    let gates = gates_of(args.spec.as_deref())?;
+    let allow = declarations(&gates);
     let context = Context {
         blue: OwnEndpoints::new(&args.blue_endpoints),
         green: OwnEndpoints::new(&args.green_endpoints),
@@ -26,26 +26,33 @@ pub(crate) fn run(args: &Drift) -> Outcome {
         green: listed(&args.green, args.green_env.as_deref()),
         versions: Versions { blue: args.blue_version, green: args.green_version },
     };
-    let report = report(&[files], &allow, &context, &redact_key(args.config.as_deref())?, &[]);
-    let report = report.map_err(|error| match error.is_unreachable() {
-        true => Failure::unreachable(error),
-        false => Failure::usage(error),
-    })?;
+    let key = redact_key(args.config.as_deref())?;
+    let mut found = None;
+    let work = async {
+        // Files are read, and URLs waited for.
+        let compared = move || report(&[files], &allow, &context, &key, &[]);
+        let compared = tokio::task::spawn_blocking(compared).await;
+        let compared = compared.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()));
+        let compared = compared.map_err(|error| match error.is_unreachable() {
+            true => Failure::unreachable(error),
+            false => Failure::usage(error),
+        })?;
+        Ok(found.insert(compared).report())
+    };
+    let report = look(Gate::Drift, gates.deadline(Gate::Drift), &gates.waivers, work)?;
+    let Some(found) = found else { return ending.one(&report) };
     if args.suggest {
-        if args.config.is_none() && render::suggest(&report).contains("<redacted ") {
+        let suggested = render::suggest(&found);
+        if args.config.is_none() && suggested.contains("<redacted ") {
             eprintln!(
                 "the digests of secrets hold for this run alone; with -c crossfade.yaml they are those of its plans"
             );
         }
-        print!("{}", render::suggest(&report));
+        print!("{suggested}");
         return Ok(Exit::Passed);
     }
-    if args.output == GateFormat::Text {
-        let detail = if args.all { render::Detail::All } else { render::Detail::Differences };
-        print!("{}", render::text(&report, detail));
-        return Ok(gate::exit(&report.report()));
-    }
-    Ok(gate::print(&report.report(), args.output))
+    let detail = if args.all { render::Detail::All } else { render::Detail::Differences };
+    ending.told(&report, render::text_with(&found, &report, detail))
 }
 
 fn listed(sources: &[String], env_file: Option<&Path>) -> Listed {

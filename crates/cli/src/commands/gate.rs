@@ -1,24 +1,23 @@
 //! `crossfade gate`: the gates of a rollout, here and now; and what the gates' own commands share.
 
 use std::fmt::Display;
-use std::io::Write as _;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use crossfade_control::gates::{Gates, fitting};
 use crossfade_control::site::Site;
-use crossfade_gates::render;
 use crossfade_gates::report::{Report, Verdict};
 use crossfade_rollout::event::Gate as Name;
 use crossfade_rollout::moments::{DEFAULTS, Unasked, moments, written_out};
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::{Gates as Settings, Moment};
-use crossfade_rollout::{Digest, RolloutId, Spec};
+use crossfade_rollout::{RolloutId, Spec};
 use crossfade_routing::Seed;
 
-use super::{block_on, print_json, read_text, site};
-use crate::args::{Format, Gate, GateFormat, GateList, GateRun};
+use super::ending::Ending;
+use super::{block_on, interruptible, print_json, read_text, site};
+use crate::args::{Format, Gate, GateList, GateRun};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui::Paint;
 use crate::ui::story::seconds;
@@ -111,6 +110,7 @@ impl Row {
 }
 
 fn run_gates(args: &GateRun) -> Outcome {
+    let ending = Ending::of(&args.results, Some(&args.rollout))?;
     let spec = spec(&args.rollout)?;
     let site = Arc::new(site(&args.site)?);
     for (field, id) in [("from", &spec.from), ("to", &spec.to)] {
@@ -125,21 +125,14 @@ fn run_gates(args: &GateRun) -> Outcome {
     let outline = Spec { gates: settings, ..spec }.outline(rollout, Seed(seed)).or_usage()?;
     let gates = Gates::with_key(Arc::clone(&site), redact_key(&site)?);
     eprintln!("seed {seed}");
-    let reports = block_on(async {
-        tokio::select! {
-            reports = look(&gates, &outline, &wanted, seed) => Ok(reports),
-            _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before every gate had looked"))),
-        }
-    })?;
-    if let Some(folder) = &args.evidence {
-        reports.iter().try_for_each(|report| keep(folder, report))?;
+    let reports = block_on(interruptible(
+        async { Ok(look(&gates, &outline, &wanted, seed).await) },
+        "every gate had looked",
+    ))?;
+    match reports.as_slice() {
+        [report] if args.name != ALL => ending.one(report),
+        reports => ending.all(reports),
     }
-    let shown = shown(&reports, args.output, args.name == ALL, &args.rollout.to_string_lossy());
-    match &args.out {
-        Some(path) => write(path, shown.as_bytes())?,
-        None => std::io::stdout().write_all(shown.as_bytes()).or_unreachable()?,
-    }
-    Ok(worst(&reports))
 }
 
 const ALL: &str = "all";
@@ -187,63 +180,5 @@ fn redact_key(site: &Site) -> Result<Vec<u8>, Failure> {
     match std::fs::read(site.redact_key_file()) {
         Ok(key) => Ok(key),
         Err(_) => Ok(crossfade_audit::keys::random().or_usage()?.to_vec()),
-    }
-}
-
-/// Writes a report down under its digest, and says so.
-fn keep(folder: &Path, report: &Report) -> Result<(), Failure> {
-    let evidence = report.evidence();
-    let digest = Digest::from_bytes(crossfade_tlog::sha256(&evidence)).to_string();
-    let path = folder.join(format!("{}-{}.json", report.gate, digest.trim_start_matches("sha256:")));
-    std::fs::create_dir_all(folder)
-        .map_err(|error| anyhow::anyhow!("cannot make {}: {error}", folder.display()))
-        .or_usage()?;
-    write(&path, &evidence)?;
-    eprintln!("evidence {digest}  {}", path.display());
-    Ok(())
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    std::fs::write(path, bytes)
-        .map_err(|error| anyhow::anyhow!("cannot write {}: {error}; check the path", path.display()))
-        .or_usage()
-}
-
-/// `asked_in` is the file that told the gates where to look.
-fn shown(reports: &[Report], format: GateFormat, all: bool, asked_in: &str) -> String {
-    match (format, reports) {
-        (GateFormat::Text, _) => reports.iter().map(render::text).collect(),
-        (GateFormat::Json, [report]) if !all => render::json(report) + "\n",
-        (GateFormat::Json, _) => render::json_all(reports) + "\n",
-        (GateFormat::Junit, _) => render::junit(reports),
-        (GateFormat::Sarif, _) => sarif(reports, asked_in) + "\n",
-    }
-}
-
-/// A gate that fails counts for more than one that could not look.
-fn worst(reports: &[Report]) -> Exit {
-    let exits: Vec<Exit> = reports.iter().map(exit).collect();
-    let grave = [Exit::Refused, Exit::Unreachable, Exit::NoVerdict];
-    grave.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Exit::Passed)
-}
-
-/// Prints one gate's report, and says how its command ends.
-pub(super) fn print(report: &Report, format: GateFormat) -> Exit {
-    print!("{}", shown(std::slice::from_ref(report), format, false, render::USUAL_SITE));
-    exit(report)
-}
-
-/// Reports as SARIF of this program.
-pub(super) fn sarif(reports: &[Report], asked_in: &str) -> String {
-    render::sarif(reports, env!("CARGO_PKG_VERSION"), asked_in)
-}
-
-/// How a gate's command ends.
-pub(super) fn exit(report: &Report) -> Exit {
-    match report.verdict() {
-        Verdict::Pass => Exit::Passed,
-        Verdict::Fail => Exit::Refused,
-        Verdict::NoVerdict if report.unreachable => Exit::Unreachable,
-        Verdict::NoVerdict => Exit::NoVerdict,
     }
 }

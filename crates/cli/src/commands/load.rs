@@ -5,30 +5,45 @@ use std::time::Duration;
 
 use crossfade_backends::load::{LoadConfig, Progress};
 use crossfade_backends::otlp::{ClientConfig, Coding, Endpoint, Protocol};
-use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint};
+use crossfade_backends::query::{Query, QueryConfig};
+use crossfade_control::gates::guarded;
 use crossfade_control::gates::load::{Load, Target, measure, of_live};
 use crossfade_control::site::Site;
 use crossfade_control::status::Status;
 use crossfade_gates::load::{Limits, Profile, Run, Schedule, judge, table};
+use crossfade_gates::render;
+use crossfade_rollout::event::Gate;
 use tokio::sync::watch;
 
-use super::{block_on, client, gate};
-use crate::args::{Compression, Control, GateFormat, Load as Args};
+use super::ending::{Ending, gates_of};
+use super::{block_on, client, environment, gate, query_endpoint};
+use crate::args::{Compression, Control, Load as Args};
 use crate::exit::{Failure, OrExit, Outcome};
 
 /// No run of this command is longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+/// What a run may take beyond all that it says of itself.
+const SPARE: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: &Args) -> Outcome {
+    let ending = Ending::of(&args.results, args.spec.as_deref())?;
+    let waivers = gates_of(args.spec.as_deref())?.waivers;
     let (candidate, active) = targets(args)?;
     let rate = rate(args)?;
     let load = load(args, rate, candidate, active)?;
-    let run = block_on(async { Ok(watched(&load).await) })?;
-    let report = judge(&run);
-    if args.output == GateFormat::Text {
-        print!("{}", table(&run));
-    }
-    Ok(gate::print(&report, args.output))
+    // Its phases end by themselves; what may still hang is given time enough.
+    let rest = (load.config.timeout + load.config.read_back_deadline).saturating_mul(4);
+    let deadline = load.length().saturating_add(rest).saturating_add(SPARE);
+    let mut measured = String::new();
+    let work = async {
+        let run = watched(&load).await;
+        measured = table(&run);
+        Ok(judge(&run))
+    };
+    let now = crossfade_control::now();
+    let report = block_on(guarded(Gate::Load, deadline, &waivers, now, work))?;
+    let text = measured + &render::text(&report);
+    ending.told(&report, text)
 }
 
 /// Offers the load, tells on stderr how it goes, and stops when it is asked to.
@@ -140,11 +155,7 @@ fn targets(args: &Args) -> Result<(Target, Option<Target>), Failure> {
 }
 
 fn of_site(site: &Site, name: &str, option: &str) -> Result<Target, Failure> {
-    let known = site.environments.iter().find(|(id, _)| id.as_str() == name);
-    let Some((_, environment)) = known else {
-        let names: Vec<&str> = site.environments.keys().map(|id| id.as_str()).collect();
-        return usage(&format!("{option}: there is no environment `{name}`; there are {}", names.join(", ")));
-    };
+    let (_, environment) = environment(site, option, name)?;
     Target::of(name, environment).map_err(|why| anyhow::anyhow!("environments.{name}: {why}")).or_usage()
 }
 
@@ -155,11 +166,7 @@ fn endpoints(args: &Args) -> Result<Target, Failure> {
         Endpoint::parse(otlp, protocol).map_err(|error| anyhow::anyhow!("--otlp: {error}")).or_usage()?;
     let query = match &args.query {
         None => None,
-        Some(url) => {
-            let endpoint =
-                QueryEndpoint::parse(url).map_err(|error| anyhow::anyhow!("--query: {error}")).or_usage()?;
-            Some(Query::new(QueryConfig::new(args.kind, endpoint)))
-        }
+        Some(url) => Some(Query::new(QueryConfig::new(args.kind, query_endpoint("--query", url)?))),
     };
     Ok(Target {
         name: otlp.to_owned(),

@@ -7,6 +7,7 @@ mod coverage;
 mod demo;
 mod dependencies;
 mod drift;
+mod ending;
 mod explain;
 mod gate;
 mod gateway;
@@ -23,8 +24,10 @@ mod trace;
 use std::path::Path;
 
 use clap::CommandFactory;
+use crossfade_backends::query::QueryEndpoint;
 use crossfade_control::client::Client;
-use crossfade_control::site::Site;
+use crossfade_control::site::{Environment, Site};
+use crossfade_routing::EnvironmentId;
 
 use crate::args::{Cli, Command, Control};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
@@ -98,6 +101,31 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
     // What still runs on a thread of its own is nobody's concern any more.
     runtime.shutdown_background();
     done
+}
+
+/// Work until Ctrl-C; `what` has not come about then.
+async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>, what: &str) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before {what}"))),
+    }
+}
+
+/// An environment of the site that is named on the command line.
+fn environment<'s>(
+    site: &'s Site,
+    flag: &str,
+    name: &str,
+) -> Result<(EnvironmentId, &'s Environment), Failure> {
+    let id: EnvironmentId =
+        name.parse().map_err(|error| anyhow::anyhow!("{flag}: `{name}`: {error}")).or_usage()?;
+    let environment = site.wanted(&id, flag, "command line").map_err(anyhow::Error::msg).or_usage()?;
+    Ok((id, environment))
+}
+
+/// A query endpoint that is given on the command line.
+fn query_endpoint(flag: &str, url: &str) -> Result<QueryEndpoint, Failure> {
+    QueryEndpoint::parse(url).map_err(|error| anyhow::anyhow!("{flag}: {error}")).or_usage()
 }
 
 /// Prints a value as JSON for people to read and programs to parse.

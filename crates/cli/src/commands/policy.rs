@@ -6,31 +6,44 @@ use crossfade_control::gates::policy::{About, named_by, ready, report};
 use crossfade_gates::policy::{Source, check};
 use crossfade_gates::report::Report;
 use crossfade_rollout::RolloutId;
+use crossfade_rollout::event::Gate;
 use crossfade_rollout::spec::{Moment, Standard};
 use crossfade_routing::Seed;
 use serde_json::Value;
 
+use super::ending::{Ending, look};
 use super::{gate, read_text};
 use crate::args::{Policy, PolicyStandard};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
+
+/// Said where no policy is named at all.
+const NOTHING: &str =
+    "no policy to ask: name a file or --standard, or a spec with gates.policy: --rollout rollout.yaml";
 
 pub(crate) fn run(args: &Policy) -> Outcome {
     let named = args.standards.iter().map(|standard| Ok(ready(Standard::from(standard))));
     let files = args.files.iter().map(|path| source(path));
     let policies: Vec<Source> = named.chain(files).collect::<Result<_, Failure>>()?;
     if args.show {
+        if policies.is_empty() {
+            return Err(Failure::usage(anyhow::anyhow!(NOTHING)));
+        }
         policies.iter().for_each(|policy| println!("{}", policy.text.trim_end()));
         return Ok(Exit::Passed);
     }
     policies.iter().try_for_each(check).or_usage()?;
     let Some(rollout) = &args.rollout else {
+        if policies.is_empty() {
+            return Err(Failure::usage(anyhow::anyhow!(NOTHING)));
+        }
         policies.iter().for_each(|policy| println!("✔ {}", policy.name));
         return Ok(Exit::Passed);
     };
     let found = args.findings.iter().map(|path| reports(path)).collect::<Result<Vec<_>, Failure>>()?;
     let found: Vec<Value> = found.into_iter().flatten().collect();
+    let ending = Ending::of(&args.results, Some(rollout))?;
     let report = asked(rollout, &args.site.config, policies, &found)?;
-    Ok(gate::print(&report, args.output))
+    ending.one(&report)
 }
 
 /// The policies that are named here, or else those of the spec, asked about the spec's plan.
@@ -43,13 +56,14 @@ fn asked(rollout: &Path, site: &Path, mut policies: Vec<Source>, found: &[Value]
         policies = named_by(settings, site).or_usage()?;
     }
     if policies.is_empty() {
-        let what = "no policy to ask: name a file or --standard, or set gates.policy in the spec";
-        return Err(Failure::usage(anyhow::anyhow!(what)));
+        return Err(Failure::usage(anyhow::anyhow!(NOTHING)));
     }
     let id = RolloutId::attempt(&spec.name, 1).or_usage()?;
     let outline = spec.outline(id, Seed(0)).or_usage()?;
     let now = crossfade_control::now();
-    report(&outline, &policies, About { found, moment: Moment::Preflight, now }).or_usage()
+    let work =
+        async { report(&outline, &policies, About { found, moment: Moment::Preflight, now }).or_usage() };
+    look(Gate::Policy, gates.deadline(Gate::Policy), &gates.waivers, work)
 }
 
 fn source(path: &Path) -> Result<Source, Failure> {

@@ -9,14 +9,17 @@ use std::path::Path;
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
 use crossfade_backends::probe::ProbeConfig;
 use crossfade_backends::probe::suite::{SuiteConfig, Target, suite};
-use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint};
+use crossfade_backends::query::{Query, QueryConfig};
 use crossfade_backends::tls::{Tls, TlsSettings};
 use crossfade_control::gates::probe::target as target_of;
-use crossfade_control::site::{Environment, Site, header_map};
+use crossfade_control::site::{Site, header_map};
 use crossfade_gates::probe::canary::Sensitive;
+use crossfade_rollout::event::Gate;
+use crossfade_rollout::spec::{Gates, Probe as Spec};
 use http::HeaderMap;
 
-use super::{block_on, gate, read_text};
+use super::ending::{Ending, gates_of, look};
+use super::{environment, gate, query_endpoint, read_text};
 use crate::args::{Asked, Probe, ProbeCommand};
 use crate::exit::{Failure, OrExit, Outcome};
 
@@ -28,6 +31,8 @@ pub(crate) fn run(args: &Probe) -> Outcome {
     if let Some(ProbeCommand::Purge(args)) = &args.command {
         return purge::run(args);
     }
+    let ending = Ending::of(&args.results, Some(args.spec.as_deref().unwrap_or(&args.asked.config)))?;
+    let gates = gates_of(args.spec.as_deref())?;
     if args.traces == 0 {
         return Err(Failure::usage(anyhow::anyhow!("--traces: nothing to write; use 1 or more")));
     }
@@ -45,13 +50,12 @@ pub(crate) fn run(args: &Probe) -> Outcome {
         freshness_max,
     };
     eprintln!("seed {seed}");
-    let report = block_on(async {
-        tokio::select! {
-            suite = suite(&target, &config) => Ok(suite.report()),
-            _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before every trace was read back"))),
-        }
-    })?;
-    Ok(gate::print(&report, args.output))
+    let gates = Gates {
+        probe: Spec { deadline: crossfade_yaml::Duration(config.probe.deadline), ..Spec::default() },
+        ..gates
+    };
+    let work = async { Ok(suite(&target, &config).await.report()) };
+    ending.one(&look(Gate::Probe, gates.deadline(Gate::Probe), &gates.waivers, work)?)
 }
 
 /// The environment, and the one that it must share nothing with.
@@ -69,7 +73,7 @@ fn targets(args: &Probe) -> Result<(Target, Option<Target>), Failure> {
         return Err(Failure::usage(anyhow::anyhow!(what)));
     }
     let target = |flag: &str, name: &String| {
-        let found = target_of(name, environment(&site, flag, name)?);
+        let found = target_of(name, environment(&site, flag, name)?.1);
         found.map_err(|why| anyhow::anyhow!("environments.{name}: {why}")).or_usage()
     };
     let other = args.against.as_ref().map(|name| target("--against", name)).transpose()?;
@@ -101,8 +105,7 @@ fn endpoints(args: &Probe) -> Result<Target, Failure> {
 /// The query endpoint, as the flags say it.
 fn query(args: &Asked) -> Result<Query, Failure> {
     let url = args.query.as_deref().unwrap_or_default();
-    let endpoint =
-        QueryEndpoint::parse(url).map_err(|error| anyhow::anyhow!("--query: {error}")).or_usage()?;
+    let endpoint = query_endpoint("--query", url)?;
     let mut config = QueryConfig::new(args.kind, endpoint.with_tls(tls(args)?));
     config.headers = headers("--query-header", &args.query_header)?;
     Ok(Query::new(config))
@@ -110,13 +113,6 @@ fn query(args: &Asked) -> Result<Query, Failure> {
 
 fn site(args: &Asked) -> Result<Site, Failure> {
     super::site(&crate::args::Site { config: args.config.clone() })
-}
-
-fn environment<'a>(site: &'a Site, flag: &str, name: &str) -> Result<&'a Environment, Failure> {
-    let known = site.environments.iter().find(|(id, _)| id.as_str() == name);
-    let names = || site.environments.keys().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
-    let what = || anyhow::anyhow!("{flag}: there is no environment `{name}`; there are {}", names());
-    known.map(|(_, environment)| environment).ok_or_else(|| Failure::usage(what()))
 }
 
 fn tls(args: &Asked) -> Result<Tls, Failure> {

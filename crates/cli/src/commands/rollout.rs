@@ -11,6 +11,7 @@ use crossfade_control::client::Client;
 use crossfade_control::status::Status;
 use crossfade_rollout::PlanFile;
 
+use super::ending::{can_write, write};
 use super::{block_on, client, print_json, read_text};
 use crate::args::{self, Format, Named, Rollout};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
@@ -47,24 +48,19 @@ pub(crate) fn run(command: Rollout) -> Outcome {
 
 fn plan(args: &args::Plan) -> Outcome {
     let spec = read_text(&args.spec)?;
-    if args.out.as_deref().is_some_and(|out| same_file(out, &args.spec)) {
-        let what =
-            format!("--out {} is the spec itself; write the plan to another file", args.spec.display());
-        return Err(Failure::usage(anyhow::anyhow!(what)));
-    }
+    args.out.as_deref().map(|out| can_write(out, Some(&args.spec))).transpose()?;
     let request = PlanRequest { spec, source: args.spec.display().to_string() };
     let client = client(&args.control)?;
     let file = block_on(planned(&client, &request))?;
-    if let Some(out) = &args.out {
-        let text = serde_json::to_string_pretty(&file).or_usage()?;
-        std::fs::write(out, text + "\n")
-            .map_err(|error| anyhow::anyhow!("cannot write {}: {error}", out.display()))
-            .or_usage()?;
-    }
+    let written = match &args.out {
+        Some(out) => write(out, (serde_json::to_string_pretty(&file).or_usage()? + "\n").as_bytes()),
+        None => Ok(()),
+    };
     match args.output {
         Format::Json => print_json(&file)?,
         Format::Text => print!("{}", show::plan(&file, args.out.as_deref(), Paint::stdout())),
     }
+    written?;
     Ok(show::readiness(&file))
 }
 
@@ -82,11 +78,6 @@ async fn planned(client: &Client, request: &PlanRequest) -> Result<PlanFile, Fai
     };
     progress.borrow_mut().erase();
     Ok(planned?)
-}
-
-/// Whether two paths lead to one file that is there.
-fn same_file(one: &std::path::Path, other: &std::path::Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 fn start(args: &args::Start) -> Outcome {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crossfade_gates::drift::{
-    Allow, Context, DriftReport, EnvironmentError, LoadError, Loaded, OwnEndpoints, Pair, Version, Versions,
-    compare, recognise,
+    Allow, Context, DriftReport, EnvironmentError, LoadError, Loaded, OwnEndpoints, Pair, UnusedDeclaration,
+    Version, Versions, compare, recognise,
 };
 use crossfade_gates::look::{broke, cannot_look};
 use crossfade_gates::report::Report;
@@ -17,6 +17,9 @@ pub use super::configs::Listed;
 pub use super::sources::{Source, SourceError};
 use super::{Cx, configs};
 use crate::site::{Environment, Site};
+
+/// Unused declarations that one line names.
+const UNUSED_SHOWN: usize = 3;
 
 /// The files of one configuration name, on both sides.
 #[derive(Debug, Clone)]
@@ -184,6 +187,7 @@ pub(super) async fn run(cx: &Cx<'_>) -> Report {
     let read = move || match report(&sets, &allow, &context, &key, &private) {
         Ok(found) => {
             let mut report = found.report();
+            report.summary.push_str(&unused(&found));
             report.summary.push_str(&as_written(&found));
             report.summary.push_str(&unknown(&found));
             report
@@ -205,6 +209,22 @@ fn unknown(report: &DriftReport) -> String {
         0 => String::new(),
         1 => "; 1 component that no rule knows".to_owned(),
         count => format!("; {count} components that no rule knows"),
+    }
+}
+
+/// Declarations that a report does not need, by their places.
+fn unused(report: &DriftReport) -> String {
+    let unused = &report.unused_declarations;
+    let place = |unused: &UnusedDeclaration| match &unused.mark {
+        Some(mark) if !mark.is_nowhere() => format!("{}:{}", mark.source, mark.line),
+        _ => unused.path.clone(),
+    };
+    let places: Vec<String> = unused.iter().take(UNUSED_SHOWN).map(place).collect();
+    let more = if unused.len() > UNUSED_SHOWN { ", …" } else { "" };
+    match unused.len() {
+        0 => String::new(),
+        1 => format!("; 1 declaration that nothing needs ({})", places.join(", ")),
+        count => format!("; {count} declarations that nothing needs ({}{more})", places.join(", ")),
     }
 }
 

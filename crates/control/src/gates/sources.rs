@@ -41,21 +41,15 @@ pub enum SourceError {
         /// What is wrong, and what to do.
         what: String,
     },
-    /// The URL.
-    #[error("{url}: {source}")]
-    Fetch {
-        /// The URL.
-        url: String,
-        /// Why.
-        #[source]
-        source: DocumentError,
-    },
+    /// The URL, which the error names.
+    #[error(transparent)]
+    Fetch(#[from] DocumentError),
 }
 
 impl SourceError {
     /// Whether nobody was there, which says nothing of the configuration.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Fetch { source: DocumentError::Query(error), .. } if !error.answered())
+        matches!(self, Self::Fetch(DocumentError::Query(error)) if error.is_out_of_reach())
     }
 }
 
@@ -89,7 +83,7 @@ impl Source {
     pub(super) fn bytes(&self) -> Result<Vec<u8>, SourceError> {
         match self {
             Source::File(path) => bytes(path),
-            Source::Url(url) => fetch(url).map_err(|source| SourceError::Fetch { url: url.clone(), source }),
+            Source::Url(url) => Ok(fetch(url)?),
         }
     }
 

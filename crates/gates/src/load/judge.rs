@@ -48,9 +48,12 @@ pub struct Run {
 /// The verdict on a run.
 pub fn judge(run: &Run) -> Report {
     let mut findings = Vec::new();
-    let mut unreachable = false;
+    let unreachable;
     match &run.candidate.measured {
-        Ok(measured) => candidate(run, measured, &mut findings),
+        Ok(measured) => {
+            unreachable = measured.read_back.out_of_reach > 0;
+            candidate(run, measured, &mut findings);
+        }
         Err(why) => {
             unreachable = matches!(why, Unmeasured::Unreachable(_));
             findings.push(unmeasured(&run.candidate, why));

@@ -195,6 +195,8 @@ pub struct ReadBack {
     pub examples: Vec<Incomplete>,
     /// Why nothing is known of some, in the first one's words.
     pub unknown: Option<String>,
+    /// So many of these because nobody answered, or not as they should.
+    pub out_of_reach: u64,
 }
 
 /// Counts of traces.
@@ -258,13 +260,14 @@ impl ReadBack {
     }
 
     /// The question about a trace of this phase was not answered.
-    pub fn miss(&mut self, phase: usize, why: &str) {
+    pub fn miss(&mut self, phase: usize, why: &str, is_out_of_reach: bool) {
         if self.phases.len() <= phase {
             self.phases.resize(phase + 1, Found::default());
         }
         let Some(found) = self.phases.get_mut(phase) else { return };
         found.asked += 1;
         found.unknown += 1;
+        self.out_of_reach += u64::from(is_out_of_reach);
         self.unknown.get_or_insert_with(|| why.to_owned());
     }
 }

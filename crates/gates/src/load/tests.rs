@@ -196,7 +196,7 @@ fn what_is_read_back_is_whole_torn_absent_or_unknown() {
     for (phase, found) in [(0, 8), (2, 7), (2, 0)] {
         read.count(trace(phase, found));
     }
-    read.miss(1, "gone");
+    read.miss(1, "gone", false);
     (0..50).for_each(|_| read.count(trace(0, 1)));
     assert_eq!(read.total(), Found { asked: 54, whole: 1, torn: 51, absent: 1, unknown: 1 });
     assert_eq!(read.phases[2], Found { asked: 2, torn: 1, absent: 1, ..Found::default() });

@@ -28,7 +28,7 @@ pub fn head(report: &Report) -> String {
     format!("{sign} {:<13} {}", report.gate, printable(&report.summary))
 }
 
-fn one(out: &mut String, finding: &Finding) {
+pub(crate) fn one(out: &mut String, finding: &Finding) {
     if let Some(accepted) = &finding.accepted {
         let what = format!("  ~ {:<9} {} {}", finding.severity.word(), finding.id, finding.rule);
         return line(out, &what, &by(accepted));
@@ -61,7 +61,7 @@ fn one(out: &mut String, finding: &Finding) {
     }
 }
 
-fn by(accepted: &Accepted) -> String {
+pub(crate) fn by(accepted: &Accepted) -> String {
     match accepted {
         Accepted::Declaration { place: Some(place), .. } => format!("declared {place}"),
         Accepted::Declaration { reason, .. } => format!("declared: {reason}"),

@@ -8,10 +8,10 @@ use crossfade_backends::sample::Window;
 use crossfade_rollout::rfc3339;
 use serde::Serialize;
 
-use super::{environment, query, site};
+use super::{query, site};
 use crate::args::{Format, Purge};
 use crate::commands::compared::moment;
-use crate::commands::{block_on, print_json};
+use crate::commands::{block_on, environment, interruptible, print_json};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 
 /// More ids than this are counted only.
@@ -24,16 +24,16 @@ pub(crate) fn run(args: &Purge) -> Outcome {
     if since >= now {
         return Err(Failure::usage(anyhow::anyhow!("--since lies ahead: nothing can have begun after it")));
     }
-    let found = block_on(async {
-        tokio::select! {
-            found = held(&query, Window { from: since.0, until: now.0 }) => found.map_err(|error| {
-                let answered = error.answered();
-                let error = anyhow::anyhow!("{name}: {error}");
-                if answered { Failure::no_verdict(error) } else { Failure::unreachable(error) }
-            }),
-            _ = tokio::signal::ctrl_c() => Err(Failure::refused(anyhow::anyhow!("stopped before everything was listed"))),
-        }
-    })?;
+    let listing = async {
+        held(&query, Window { from: since.0, until: now.0 }).await.map_err(|error| {
+            let is_out_of_reach = error.is_out_of_reach();
+            let told = error.to_string();
+            let error = if told.starts_with(&name) { told } else { format!("{name}: {told}") };
+            let error = anyhow::anyhow!(error);
+            if is_out_of_reach { Failure::unreachable(error) } else { Failure::no_verdict(error) }
+        })
+    };
+    let found = block_on(interruptible(listing, "everything was listed"))?;
     let listed = Listed::of(&name, query.kind(), rfc3339::format(since), &found);
     match args.output {
         Format::Json => print_json(&listed)?,
@@ -52,7 +52,7 @@ fn subject(args: &Purge) -> Result<(String, Query), Failure> {
         return Ok((args.asked.query.clone().unwrap_or_default(), query(&args.asked)?));
     };
     let site = site(&args.asked)?;
-    let known = environment(&site, "--environment", name)?;
+    let (_, known) = environment(&site, "--environment", name)?;
     Ok((name.clone(), known.query_client(name).map_err(anyhow::Error::msg).or_usage()?))
 }
 

@@ -5,6 +5,10 @@ use std::fmt::Write;
 use crossfade_yaml::Mark;
 
 use super::super::report::{DriftReport, Finding};
+use crate::finding::Accepted;
+use crate::render::{by, one};
+use crate::report::Report;
+use crate::waiver;
 
 /// How much to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,17 +28,34 @@ const PLACE_COLUMN: usize = 58;
 
 /// The report as lines of text, without colours. The last line counts.
 pub fn text(report: &DriftReport, detail: Detail) -> String {
+    text_with(report, &report.report(), detail)
+}
+
+/// The same, with what waivers have made of it: `shared` is the report in the form that all gates share.
+pub fn text_with(report: &DriftReport, shared: &Report, detail: Detail) -> String {
     let mut out = String::new();
+    let mut waived = 0;
     for finding in &report.findings {
-        match &finding.declared {
-            None => undeclared(&mut out, finding),
-            Some(declared) => {
-                let place = declared.mark.as_ref().map_or_else(|| declared.reason.clone(), short);
-                let what = format!("  ~ {:<9} {} {}", finding.class.word(), finding.path, values(finding));
-                line(&mut out, &what, &format!("declared {place}"));
+        let accepted = |what: &str| {
+            (format!("  ~ {:<9} {} {}", finding.class.word(), finding.path, values(finding)), what.to_owned())
+        };
+        let told = match (&finding.declared, waiver(shared, finding)) {
+            (None, None) => {
+                undeclared(&mut out, finding);
+                continue;
             }
-        }
+            (Some(declared), _) => {
+                let place = declared.mark.as_ref().map_or_else(|| declared.reason.clone(), short);
+                accepted(&format!("declared {place}"))
+            }
+            (None, Some(waiver)) => {
+                waived += 1;
+                accepted(&by(waiver))
+            }
+        };
+        line(&mut out, &told.0, &told.1);
     }
+    shared.findings.iter().filter(|f| waiver::is_about_waivers(f)).for_each(|note| one(&mut out, note));
     for unused in &report.unused_declarations {
         let place = unused.mark.as_ref().map_or_else(String::new, short);
         line(&mut out, &format!("  ! unused    declaration of {}", unused.path), &place);
@@ -47,7 +68,7 @@ pub fn text(report: &DriftReport, detail: Detail) -> String {
             line(&mut out, &format!("  = {:<9} {}{sign}{values}", e.why.word(), e.path), &short(&e.mark));
         }
     }
-    out.push_str(&summary(report, detail));
+    out.push_str(&summary(report, waived, detail));
     if report.as_written > 0 {
         writeln!(out, "{}", as_written(report.as_written)).expect("a string takes it");
     }
@@ -83,12 +104,23 @@ fn undeclared(out: &mut String, finding: &Finding) {
     out.push_str(&format!("      Fix  {}\n", finding.fix));
 }
 
-fn summary(report: &DriftReport, detail: Detail) -> String {
+/// The waiver that lets a difference through.
+fn waiver<'s>(shared: &'s Report, finding: &Finding) -> Option<&'s Accepted> {
+    let is_same = |other: &&crate::Finding| {
+        other.id == finding.id && other.place.component.as_ref() == Some(&finding.path)
+    };
+    let accepted = shared.findings.iter().find(is_same)?.accepted.as_ref();
+    accepted.filter(|accepted| matches!(accepted, Accepted::Waiver { .. }))
+}
+
+fn summary(report: &DriftReport, waived: usize, detail: Detail) -> String {
     let (all, declared) = (report.findings.len(), report.declared());
+    let rest = report.undeclared() - waived;
+    let waived = if waived == 0 { String::new() } else { format!(" {waived} waived,") };
     let noun = if all == 1 { "difference" } else { "differences" };
     let mut out = match all {
         0 => "No differences.".to_owned(),
-        _ => format!("{all} {noun}: {declared} declared, {} not.", report.undeclared()),
+        _ => format!("{all} {noun}: {declared} declared,{waived} {rest} not."),
     };
     if !report.unused_declarations.is_empty() {
         write!(out, " {} unused declarations.", report.unused_declarations.len()).expect("a string takes it");

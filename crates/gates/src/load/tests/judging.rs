@@ -155,8 +155,8 @@ fn accepted_and_not_readable_is_the_worst() {
 #[test]
 fn what_was_not_read_back_does_not_pass() {
     let mut missed = measured([10, 20, 30, 40]);
-    missed.read_back.miss(1, "timed out");
-    check(&alone(missed), Verdict::NoVerdict, &["read_back_unknown"]);
+    missed.read_back.miss(1, "timed out", true);
+    assert!(check(&alone(missed), Verdict::NoVerdict, &["read_back_unknown"]).unreachable);
     let nowhere = Measured { read_back: ReadBack::default(), ..measured([10, 20, 30, 40]) };
     check(&alone(nowhere.clone()), Verdict::NoVerdict, &["read_back_unknown"]);
     let nothing = ReadBack { asked: true, ..ReadBack::default() };
