@@ -16,7 +16,9 @@ pub mod suite;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crossfade_gates::probe::{Failure, Finding, ProbeReport, Repeats, Trace, TraceResult, compare, generate};
+use crossfade_gates::probe::{
+    Delivery, Failure, Finding, ProbeReport, Repeats, Trace, TraceResult, compare, generate,
+};
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -47,6 +49,8 @@ impl ProbeConfig {
     }
 }
 
+/// What is told while it runs.
+const READ_BACK: &str = "traces read back";
 /// The pause before a refused export is tried again, unless the server names one.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// One export's patience.
@@ -56,32 +60,43 @@ const LINGER: Duration = Duration::from_millis(250);
 /// The second look's patience.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
+/// Told how far it has come: done, of how many, at what.
+pub type Told<'a> = &'a (dyn Fn(usize, usize, &str) + Send + Sync);
+
 /// Writes `config.traces` traces and reads them back. The report's `json()` is the evidence.
 ///
 /// Takes at most twice the deadline and a little, however many traces fail; in a healthy environment a fraction of it.
 pub async fn run(otlp: &Client, query: &Query, config: &ProbeConfig) -> ProbeReport {
-    run_through(std::slice::from_ref(otlp), query, config).await
+    run_through(std::slice::from_ref(otlp), query, config, &|_, _, _| {}).await
 }
 
 /// The same through several receivers of one environment: each trace begins with the next one, and each further request of a trace
 /// goes to the next again.
-async fn run_through(receivers: &[Client], query: &Query, config: &ProbeConfig) -> ProbeReport {
+async fn run_through(
+    receivers: &[Client],
+    query: &Query,
+    config: &ProbeConfig,
+    told: Told<'_>,
+) -> ProbeReport {
     let at = now();
-    let write_until = Instant::now() + config.deadline;
-    let permits = Arc::new(Semaphore::new(config.concurrency.max(1)));
+    let writer = Writer::new(config);
+    let traces = generate(config.seed, at, config.traces);
+    let total = traces.len();
     let mut running = JoinSet::new();
-    for (index, trace) in generate(config.seed, at, config.traces).into_iter().enumerate() {
+    for (index, trace) in traces.into_iter().enumerate() {
         let (receivers, query, deadline) = (turned(receivers, index), query.clone(), config.deadline);
-        let permits = permits.clone();
+        let writer = writer.clone();
         running.spawn(async move {
-            // Waiting for a trace to be readable holds up nobody: only exports take turns here, and queries in the client.
-            let permit = permits.acquire().await;
-            let written = write(&receivers, &trace, write_until).await;
-            drop(permit);
+            let written = writer.write(&receivers, &query, &trace).await;
             (index, read_back(&query, &trace, written, deadline).await)
         });
     }
-    let mut results = running.join_all().await;
+    let mut results = Vec::new();
+    told(0, total, READ_BACK);
+    while let Some(result) = running.join_next().await {
+        results.push(result.expect("reading a trace back does not panic, and nobody aborts it"));
+        told(results.len(), total, READ_BACK);
+    }
     results.sort_by_key(|(index, _)| *index);
     let results: Vec<TraceResult> = results.into_iter().map(|(_, result)| result).collect();
     ProbeReport::new(config.seed, at, &results)
@@ -130,7 +145,10 @@ async fn read_back(
             let result = TraceResult { trace_id: trace.id, read_back: Some(took), findings };
             if result.is_read_back() { result } else { TraceResult { read_back: None, ..result } }
         }
-        Err(error) => failed(Finding::request_failed(trace.id, error.to_string(), error.answered())),
+        Err(error) => {
+            let finding = Finding::request_failed(trace.id, error.to_string(), error.answered());
+            failed(finding.to(query.endpoint()))
+        }
     }
 }
 
@@ -139,22 +157,57 @@ fn is_whole(findings: &[Finding]) -> bool {
     !findings.iter().any(|f| matches!(f.failure, Failure::NotFound | Failure::MissingSpans))
 }
 
-/// Exports one trace, request by request, each acknowledged before the next, until a point in time.
-async fn write(receivers: &[Client], trace: &Trace, until: Instant) -> Result<Repeats, Finding> {
-    let mut repeats = Repeats::Unexpected;
-    for (spans, receiver) in trace.requests().into_iter().zip(receivers.iter().cycle()) {
-        let protocol = receiver.endpoint().protocol();
-        let message = Message::identity(encode::spans(&spans, protocol));
-        let sent = send(receiver, message, until).await;
-        let again = sent.map_err(|(why, answered)| {
-            let through = format!("{} {}: {why}", protocol.name(), receiver.endpoint());
-            Finding::request_failed(trace.id, through, answered)
-        })?;
-        if again == Repeats::Possible {
-            repeats = again;
-        }
+/// Exports traces, so many at once, until a point in time.
+#[derive(Clone)]
+struct Writer {
+    permits: Arc<Semaphore>,
+    until: Instant,
+    /// Until when late spans wait for the others to be readable.
+    late: Instant,
+}
+
+impl Writer {
+    fn new(config: &ProbeConfig) -> Self {
+        let now = Instant::now();
+        let permits = Arc::new(Semaphore::new(config.concurrency.max(1)));
+        Self { permits, until: now + config.deadline, late: now + config.deadline / 2 }
     }
-    Ok(repeats)
+
+    /// Exports one trace, request by request, each acknowledged before the next; what is late, when the rest can be read.
+    async fn write(&self, receivers: &[Client], query: &Query, trace: &Trace) -> Result<Repeats, Finding> {
+        let mut repeats = Repeats::Unexpected;
+        let mut written = 0;
+        for (spans, receiver) in trace.requests().into_iter().zip(receivers.iter().cycle()) {
+            if trace.delivery == Delivery::RootLast && written > 0 {
+                // Whatever comes of it: what cannot be read now is found when the trace is read back.
+                let _ = query.trace_when(trace.id, self.late, |read| read.len() >= written).await;
+            }
+            let receiver = match trace.delivery {
+                Delivery::ByService => &receiver.apart(),
+                Delivery::Whole | Delivery::RootLast => receiver,
+            };
+            let protocol = receiver.endpoint().protocol();
+            let message = Message::identity(encode::spans(&spans, protocol));
+            // Waiting for a trace to be readable holds up nobody: only exports take turns here, and queries in the client.
+            let permit = self.permits.acquire().await;
+            let sent = send(receiver, message, self.until).await;
+            drop(permit);
+            let again = sent.map_err(|(why, answered)| {
+                let detail = format!("{}: {why}", named(receiver));
+                Finding::request_failed(trace.id, detail, answered).to(named(receiver))
+            })?;
+            if again == Repeats::Possible {
+                repeats = again;
+            }
+            written += spans.len();
+        }
+        Ok(repeats)
+    }
+}
+
+/// A receiver's name in reports: `http/json http://green:4318`.
+fn named(receiver: &Client) -> String {
+    format!("{} {}", receiver.endpoint().protocol().name(), receiver.endpoint())
 }
 
 /// Exports one request, again and again if it may be. Why it could not, and whether anybody answered.

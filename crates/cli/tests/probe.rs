@@ -54,15 +54,15 @@ async fn what_must_be_masked_is_said_on_the_command_line() {
     let (_, ran) = run(Folder::new(), at(&good, "http", &masks)).await;
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(
-        ran.stdout.contains("8/8 read back") && ran.stdout.contains("36/36 canaries masked"),
+        ran.stdout.contains("8/8 read back") && ran.stdout.contains("156/156 canaries masked"),
         "{}",
         ran.stdout
     );
     assert!(ran.stderr.contains("seed 7"), "{}", ran.stderr);
     let (_, ran) = run(Folder::new(), at(&bad, "http", &[&masks[..], &["-o", "json"]].concat())).await;
     let report = json(&ran);
-    assert_eq!((ran.code, ids(&report)), (1, vec!["CF-PROBE-010"; 18]), "{}", ran.stderr);
-    assert_eq!(report["facts"]["canaries"]["planted"], 36);
+    assert_eq!((ran.code, ids(&report)), (1, vec!["CF-PROBE-010"; 26]), "{}", ran.stderr);
+    assert_eq!(report["facts"]["canaries"]["planted"], 156);
 }
 
 /// Scenario: TLS on every port, signed by nobody that the system knows, and queries need a token.
@@ -121,17 +121,17 @@ async fn environments_are_probed_beside_each_other_and_listed() {
     let (folder, ran) = run(folder, words(probe)).await;
     let report = json(&ran);
     assert_eq!((ran.code, ids(&report)), (0, vec![]), "{}", ran.stderr);
-    assert_eq!(report["facts"]["separation"].as_array().unwrap().len(), 2);
+    assert_eq!(report["facts"]["separation"].as_array().unwrap().len(), 4);
     assert_eq!(report["facts"]["values_cut_to_bytes"], serde_json::json!({ "green": null, "blue": null }));
 
     let (folder, ran) = run(folder, words("probe purge --environment green -o json")).await;
     let listed = json(&ran);
     assert_eq!((ran.code, &listed["removed"], &listed["complete"]), (1, &0.into(), &true.into()), "{listed}");
-    // Eight, and one that was written here alone.
-    assert_eq!((&listed["traces"], &listed["services"]["crossfade-probe"]), (&9.into(), &9.into()));
-    assert_eq!(listed["trace_ids"].as_array().unwrap().len(), 9);
+    // Eight, and one through each of the two receivers that was written here alone.
+    assert_eq!((&listed["traces"], &listed["services"]["crossfade-probe"]), (&10.into(), &10.into()));
+    assert_eq!(listed["trace_ids"].as_array().unwrap().len(), 10);
     let (_, ran) = run(folder, words("probe purge --environment blue")).await;
-    assert!(ran.stdout.starts_with("blue holds 1 synthetic trace "), "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("blue holds 2 synthetic traces "), "{}", ran.stdout);
     assert!(
         ran.stdout.contains("Jaeger's query API cannot delete traces: none was removed"),
         "{}",

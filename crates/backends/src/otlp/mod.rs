@@ -109,6 +109,11 @@ impl Client {
         Client { inner: Arc::new(Inner { config, dialer, pool }) }
     }
 
+    /// A client of the same endpoint that shares no connection with this one.
+    pub fn apart(&self) -> Client {
+        Client::new(self.inner.config.clone())
+    }
+
     pub fn endpoint(&self) -> &Endpoint {
         &self.inner.config.endpoint
     }

@@ -5,5 +5,6 @@ mod coverage;
 mod jaeger;
 mod load;
 mod probe;
+mod suite;
 mod support;
 mod tempo;

@@ -45,7 +45,7 @@ async fn probe(change: Change, readable_after: u32, deadline: Duration) -> Probe
 #[tokio::test]
 async fn a_whole_environment_passes() {
     let report = probe(Some, 0, PATIENT).await;
-    assert_eq!((report.verdict, report.findings.len()), (Verdict::Pass, 0), "{}", report.text());
+    assert_eq!((report.verdict, report.findings.len()), (Verdict::Pass, 0), "{}", report.line());
     assert_eq!((report.summary.traces, report.summary.whole), (40, 40));
     assert!(report.summary.read_back_p99_ms.is_some());
 }
@@ -53,7 +53,7 @@ async fn a_whole_environment_passes() {
 #[tokio::test]
 async fn a_slow_store_is_waited_for() {
     let report = probe(Some, 100, PATIENT).await;
-    assert_eq!(report.verdict, Verdict::Pass, "{}", report.text());
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.line());
 }
 
 /// Scenario: green drops every span of kind CLIENT. Guarantee: the probe fails, and says which kind is missing.
@@ -68,7 +68,7 @@ async fn a_filter_of_client_spans_is_found() {
 #[tokio::test]
 async fn lost_traces_and_changed_spans_are_found() {
     let report = probe(|_| None, 0, SHORT).await;
-    assert_eq!(report.summary.failures, [(Failure::NotFound, 40)].into(), "{}", report.text());
+    assert_eq!(report.summary.failures, [(Failure::NotFound, 40)].into(), "{}", report.line());
     let cut = probe(
         |mut span| {
             span.attributes.retain(|a| a.key != "probe.text");
@@ -78,7 +78,7 @@ async fn lost_traces_and_changed_spans_are_found() {
         PATIENT,
     )
     .await;
-    assert_eq!(cut.summary.failures, [(Failure::IncorrectSpan, 40)].into(), "{}", cut.text());
+    assert_eq!(cut.summary.failures, [(Failure::IncorrectSpan, 40)].into(), "{}", cut.line());
     assert_eq!(cut.summary.incorrect_fields.keys().collect::<Vec<_>>(), ["attributes[probe.text]"]);
 }
 
@@ -99,7 +99,7 @@ async fn duplicates_are_found() {
     .await;
     let config = ProbeConfig { concurrency: 1, ..ProbeConfig::new(7, 3, PATIENT) };
     let report = run(&otlp(&address), &jaeger(&address), &config).await;
-    assert_eq!(report.summary.failures, [(Failure::ExtraSpans, 3)].into(), "{}", report.text());
+    assert_eq!(report.summary.failures, [(Failure::ExtraSpans, 3)].into(), "{}", report.line());
 }
 
 /// Scenario: the OTLP endpoint is refusing for a while, or breaks off an answer after it has stored the spans.
@@ -120,7 +120,7 @@ async fn what_may_be_sent_again_is() {
         .await;
         let config = ProbeConfig { concurrency: 1, ..ProbeConfig::new(7, 3, PATIENT) };
         let report = run(&otlp(&address), &jaeger(&address), &config).await;
-        assert_eq!(report.verdict, Verdict::Pass, "{}", report.text());
+        assert_eq!(report.verdict, Verdict::Pass, "{}", report.line());
     }
 }
 
@@ -141,7 +141,7 @@ async fn refusals_are_failures_and_silence_is_no_verdict() {
     ] {
         let address = serve(move |_| reply.clone()).await;
         let report = run(&otlp(&address), &jaeger(&address), &config).await;
-        assert_eq!(report.verdict, Verdict::Fail, "{}", report.text());
+        assert_eq!(report.verdict, Verdict::Fail, "{}", report.line());
         assert_eq!(report.summary.failures, [(Failure::RequestFailed, 4)].into());
         assert!(report.findings[0].detail.contains(words), "{}", report.findings[0].detail);
     }
@@ -149,7 +149,7 @@ async fn refusals_are_failures_and_silence_is_no_verdict() {
     let (away, here) = ("127.0.0.1:1", address.as_str());
     for (write, read) in [(away, here), (here, away)] {
         let report = run(&otlp(write), &jaeger(read), &config).await;
-        assert_eq!(report.verdict, Verdict::NoVerdict, "{}", report.text());
+        assert_eq!(report.verdict, Verdict::NoVerdict, "{}", report.line());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -39,6 +40,8 @@ pub(crate) struct Seen {
     /// The head, as it came.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
+    /// The other end of the connection, over HTTP/1.1.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 type Handler = dyn Fn(&Seen) -> Reply + Send + Sync;
@@ -82,6 +85,7 @@ async fn grpc(
         path: "/v1/traces".to_owned(),
         head: String::new(),
         body: inflated(message[0] == 1, &message[5..]),
+        peer: None,
     };
     let status = match handler(&seen) {
         Reply::Full(200, _) => "0",
@@ -147,7 +151,8 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
     stream.read_exact(&mut body).await.ok()?;
     let body = inflated(head.to_lowercase().contains("content-encoding: gzip"), &body);
     let path = head.split(' ').nth(1)?.to_owned();
-    Some(Seen { path, head, body })
+    let peer = stream.get_ref().peer_addr().ok();
+    Some(Seen { path, head, body, peer })
 }
 
 /// What an environment does to the spans it takes; `None` drops one.

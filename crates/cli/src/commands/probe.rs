@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Probe) -> Outcome {
         probe: Spec { deadline: crossfade_yaml::Duration(config.probe.deadline), ..Spec::default() },
         ..gates
     };
-    let work = async { Ok(suite(&target, &config).await.report()) };
+    let work = async { Ok(suite(&target, &config, &|_, _, _| {}).await.report()) };
     ending.one(&look(Gate::Probe, gates.deadline(Gate::Probe), &gates.waivers, work)?)
 }
 

@@ -135,16 +135,18 @@ fn probe() -> Report {
         })
         .collect();
     assert!(results.iter().flat_map(|r| &r.findings).any(|f| f.failure == Failure::MissingSpans));
-    let (planted_in, planted) = canaries(7, AT, &[Sensitive::Card, Sensitive::Email]);
-    let read: Vec<Span> = planted_in.into_iter().flat_map(|trace| trace.spans).collect();
+    let (planted_in, planted) = canaries(7, AT, &[Sensitive::Card, Sensitive::Email], 1);
+    let read: Vec<Span> = planted_in.into_iter().flat_map(|(_, trace)| trace.spans).collect();
     let masking = Masking {
         leaks: leaks(&planted, &read[1..]),
         read: u32::try_from(read.len() - 1).expect("few"),
         planted,
-        error: None,
+        receivers: vec!["http/json http://green:4318/v1/traces".to_owned()],
+        ..Masking::default()
     };
     let separation = |seen| Separation {
         written_to: "green".to_owned(),
+        receiver: "http/json http://green:4318/v1/traces".to_owned(),
         searched_in: "blue".to_owned(),
         trace: traces[0].id,
         seen,
@@ -152,12 +154,13 @@ fn probe() -> Report {
     let suite = Suite {
         environment: "green".to_owned(),
         traces: ProbeReport::new(7, AT, &results),
-        searches: Searches { traces: 1, missed: vec![traces[0].id], error: None },
+        searches: Searches { traces: 1, missed: vec![traces[0].id], ..Searches::default() },
         masking: Some(masking),
         separation: vec![
             separation(Seen::Yes),
             separation(Seen::Unknown("blue has not answered".to_owned())),
         ],
+        not_separated: None,
         beside: None,
         freshness_max: Some(Duration::from_secs(1)),
     };

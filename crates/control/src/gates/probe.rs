@@ -9,6 +9,7 @@ use crossfade_backends::query::Query;
 use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
 use crossfade_gates::look::cannot_look;
 use crossfade_gates::probe::canary::Sensitive;
+use crossfade_gates::probe::suite::Suite;
 use crossfade_gates::report::Report;
 use crossfade_rollout::spec;
 use crossfade_routing::EnvironmentId;
@@ -24,12 +25,23 @@ const SPREAD_SERVICES_MAX: usize = 50;
 
 /// Runs the gate: the whole suite.
 pub(super) async fn run(cx: &Cx<'_>) -> Report {
-    match (cx.candidate().and_then(|candidate| target(cx.to.as_str(), candidate)), other(cx)) {
-        (Ok(candidate), Ok(other)) => {
-            suite(&candidate, &config(&cx.settings.probe, cx.seed, other)).await.report()
-        }
-        (Err(why), _) | (_, Err(why)) => cannot_look("probe", why),
-    }
+    look(cx).await.unwrap_or_else(|why| cannot_look("probe", why))
+}
+
+async fn look(cx: &Cx<'_>) -> Result<Report, String> {
+    let candidate = target(cx.to.as_str(), cx.candidate()?)?;
+    let active = cx.active()?;
+    let is_asked = cx.settings.probe.separation;
+    let (other, not_separated) = match &active.query {
+        Some(_) if is_asked => (Some(target(cx.from.as_str(), active)?), None),
+        // The candidate is judged by itself.
+        None if is_asked => (None, active.query_client(cx.from).err()),
+        _ => (None, None),
+    };
+    let gauge = cx.gauge.clone();
+    let told = move |done: usize, total: usize, line: &str| gauge.set(done, total, line);
+    let seen = suite(&candidate, &config(&cx.settings.probe, cx.seed, other), &told).await;
+    Ok(Suite { not_separated, ..seen }.report())
 }
 
 fn config(gate: &spec::Probe, seed: u64, other: Option<Target>) -> SuiteConfig {
@@ -40,15 +52,6 @@ fn config(gate: &spec::Probe, seed: u64, other: Option<Target>) -> SuiteConfig {
         other,
         freshness_max: gate.freshness_max.as_ref().map(|longest| longest.0),
     }
-}
-
-/// The environment with which the candidate shares nothing, if that is asked and there is a way to look.
-fn other(cx: &Cx<'_>) -> Result<Option<Target>, String> {
-    let active = cx.active()?;
-    if !cx.settings.probe.separation || active.query.is_none() {
-        return Ok(None);
-    }
-    target(cx.from.as_str(), active).map(Some)
 }
 
 /// An environment with all of its receivers.

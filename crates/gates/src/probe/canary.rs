@@ -1,7 +1,8 @@
 //! Canaries: made-up sensitive values, in every field that can carry text.
 //!
 //! An environment that has to mask card numbers is written some, and read back: whatever comes back as it was written has leaked,
-//! and the field says which processor missed it. One trace for each kind of value, one span for each field.
+//! and the field says which processor missed it. One trace for each kind of value and receiver, one span for each field: what masks may
+//! stand behind one receiver and not behind another.
 //!
 //! All values are published test values, or from ranges that are never assigned: nobody's card, mailbox or number.
 
@@ -95,8 +96,16 @@ pub enum Field {
     EventName,
     /// An attribute of an event.
     EventAttribute,
+    /// The key of one.
+    EventKey,
+    /// One that is a map in a list in a map.
+    EventNested,
     /// An attribute of a link.
     LinkAttribute,
+    /// The key of one.
+    LinkKey,
+    /// One that is a map in a list in a map.
+    LinkNested,
     /// The trace state of a link.
     LinkTraceState,
     /// The status message.
@@ -109,13 +118,21 @@ pub enum Field {
     ScopeVersion,
     /// An attribute of the scope.
     ScopeAttribute,
+    /// The key of one.
+    ScopeKey,
+    /// One that is a map in a list in a map.
+    ScopeNested,
     /// An attribute of the resource.
     ResourceAttribute,
+    /// The key of one.
+    ResourceKey,
+    /// One that is a map in a list in a map.
+    ResourceNested,
 }
 
 impl Field {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 26] = [
         Self::SpanName,
         Self::SpanAttribute,
         Self::NamedAttribute,
@@ -126,14 +143,22 @@ impl Field {
         Self::Bytes,
         Self::EventName,
         Self::EventAttribute,
+        Self::EventKey,
+        Self::EventNested,
         Self::LinkAttribute,
+        Self::LinkKey,
+        Self::LinkNested,
         Self::LinkTraceState,
         Self::StatusMessage,
         Self::TraceState,
         Self::ScopeName,
         Self::ScopeVersion,
         Self::ScopeAttribute,
+        Self::ScopeKey,
+        Self::ScopeNested,
         Self::ResourceAttribute,
+        Self::ResourceKey,
+        Self::ResourceNested,
     ];
 
     /// The words in reports.
@@ -149,14 +174,22 @@ impl Field {
             Self::Bytes => "span attribute, as bytes",
             Self::EventName => "event name",
             Self::EventAttribute => "event attribute",
+            Self::EventKey => "event attribute, its key",
+            Self::EventNested => "event attribute, nested",
             Self::LinkAttribute => "link attribute",
+            Self::LinkKey => "link attribute, its key",
+            Self::LinkNested => "link attribute, nested",
             Self::LinkTraceState => "trace state of a link",
             Self::StatusMessage => "status message",
             Self::TraceState => "trace state",
             Self::ScopeName => "scope name",
             Self::ScopeVersion => "scope version",
             Self::ScopeAttribute => "scope attribute",
+            Self::ScopeKey => "scope attribute, its key",
+            Self::ScopeNested => "scope attribute, nested",
             Self::ResourceAttribute => "resource attribute",
+            Self::ResourceKey => "resource attribute, its key",
+            Self::ResourceNested => "resource attribute, nested",
         }
     }
 
@@ -170,30 +203,42 @@ impl Field {
     fn plant(self, span: &mut Span, kind: Sensitive) {
         let text = || AttributeValue::String(kind.sentence());
         let one = |key: &str, value| -> Attributes { [(key.to_owned(), value)].into() };
-        let mut put = |key: &str, value| drop(span.attributes.insert(key.to_owned(), value));
+        let note = || one("note", text());
+        let keyed = || one(kind.value(), AttributeValue::Bool(true));
+        let nested = || {
+            let inner = AttributeValue::Array(vec![AttributeValue::Map(note())]);
+            one("probe.nested", AttributeValue::Map(one("items", inner)))
+        };
+        let event = |name: String, attributes| Event { time: span.start, name, attributes };
+        let named = |attributes| event("probe.event".to_owned(), attributes);
+        let link = |attributes| Link { attributes, ..Link::to(span.trace_id, span.span_id) };
         match self {
             Self::SpanName => span.name = format!("POST /canary {}", kind.sentence()),
-            Self::SpanAttribute => put("probe.note", text()),
-            Self::NamedAttribute => put(telling_key(kind), AttributeValue::String(kind.value().to_owned())),
-            Self::AttributeKey => put(kind.value(), AttributeValue::Bool(true)),
-            Self::List => put("probe.list", AttributeValue::Array(vec![AttributeValue::Bool(true), text()])),
-            Self::Map => put("probe.map", AttributeValue::Map(one("note", text()))),
-            Self::Nested => {
-                let inner = AttributeValue::Array(vec![AttributeValue::Map(one("note", text()))]);
-                put("probe.nested", AttributeValue::Map(one("items", inner)));
+            Self::SpanAttribute => span.attributes = one("probe.note", text()),
+            Self::NamedAttribute => {
+                span.attributes = one(telling_key(kind), AttributeValue::String(kind.value().to_owned()));
             }
-            Self::Bytes => put("probe.bytes", AttributeValue::Bytes(kind.sentence().into_bytes())),
-            Self::EventName => span.events.push(event(span.start, kind.sentence(), Attributes::new())),
-            Self::EventAttribute => {
-                span.events.push(event(span.start, "probe.event".to_owned(), one("note", text())));
+            Self::AttributeKey => span.attributes = keyed(),
+            Self::List => {
+                let list = AttributeValue::Array(vec![AttributeValue::Bool(true), text()]);
+                span.attributes = one("probe.list", list);
             }
-            Self::LinkAttribute => span
-                .links
-                .push(Link { attributes: one("note", text()), ..Link::to(span.trace_id, span.span_id) }),
-            Self::LinkTraceState => span.links.push(Link {
-                trace_state: format!("probe={}", kind.value()),
-                ..Link::to(span.trace_id, span.span_id)
-            }),
+            Self::Map => span.attributes = one("probe.map", AttributeValue::Map(note())),
+            Self::Nested => span.attributes = nested(),
+            Self::Bytes => {
+                span.attributes = one("probe.bytes", AttributeValue::Bytes(kind.sentence().into_bytes()));
+            }
+            Self::EventName => span.events = vec![event(kind.sentence(), Attributes::new())],
+            Self::EventAttribute => span.events = vec![named(note())],
+            Self::EventKey => span.events = vec![named(keyed())],
+            Self::EventNested => span.events = vec![named(nested())],
+            Self::LinkAttribute => span.links = vec![link(note())],
+            Self::LinkKey => span.links = vec![link(keyed())],
+            Self::LinkNested => span.links = vec![link(nested())],
+            Self::LinkTraceState => {
+                let trace_state = format!("probe={}", kind.value());
+                span.links = vec![Link { trace_state, ..link(Attributes::new()) }];
+            }
             Self::StatusMessage => {
                 span.status = crate::model::StatusCode::Error;
                 span.status_message = kind.sentence();
@@ -201,8 +246,12 @@ impl Field {
             Self::TraceState => span.trace_state = format!("probe={}", kind.value()),
             Self::ScopeName => span.scope = format!("crossfade.probe {}", kind.sentence()),
             Self::ScopeVersion => span.scope_version = kind.sentence(),
-            Self::ScopeAttribute => span.scope_attributes = one("note", text()),
-            Self::ResourceAttribute => drop(span.resource.insert("probe.note".to_owned(), text())),
+            Self::ScopeAttribute => span.scope_attributes = note(),
+            Self::ScopeKey => span.scope_attributes = keyed(),
+            Self::ScopeNested => span.scope_attributes = nested(),
+            Self::ResourceAttribute => span.resource.extend(one("probe.note", text())),
+            Self::ResourceKey => span.resource.extend(keyed()),
+            Self::ResourceNested => span.resource.extend(nested()),
         }
     }
 }
@@ -214,6 +263,8 @@ pub struct Canary {
     pub kind: Sensitive,
     /// Into which field.
     pub field: Field,
+    /// Through which receiver, counted from 0.
+    pub receiver: usize,
     /// Of which trace.
     pub trace: TraceId,
     /// And span.
@@ -227,23 +278,32 @@ pub struct Leak {
     pub kind: Sensitive,
     /// Into which field it had been written; `None` if it came back in a span where none was.
     pub field: Option<Field>,
+    /// Through which receiver the trace had been written, counted from 0; `None` for a trace that is none of these.
+    pub receiver: Option<usize>,
     /// The trace.
     pub trace: TraceId,
     /// And span.
     pub span: SpanId,
 }
 
-/// The traces that hold every kind of value in every field that takes it, and the list of what is where.
-pub fn canaries(seed: u64, at: u64, kinds: &[Sensitive]) -> (Vec<Trace>, Vec<Canary>) {
+/// The traces that hold every kind of value in every field that takes it, once for each receiver, and the list of what is where. A trace
+/// is to be written through the receiver beside it alone.
+pub fn canaries(
+    seed: u64,
+    at: u64,
+    kinds: &[Sensitive],
+    receivers: usize,
+) -> (Vec<(usize, Trace)>, Vec<Canary>) {
     let mut planted = Vec::new();
-    let traces = (0..).zip(kinds).map(|(index, kind)| {
-        let fields: Vec<Field> = Field::ALL.into_iter().filter(|field| field.takes(*kind)).collect();
+    let each = kinds.iter().flat_map(|kind| (0..receivers).map(move |receiver| (*kind, receiver)));
+    let traces = (0..).zip(each).map(|(index, (kind, receiver))| {
+        let fields: Vec<Field> = Field::ALL.into_iter().filter(|field| field.takes(kind)).collect();
         let mut trace = plain(seed, at, index, fields.len());
         for (span, field) in trace.spans.iter_mut().zip(fields) {
-            field.plant(span, *kind);
-            planted.push(Canary { kind: *kind, field, trace: span.trace_id, span: span.span_id });
+            field.plant(span, kind);
+            planted.push(Canary { kind, field, receiver, trace: span.trace_id, span: span.span_id });
         }
-        trace
+        (receiver, trace)
     });
     (traces.collect(), planted)
 }
@@ -257,7 +317,8 @@ pub fn leaks(planted: &[Canary], read: &[Span]) -> Vec<Leak> {
             if texts.iter().any(|text| text.contains(kind.value())) {
                 let here = |canary: &&Canary| canary.kind == kind && canary.span == span.span_id;
                 let field = planted.iter().find(here).map(|canary| canary.field);
-                found.push(Leak { kind, field, trace: span.trace_id, span: span.span_id });
+                let receiver = planted.iter().find(|c| c.trace == span.trace_id).map(|c| c.receiver);
+                found.push(Leak { kind, field, receiver, trace: span.trace_id, span: span.span_id });
             }
         }
     }
@@ -275,10 +336,6 @@ const fn telling_key(kind: Sensitive) -> &'static str {
         Sensitive::Token => "http.request.header.authorization",
         Sensitive::NationalId => "user.ssn",
     }
-}
-
-fn event(time: u64, name: String, attributes: Attributes) -> Event {
-    Event { time, name, attributes }
 }
 
 /// Every text of a span, keys included; bytes too, if they are text.

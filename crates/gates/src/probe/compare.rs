@@ -118,7 +118,6 @@ fn differences(expected: &Span, read: &Span, findings: &mut Vec<Finding>) {
         ("end_time", expected.end.to_string(), read.end.to_string()),
         ("status.code", format!("{:?}", expected.status), format!("{:?}", read.status)),
         ("status.message", expected.status_message.clone(), read.status_message.clone()),
-        ("links", links(expected), links(read)),
     ];
     for (field, wanted, found) in plain {
         if wanted != found {
@@ -131,23 +130,72 @@ fn differences(expected: &Span, read: &Span, findings: &mut Vec<Finding>) {
         put(Difference::of("flags".to_owned(), flags(expected), flags(read)));
     }
     attributes("resource", &expected.resource, &read.resource, &mut put);
+    scope(expected, read, &mut put);
     attributes("attributes", &expected.attributes, &read.attributes, &mut put);
     events(&expected.events, &read.events, &mut put);
+    links(expected, read, &mut put);
 }
 
-fn links(span: &Span) -> String {
-    let about = |link: &Link| {
-        let attributes: serde_json::Value =
-            link.attributes.iter().map(|(key, value)| (key.clone(), value.to_json())).collect();
-        format!("{}-{} {} {attributes}", link.trace_id, link.span_id, link.trace_state)
-    };
+/// Jaeger keeps them among the span's own, where its storage has no place for them.
+fn scope(expected: &Span, read: &Span, put: &mut impl FnMut(Difference)) {
+    let mut kept = read.scope_attributes.clone();
+    for (key, value) in &read.attributes {
+        if let Some(key) =
+            key.strip_prefix("otel.scope.attributes.").or_else(|| key.strip_prefix("otel.scope."))
+        {
+            kept.entry(key.to_owned()).or_insert_with(|| value.clone());
+        }
+    }
+    attributes("scope", &expected.scope_attributes, &kept, put);
+}
+
+/// In any order: OTLP gives links none. What came back as it was written is put aside first; each other link is held against the one that
+/// is most like it.
+fn links(expected: &Span, read: &Span, put: &mut impl FnMut(Difference)) {
+    let mut left: Vec<&Link> = read.links.iter().collect();
+    let mut changed: Vec<(usize, &Link)> = Vec::new();
+    for (i, link) in expected.links.iter().enumerate() {
+        match left.iter().position(|found| link_to(i, link, found).is_some_and(|wrong| wrong.is_empty())) {
+            Some(at) => drop(left.remove(at)),
+            None => changed.push((i, link)),
+        }
+    }
+    for (i, link) in changed {
+        let alike = (0..left.len())
+            .filter_map(|at| Some((at, link_to(i, link, left.get(at)?)?)))
+            .min_by_key(|(_, wrong)| wrong.len());
+        match alike {
+            Some((at, wrong)) => {
+                left.remove(at);
+                wrong.into_iter().for_each(&mut *put);
+            }
+            None => {
+                let to = format!("to span {} of trace {}", link.span_id, link.trace_id);
+                put(Difference::of(format!("links[{i}]"), to, "nothing".to_owned()));
+            }
+        }
+    }
     // A store that knows references only lists the parent among them.
-    let is_parent = |link: &Link| span.parent == Some(link.span_id) && span.trace_id == link.trace_id;
-    let links = span.links.iter().filter(|link| !is_parent(link) || span.links.len() == 1);
-    let mut all: Vec<String> = links.map(about).collect();
-    all.sort();
-    all.dedup();
-    all.join(", ")
+    left.retain(|link| link.trace_id != read.trace_id || Some(link.span_id) != read.parent);
+    if !left.is_empty() {
+        let count = |more: usize| format!("{} links", expected.links.len() + more);
+        put(Difference::of("links".to_owned(), count(0), count(left.len())));
+    }
+}
+
+/// What differs, if they lead to the same span.
+fn link_to(i: usize, wanted: &Link, found: &Link) -> Option<Vec<Difference>> {
+    if (wanted.trace_id, wanted.span_id) != (found.trace_id, found.span_id) {
+        return None;
+    }
+    let mut wrong = Vec::new();
+    if wanted.trace_state != found.trace_state {
+        let (wanted, found) = (wanted.trace_state.clone(), found.trace_state.clone());
+        wrong.push(Difference::of(format!("links[{i}].trace_state"), wanted, found));
+    }
+    let place = format!("links[{i}].attributes");
+    attributes(&place, &wanted.attributes, &found.attributes, &mut |difference| wrong.push(difference));
+    Some(wrong)
 }
 
 fn attributes(place: &str, expected: &Attributes, read: &Attributes, put: &mut impl FnMut(Difference)) {

@@ -20,6 +20,8 @@ const SERVICES: u32 = 12;
 const LARGE_CHARS: usize = 16_384;
 /// The index of the first trace with such a value.
 pub const WITH_LONG_VALUES: u32 = 4;
+/// The flag of W3C Trace Context.
+const SAMPLED: u32 = 1;
 /// No trace is longer.
 const LONGEST: u64 = 1_500 * MILLI;
 
@@ -39,9 +41,9 @@ pub struct Trace {
 pub enum Delivery {
     /// In one request.
     Whole,
-    /// In a request for each service, each from a client of its own: as services on several hosts do.
+    /// In a request for each service, each over a connection of its own: as services on several hosts do.
     ByService,
-    /// The root in a request of its own, when all the others have been acknowledged: as with a long operation.
+    /// The root in a request of its own, when all the others can be read: as with a long operation.
     RootLast,
 }
 
@@ -143,14 +145,16 @@ impl Maker {
         }
         let send = self.span(Some(root), SERVICE, Kind::Producer, "probe.orders publish");
         let taken = self.span(Some(send), PEER_SERVICE, Kind::Consumer, "probe.orders process");
-        let link = Link {
+        let link = |to| Link {
             trace_state: "crossfade=probe".to_owned(),
             attributes: [("probe.link".to_owned(), AttributeValue::Int(1))].into(),
-            ..Link::to(self.id, send)
+            ..to
         };
+        let elsewhere = Link::to(TraceId(self.dice.id()), SpanId(self.dice.id()));
+        let links = [link(Link::to(self.id, send)), link(elsewhere.clone()), elsewhere];
         self.shape(index, root);
         if let Some(span) = self.spans.iter_mut().find(|s| s.span_id == taken) {
-            span.links.push(link);
+            span.links.extend(links);
         }
         if let Some(span) = self.spans.first_mut() {
             span.attributes.insert("probe.index".to_owned(), AttributeValue::Int(index.into()));
@@ -180,16 +184,25 @@ impl Maker {
                 }
             }
             WITH_LONG_VALUES => {
-                let at = self.span(Some(root), SERVICE, Kind::Internal, "probe.extremes");
+                let at = self.span(Some(root), SERVICE, Kind::Unspecified, "probe.extremes");
                 let extremes = [
                     ("probe.empty", AttributeValue::String(String::new())),
                     ("probe.large", AttributeValue::String("0123456789abcdef".repeat(LARGE_CHARS / 16))),
                     ("probe.int.most", AttributeValue::Int(i64::MAX)),
                     ("probe.emoji", AttributeValue::String("👩‍⚕️ e\u{301} \u{202e}rtl".to_owned())),
                     ("probe.empty.list", AttributeValue::Array(Vec::new())),
+                    ("probe.none", AttributeValue::Empty),
+                    // No double that is no number: Jaeger 2.13's older search, and its pages, fail over a trace that has one.
+                    ("probe.double.least", AttributeValue::Double(f64::MIN)),
                 ];
                 if let Some(span) = self.spans.iter_mut().find(|span| span.span_id == at) {
                     span.attributes.extend(extremes.map(|(key, value)| (key.to_owned(), value)));
+                }
+            }
+            7 => {
+                let at = self.span(Some(root), SERVICE, Kind::Internal, "probe.unsampled");
+                if let Some(span) = self.spans.iter_mut().find(|span| span.span_id == at) {
+                    span.flags &= !SAMPLED;
                 }
             }
             _ => {}
@@ -218,7 +231,7 @@ impl Maker {
             resource: resource(service),
             scope: SCOPE.to_owned(),
             scope_version: "1".to_owned(),
-            scope_attributes: Attributes::new(),
+            scope_attributes: [("probe.scope".to_owned(), AttributeValue::Bool(true))].into(),
             name: name.to_owned(),
             kind,
             start,

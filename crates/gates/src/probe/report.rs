@@ -1,7 +1,7 @@
 //! Findings, counts and the verdict.
 
-use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -91,6 +91,9 @@ pub struct Finding {
     pub expected: Option<String>,
     /// What came back.
     pub found: Option<String>,
+    /// For `request_failed`: to whom the request went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// For `value_cut`: how many bytes are left of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_bytes: Option<usize>,
@@ -137,6 +140,18 @@ pub struct ProbeReport {
     pub findings: Vec<Finding>,
     /// How many more there were.
     pub findings_left_out: u32,
+    /// The same, all of them, as they are told.
+    #[serde(skip)]
+    groups: Vec<Group>,
+}
+
+type Key<'a> = (Failure, Option<&'a str>, Option<&'a str>, bool);
+
+/// Findings that are told as one: of one kind, about one field or one address.
+#[derive(Clone, Debug, PartialEq)]
+struct Group {
+    first: Finding,
+    traces: BTreeSet<TraceId>,
 }
 
 /// Counts of a probe run.
@@ -167,6 +182,8 @@ pub struct Summary {
     pub read_back_max_ms: Option<u32>,
 }
 
+/// More fields than this, or addresses, of one kind of failure are told as one.
+const GROUPS_MAX: usize = 12;
 /// More findings than this are counted only.
 pub const FINDINGS_MAX: usize = 200;
 
@@ -181,6 +198,7 @@ impl Finding {
             field: None,
             expected: None,
             found: None,
+            url: None,
             kept_bytes: None,
             detail,
             answered: true,
@@ -190,6 +208,17 @@ impl Finding {
     /// A request that was refused (`answered`), or that nobody answered.
     pub fn request_failed(trace_id: TraceId, detail: impl Into<String>, answered: bool) -> Self {
         Self { answered, ..Self::new(Failure::RequestFailed, trace_id, detail.into()) }
+    }
+
+    /// To whom it went.
+    #[must_use]
+    pub fn to(self, url: impl fmt::Display) -> Self {
+        Self { url: Some(url.to_string()), ..self }
+    }
+
+    /// What findings have in common that are told as one.
+    fn key(&self) -> Key<'_> {
+        (self.failure, self.field.as_deref(), self.url.as_deref(), self.answered)
     }
 }
 
@@ -208,13 +237,14 @@ impl ProbeReport {
         let kept = examples(&all);
         let findings_left_out = narrow(all.len() - kept.len());
         let summary = Summary::of(results);
-        Self { schema_version: 1, seed, at, summary, verdict, findings: kept, findings_left_out }
+        let groups = Group::all(&all);
+        Self { schema_version: 1, seed, at, summary, verdict, findings: kept, findings_left_out, groups }
     }
 
-    /// In the form that all gates share: a finding for each kind of failure, with its first example; the whole among the facts.
+    /// In the form that all gates share: a finding for each kind of failure and field, with its first example; the whole among the facts.
     pub fn report(&self) -> Report {
         let mut findings: Vec<finding::Finding> =
-            Failure::ALL.into_iter().filter_map(|failure| self.shared(failure)).collect();
+            Failure::ALL.into_iter().flat_map(|failure| self.shared(failure)).collect();
         if self.summary.traces == 0 {
             let nothing = finding::Finding::new(Failure::RequestFailed.rule()).severity(Severity::Unknown);
             findings.push(nothing.detail("no trace was written, so none was read back"));
@@ -224,49 +254,58 @@ impl ProbeReport {
         if self.verdict == Verdict::NoVerdict { report.unreachable() } else { report }
     }
 
-    fn shared(&self, failure: Failure) -> Option<finding::Finding> {
-        let count = *self.summary.failures.get(&failure)?;
-        let first = self.findings.iter().find(|f| f.failure == failure)?;
+    /// Those that most traces have by themselves, each with its field, so that a waiver of one field accepts no other. The rest as one,
+    /// which is about no field.
+    fn shared(&self, failure: Failure) -> Vec<finding::Finding> {
+        let mut groups: Vec<&Group> =
+            self.groups.iter().filter(|group| group.first.failure == failure).collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.traces.len()));
+        let rest = groups.split_off(groups.len().min(GROUPS_MAX));
+        let mut shared: Vec<finding::Finding> = groups.into_iter().map(|group| self.one(group)).collect();
+        if let Some(example) = rest.first() {
+            let traces: BTreeSet<TraceId> = rest.iter().flat_map(|group| &group.traces).copied().collect();
+            let noun = match (failure, rest.len()) {
+                (Failure::RequestFailed, 1) => "address",
+                (Failure::RequestFailed, _) => "addresses",
+                (_, 1) => "field",
+                (..) => "fields",
+            };
+            let detail = format!(
+                "and {} more {noun}, in {} of {} traces; e.g. {}",
+                rest.len(),
+                traces.len(),
+                self.summary.traces,
+                example.first.detail
+            );
+            let mut more = finding::Finding::new(failure.rule()).detail(detail);
+            more.place = Place::default().trace(example.first.trace_id);
+            if rest.iter().all(|group| !group.first.answered) {
+                more = more.severity(Severity::Unknown);
+            }
+            shared.push(more);
+        }
+        shared
+    }
+
+    fn one(&self, group: &Group) -> finding::Finding {
+        let first = &group.first;
         let mut place = Place::default().trace(first.trace_id);
-        if let Some(span) = first.span_id {
-            place = place.span(span);
-        }
-        if let Some(field) = &first.field {
-            place = place.component(field.clone());
-        }
+        place.span_id = first.span_id.map(|id| id.to_string());
+        place.component.clone_from(&first.field);
+        place.url.clone_from(&first.url);
+        let count = group.traces.len();
         let noun = if count == 1 { "trace" } else { "traces" };
-        let mut shared = finding::Finding::new(failure.rule())
+        let mut shared = finding::Finding::new(first.failure.rule())
             .at(place)
             .detail(format!("{count} {noun} of {}; e.g. {}", self.summary.traces, first.detail));
         shared.expected.clone_from(&first.expected);
         shared.seen.clone_from(&first.found);
-        if !self.findings.iter().any(|f| f.failure == failure && f.answered) {
-            shared = shared.severity(Severity::Unknown);
-        }
-        Some(shared)
+        if first.answered { shared } else { shared.severity(Severity::Unknown) }
     }
 
     /// The report as JSON, indented.
     pub fn json(&self) -> String {
         crate::render::json(&self.report())
-    }
-
-    /// The report as lines of text; each kind of failure with its first example.
-    pub fn text(&self) -> String {
-        let mut out = String::new();
-        for failure in Failure::ALL {
-            let Some(count) = self.summary.failures.get(&failure) else { continue };
-            let noun = if *count == 1 { "trace" } else { "traces" };
-            put(&mut out, &format!("  ✘ {} {:<15} {count} {noun}", failure.id(), failure.name()));
-            let Some(first) = self.findings.iter().find(|f| f.failure == failure) else { continue };
-            put(&mut out, &format!("      e.g. {}: {}", first.trace_id, first.detail));
-            if let (Some(wanted), Some(found)) = (&first.expected, &first.found) {
-                put(&mut out, &format!("      {wanted} -> {found}"));
-            }
-            put(&mut out, &format!("      Fix  {}", failure.fix()));
-        }
-        put(&mut out, &self.line());
-        out
     }
 
     /// `600/600 read back, p99 4.1 s`.
@@ -285,15 +324,26 @@ impl ProbeReport {
     }
 }
 
-/// At most [`FINDINGS_MAX`], in their order: the first of each kind, answered or not, before any second. What many traces have in
-/// common must not hide what one has.
+/// At most [`FINDINGS_MAX`], in their order: the first of each kind and field before any second. What many traces have in common must
+/// not hide what one has.
 fn examples(all: &[&Finding]) -> Vec<Finding> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let (first, more): (Vec<usize>, Vec<usize>) =
-        (0..all.len()).partition(|at| all.get(*at).is_some_and(|f| seen.insert((f.failure, f.answered))));
+        (0..all.len()).partition(|at| all.get(*at).is_some_and(|finding| seen.insert(finding.key())));
     let mut chosen: Vec<usize> = first.into_iter().chain(more).take(FINDINGS_MAX).collect();
     chosen.sort_unstable();
     chosen.into_iter().filter_map(|at| all.get(at)).map(|finding| (*finding).clone()).collect()
+}
+
+impl Group {
+    fn all(all: &[&Finding]) -> Vec<Self> {
+        let mut groups: BTreeMap<Key<'_>, Self> = BTreeMap::new();
+        for finding in all {
+            let new = || Self { first: (*finding).clone(), traces: BTreeSet::new() };
+            groups.entry(finding.key()).or_insert_with(new).traces.insert(finding.trace_id);
+        }
+        groups.into_values().collect()
+    }
 }
 
 impl Summary {
@@ -302,8 +352,7 @@ impl Summary {
         let mut missing_kinds = BTreeMap::new();
         let mut incorrect_fields = BTreeMap::new();
         for result in results {
-            let kinds: std::collections::BTreeSet<Failure> =
-                result.findings.iter().map(|f| f.failure).collect();
+            let kinds: BTreeSet<Failure> = result.findings.iter().map(|f| f.failure).collect();
             kinds.into_iter().for_each(|f| *failures.entry(f).or_default() += 1);
             for finding in &result.findings {
                 finding.kinds.iter().for_each(|k| *missing_kinds.entry(k.word()).or_default() += 1);
@@ -355,15 +404,11 @@ fn narrow(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn put(out: &mut String, line: &str) {
-    writeln!(out, "{line}").expect("a string takes it");
-}
-
-fn text<T: std::fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+fn text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 
-fn optional_text<T: std::fmt::Display, S: Serializer>(
+fn optional_text<T: fmt::Display, S: Serializer>(
     value: &Option<T>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

@@ -59,4 +59,8 @@ rules! { "CF-PROBE-";
         "The canaries that show whether sensitive data is masked were not found at all."
         "A canary that is gone shows nothing: the environment may mask, or have lost it."
         "See to it that the canary traces can be read; the other findings say why they cannot.";
+    SEARCH_UNKNOWN = "014" search_unknown Unknown Data [HIPAA_164_312_B, NIST_AU_12, NIST_SA_11]
+        "Whether probe traces are found by search could not be found out: the search had no answer."
+        "What is not known does not pass."
+        "See to it that the query endpoint answers searches by service, time and attribute; the detail has the error.";
 }

@@ -26,6 +26,8 @@ pub struct Suite {
     pub masking: Option<Masking>,
     /// Traces written to one environment alone; nothing if there is no other.
     pub separation: Vec<Separation>,
+    /// Why separation, which was asked for, was not looked at.
+    pub not_separated: Option<String>,
     /// What the other environment does to long values, if that is known.
     pub beside: Option<Beside>,
     /// The longest that 99 % of the traces may take to be readable.
@@ -48,13 +50,17 @@ pub struct Searches {
     pub traces: u32,
     /// Those that no search found before the deadline.
     pub missed: Vec<TraceId>,
-    /// Why a search could not be put.
+    /// Those for which no search could be put, or had an answer.
+    pub unanswered: Vec<TraceId>,
+    /// Why not.
     pub error: Option<String>,
 }
 
 /// What became of canaries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Masking {
+    /// The receivers through which they were written, by name.
+    pub receivers: Vec<String>,
     /// What was planted where.
     pub planted: Vec<Canary>,
     /// Spans with a canary that were read back.
@@ -63,6 +69,8 @@ pub struct Masking {
     pub leaks: Vec<Leak>,
     /// Why canaries could not be written or read.
     pub error: Option<String>,
+    /// Why they could not be read once more at the end.
+    pub not_again: Option<String>,
 }
 
 /// A trace that was written to one environment alone.
@@ -70,6 +78,8 @@ pub struct Masking {
 pub struct Separation {
     /// Where it was written.
     pub written_to: String,
+    /// Through which receiver.
+    pub receiver: String,
     /// Where it was searched for.
     pub searched_in: String,
     /// Which.
@@ -81,11 +91,11 @@ pub struct Separation {
 /// Whether a trace was seen where it should not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It is not there, though it is readable where it was written.
+    /// It is not there, though it is readable where it was written, and what was written there is readable there.
     No,
     /// It is.
     Yes,
-    /// One of the two could not be asked, or the trace is not readable where it was written.
+    /// One of the two could not be asked, or does not show what was written to it.
     Unknown(String),
 }
 
@@ -97,13 +107,21 @@ impl Suite {
         let mut findings: Vec<Finding> =
             traces.findings.into_iter().map(|finding| self.beside_the_other(finding)).collect();
         findings.extend(self.searches.findings());
-        facts["searches"] = json!({ "traces": self.searches.traces, "missed": self.searches.missed.len() });
+        facts["searches"] = json!({
+            "traces": self.searches.traces,
+            "missed": self.searches.missed.len(),
+            "unanswered": self.searches.unanswered.len(),
+        });
         findings.extend(self.freshness());
         if let Some(masking) = &self.masking {
             findings.extend(masking.findings());
             facts["canaries"] = masking.facts();
         }
-        findings.extend(self.separation.iter().filter_map(Separation::finding));
+        findings.extend(apart(&self.separation));
+        findings.extend(self.not_separated.iter().map(|why| {
+            let detail = format!("whether the two environments share a store was not looked at: {why}");
+            Finding::new(&rules::SEPARATION_UNKNOWN).severity(Severity::Note).detail(detail)
+        }));
         if let Some(beside) = &self.beside {
             facts["values_cut_to_bytes"] = json!({
                 self.environment.as_str(): self.traces.summary.values_cut_to_bytes,
@@ -121,7 +139,8 @@ impl Suite {
     fn line(&self) -> String {
         let mut line = self.traces.line();
         if self.searches.traces > 0 {
-            let found = self.searches.traces as usize - self.searches.missed.len();
+            let found =
+                self.searches.traces as usize - self.searches.missed.len() - self.searches.unanswered.len();
             line.push_str(&format!(", {found}/{} found by search", self.searches.traces));
         }
         if let Some(masking) = &self.masking {
@@ -170,31 +189,66 @@ impl Suite {
 }
 
 impl Searches {
-    fn findings(&self) -> Option<Finding> {
-        let first = self.missed.first()?;
-        let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-        let detail = format!(
-            "{} of {} traces that can be read by id were not found by service, time and attribute{why}",
-            self.missed.len(),
-            self.traces
-        );
-        Some(Finding::new(&rules::NOT_SEARCHABLE).at(Place::default().trace(*first)).detail(detail))
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if let Some(first) = self.missed.first() {
+            let detail = format!(
+                "{} of {} traces that can be read by id were not found by service, time and attribute",
+                self.missed.len(),
+                self.traces
+            );
+            findings
+                .push(Finding::new(&rules::NOT_SEARCHABLE).at(Place::default().trace(*first)).detail(detail));
+        }
+        if let Some(first) = self.unanswered.first() {
+            let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            let detail = format!("{} of {} searches had no answer{why}", self.unanswered.len(), self.traces);
+            findings
+                .push(Finding::new(&rules::SEARCH_UNKNOWN).at(Place::default().trace(*first)).detail(detail));
+        }
+        findings
     }
 }
 
 impl Masking {
-    /// A finding for each field, with every kind that came back from it.
+    /// A finding for each field, with every kind that came back from it; one for each receiver, if they differ.
     fn findings(&self) -> Vec<Finding> {
-        let mut fields: BTreeMap<Option<Field>, Vec<&Leak>> = BTreeMap::new();
+        let mut fields: BTreeMap<Option<Field>, BTreeMap<Option<usize>, Vec<&Leak>>> = BTreeMap::new();
         for leak in &self.leaks {
-            fields.entry(leak.field).or_default().push(leak);
+            fields.entry(leak.field).or_default().entry(leak.receiver).or_default().push(leak);
         }
-        let mut findings: Vec<Finding> =
-            fields.into_iter().map(|(field, leaks)| leaked(field, &leaks)).collect();
+        let mut findings = Vec::new();
+        for (field, by_receiver) in fields {
+            let same = by_receiver
+                .values()
+                .all(|leaks| by_receiver.values().all(|other| kinds(leaks) == kinds(other)));
+            if same && by_receiver.len() >= self.receivers.len() {
+                let leaks: Vec<&Leak> = by_receiver.into_values().flatten().collect();
+                let through = match self.receivers.as_slice() {
+                    [] | [_] => String::new(),
+                    all => format!(", through each of {} receivers: {}", all.len(), all.join(", ")),
+                };
+                findings.push(leaked(field, &leaks, &through));
+                continue;
+            }
+            for (receiver, leaks) in by_receiver {
+                let name = receiver.and_then(|receiver| self.receivers.get(receiver));
+                let through = name.map_or_else(String::new, |name| format!(", through {name}"));
+                let mut finding = leaked(field, &leaks, &through);
+                finding.place.url = name.cloned();
+                findings.push(finding);
+            }
+        }
         let lost = self.planted.len() - (self.read as usize).min(self.planted.len());
         if lost > 0 {
             let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
             let detail = format!("{lost} of {} canaries were not read back{why}", self.planted.len());
+            findings.push(Finding::new(&rules::MASKING_UNKNOWN).detail(detail));
+        }
+        if let Some(why) = &self.not_again {
+            let detail = format!(
+                "canaries that had been read could not be read again, so that what came late is not known: {why}"
+            );
             findings.push(Finding::new(&rules::MASKING_UNKNOWN).detail(detail));
         }
         findings
@@ -208,7 +262,19 @@ impl Masking {
             (field.words().to_owned(), kinds.collect::<BTreeSet<_>>().into_iter().collect())
         };
         let matrix: serde_json::Map<String, serde_json::Value> = Field::ALL.into_iter().map(of).collect();
-        json!({ "planted": self.planted.len(), "read": self.read, "leaks_by_field": matrix })
+        let of = |(receiver, name): (usize, &String)| {
+            let fields = self.leaks.iter().filter(|leak| leak.receiver == Some(receiver));
+            let fields: BTreeSet<Field> = fields.filter_map(|leak| leak.field).collect();
+            (name.clone(), fields.into_iter().map(Field::words).collect())
+        };
+        let receivers: serde_json::Map<String, serde_json::Value> =
+            self.receivers.iter().enumerate().map(of).collect();
+        json!({
+            "planted": self.planted.len(),
+            "read": self.read,
+            "leaks_by_field": matrix,
+            "leaks_by_receiver": receivers,
+        })
     }
 }
 
@@ -216,205 +282,72 @@ impl Masking {
 const IN_LINKS: &str = "No processor of the OpenTelemetry Collector looks at links: keep such values out of links where spans are made, or accept \
     it with a waiver whose `where` names the field.";
 
-fn leaked(field: Option<Field>, leaks: &[&Leak]) -> Finding {
-    let kinds: BTreeSet<Sensitive> = leaks.iter().map(|leak| leak.kind).collect();
-    let kinds: Vec<&str> = kinds.into_iter().map(Sensitive::word).collect();
+fn kinds(leaks: &[&Leak]) -> BTreeSet<Sensitive> {
+    leaks.iter().map(|leak| leak.kind).collect()
+}
+
+fn leaked(field: Option<Field>, leaks: &[&Leak], through: &str) -> Finding {
+    let kinds: Vec<&str> = kinds(leaks).into_iter().map(Sensitive::word).collect();
     let part = field.map_or("a span in which it was not written", Field::words);
     let example = leaks.first().expect("a group has a member");
     let finding = Finding::new(&rules::LEAK)
         .at(Place::default().component(part).trace(example.trace).span(example.span))
-        .detail(format!("{} came back in the clear from the {part}", kinds.join(", ")))
+        .detail(format!("{} came back in the clear from the {part}{through}", kinds.join(", ")))
         .expected("masked".to_owned())
         .seen("as it was written".to_owned());
     match field {
-        Some(Field::LinkAttribute | Field::LinkTraceState) => finding.remedy(IN_LINKS),
+        Some(Field::LinkAttribute | Field::LinkKey | Field::LinkNested | Field::LinkTraceState) => {
+            finding.remedy(IN_LINKS)
+        }
         _ => finding,
     }
 }
 
-impl Separation {
-    fn finding(&self) -> Option<Finding> {
-        let Separation { written_to, searched_in, trace, seen } = self;
-        let place = Place::environment(searched_in).trace(*trace);
-        match seen {
-            Seen::No => None,
-            Seen::Yes => Some(Finding::new(&rules::SHARED_STORE).at(place).detail(format!(
-                "a trace that was written to {written_to} alone can be read in {searched_in}"
-            ))),
-            Seen::Unknown(why) => Some(
-                Finding::new(&rules::SEPARATION_UNKNOWN)
-                    .at(place)
-                    .detail(format!("a trace written to {written_to}, searched for in {searched_in}: {why}")),
-            ),
-        }
+/// A finding for each of the two directions, and for what was found and what is not known.
+fn apart(separation: &[Separation]) -> Vec<Finding> {
+    let mut groups: BTreeMap<(&str, &str, bool), Vec<&Separation>> = BTreeMap::new();
+    for one in separation.iter().filter(|one| one.seen != Seen::No) {
+        let key = (one.written_to.as_str(), one.searched_in.as_str(), one.seen != Seen::Yes);
+        groups.entry(key).or_default().push(one);
     }
+    let told = |((written_to, searched_in, _), ones): (_, Vec<&Separation>)| {
+        let first = *ones.first()?;
+        let receivers: Vec<&str> = ones.iter().map(|one| one.receiver.as_str()).collect();
+        let through = receivers.join(", ");
+        let (rule, detail) = match &first.seen {
+            Seen::Unknown(why) => (
+                &rules::SEPARATION_UNKNOWN,
+                format!(
+                    "a trace written to {written_to} through {through}, searched for in {searched_in}: {why}"
+                ),
+            ),
+            _ => (
+                &rules::SHARED_STORE,
+                format!(
+                    "a trace that was written to {written_to} alone, through {through}, can be read in {searched_in}"
+                ),
+            ),
+        };
+        Some(Finding::new(rule).at(Place::environment(searched_in).trace(first.trace)).detail(detail))
+    };
+    groups.into_iter().filter_map(told).collect()
+}
 
+impl Separation {
     fn fact(&self) -> serde_json::Value {
         let seen = match &self.seen {
             Seen::No => "no",
             Seen::Yes => "yes",
             Seen::Unknown(_) => "unknown",
         };
-        json!({ "written_to": self.written_to, "searched_in": self.searched_in, "seen": seen })
+        json!({
+            "written_to": self.written_to,
+            "receiver": self.receiver,
+            "searched_in": self.searched_in,
+            "seen": seen,
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::probe::canary::{canaries, leaks};
-    use crate::probe::{TraceResult, generate};
-    use crate::report::Verdict;
-
-    const AT: u64 = 1_800_000_000_000_000_000;
-
-    fn suite() -> Suite {
-        let results: Vec<TraceResult> = generate(7, AT, 4)
-            .iter()
-            .map(|trace| TraceResult {
-                trace_id: trace.id,
-                read_back: Some(Duration::from_millis(300)),
-                findings: Vec::new(),
-            })
-            .collect();
-        Suite {
-            environment: "green".to_owned(),
-            traces: ProbeReport::new(7, AT, &results),
-            searches: Searches { traces: 4, ..Searches::default() },
-            masking: None,
-            separation: Vec::new(),
-            beside: None,
-            freshness_max: None,
-        }
-    }
-
-    fn ids(suite: &Suite) -> Vec<&'static str> {
-        suite.report().findings.iter().map(|finding| finding.id).collect()
-    }
-
-    #[test]
-    fn nothing_wrong_is_nothing_found() {
-        let report = suite().report();
-        assert_eq!(
-            (report.verdict(), report.summary.as_str()),
-            (Verdict::Pass, "4/4 read back, p99 300 ms, 4/4 found by search")
-        );
-    }
-
-    /// Scenario: an environment that has to mask cards and mail addresses lets link attributes through, and all else not.
-    /// Guarantee: one finding, which names the field and both kinds.
-    #[test]
-    fn a_leak_names_the_field() {
-        let (traces, planted) = canaries(7, AT, &[Sensitive::Card, Sensitive::Email]);
-        let spans: Vec<_> = traces.into_iter().flat_map(|trace| trace.spans).collect();
-        let only: Vec<_> = leaks(&planted, &spans)
-            .into_iter()
-            .filter(|leak| leak.field == Some(Field::LinkAttribute))
-            .collect();
-        let read = u32::try_from(planted.len()).unwrap();
-        let masking = Masking { planted, read, leaks: only, error: None };
-        let suite = Suite { masking: Some(masking), ..suite() };
-        let report = suite.report();
-        assert_eq!(report.findings.len(), 1);
-        let finding = &report.findings[0];
-        assert_eq!(
-            (finding.id, finding.place.component.as_deref()),
-            ("CF-PROBE-010", Some("link attribute"))
-        );
-        assert_eq!(finding.detail, "card, email came back in the clear from the link attribute");
-        assert_eq!(finding.place.environment.as_deref(), Some("green"));
-        assert!(report.summary.ends_with("34/36 canaries masked"), "{}", report.summary);
-        assert_eq!(
-            report.facts["canaries"]["leaks_by_field"]["link attribute"],
-            serde_json::json!(["card", "email"])
-        );
-    }
-
-    /// Scenario: canaries are lost, so that none of them leaks. Guarantee: that is no pass.
-    #[test]
-    fn lost_canaries_show_nothing() {
-        let (_, planted) = canaries(7, AT, &[Sensitive::Token]);
-        let masking = Masking { planted, ..Masking::default() };
-        let suite = Suite { masking: Some(masking), ..suite() };
-        assert_eq!((ids(&suite), suite.report().verdict()), (vec!["CF-PROBE-013"], Verdict::NoVerdict));
-    }
-
-    #[test]
-    fn a_shared_store_is_found_and_silence_is_none() {
-        let with = |seen| {
-            let one = Separation {
-                written_to: "green".to_owned(),
-                searched_in: "blue".to_owned(),
-                trace: TraceId([1; 16]),
-                seen,
-            };
-            Suite { separation: vec![one], ..suite() }
-        };
-        assert_eq!(with(Seen::No).report().verdict(), Verdict::Pass);
-        assert_eq!(ids(&with(Seen::Yes)), ["CF-PROBE-011"]);
-        let unknown = with(Seen::Unknown("blue does not answer".to_owned()));
-        assert_eq!((ids(&unknown), unknown.report().verdict()), (vec!["CF-PROBE-012"], Verdict::NoVerdict));
-    }
-
-    /// Scenario: green cuts long values at 2,048 bytes; of blue nothing is known, or it keeps them whole, or longer, or as short.
-    /// Guarantee: a finding that names the limit where something may get worse, and a note where nothing does. All is read back either way.
-    #[test]
-    fn cut_values_are_held_against_what_the_other_environment_does() {
-        let cut = |trace: &crate::probe::Trace| {
-            let mut spans = trace.spans.clone();
-            for value in spans.iter_mut().flat_map(|span| span.attributes.values_mut()) {
-                if let crate::model::AttributeValue::String(text) = value {
-                    text.truncate(2_048);
-                }
-            }
-            let findings = crate::probe::compare(trace, &spans, crate::probe::Repeats::Unexpected);
-            TraceResult { trace_id: trace.id, read_back: Some(Duration::from_millis(300)), findings }
-        };
-        let results: Vec<TraceResult> = generate(7, AT, 16).iter().map(cut).collect();
-        let with = |beside: Option<Option<usize>>| {
-            let beside = beside.map(|cut_to_bytes| Beside { environment: "blue".to_owned(), cut_to_bytes });
-            Suite { traces: ProbeReport::new(7, AT, &results), beside, ..suite() }.report()
-        };
-        for (beside, verdict, says) in [
-            (None, Verdict::Fail, "was cut to 2048 bytes"),
-            (Some(None), Verdict::Fail, "was cut to 2048 bytes"),
-            (Some(Some(4_096)), Verdict::Fail, "was cut to 2048 bytes"),
-            (Some(Some(2_048)), Verdict::Pass, "blue cuts them to 2048 bytes, so nothing gets worse"),
-            (Some(Some(1_024)), Verdict::Pass, "blue cuts them to 1024 bytes, so nothing gets worse"),
-        ] {
-            let report = with(beside);
-            assert_eq!(report.findings.len(), 1, "{report:#?}");
-            let finding = &report.findings[0];
-            assert_eq!((finding.id, report.verdict()), ("CF-PROBE-008", verdict), "{beside:?}");
-            assert!(finding.detail.contains(says), "{}", finding.detail);
-            assert!(finding.remedy.contains("distributor.max_attribute_bytes"), "{}", finding.remedy);
-            assert!(report.summary.starts_with("16/16 read back, p99 300 ms, values cut to 2048 bytes"));
-        }
-        assert_eq!(with(Some(None)).findings[0].expected.as_deref(), Some("whole, as in blue"));
-        assert_eq!(with(Some(Some(4_096))).findings[0].expected.as_deref(), Some("4096 bytes, as in blue"));
-    }
-
-    /// A value that lost more than its end, or all of it, is another value.
-    #[test]
-    fn a_changed_value_is_not_a_cut_one() {
-        use crate::model::AttributeValue::String;
-        let trace = &generate(7, AT, 5)[4];
-        for (text, id) in [("01", "CF-PROBE-008"), ("x", "CF-PROBE-004"), ("", "CF-PROBE-004")] {
-            let mut spans = trace.spans.clone();
-            let large = spans.iter_mut().find_map(|span| span.attributes.get_mut("probe.large"));
-            *large.expect("the fifth trace has it") = String(text.to_owned());
-            let findings = crate::probe::compare(trace, &spans, crate::probe::Repeats::Unexpected);
-            assert_eq!(findings.iter().map(|finding| finding.id).collect::<Vec<_>>(), [id], "{text:?}");
-        }
-    }
-
-    #[test]
-    fn slow_reading_and_blind_searches_are_found() {
-        let slow = Suite { freshness_max: Some(Duration::from_millis(299)), ..suite() };
-        assert_eq!(ids(&slow), ["CF-PROBE-007"]);
-        assert_eq!(ids(&Suite { freshness_max: Some(Duration::from_millis(300)), ..suite() }), [""; 0]);
-        let missed = vec![TraceId([2; 16])];
-        let blind = Suite { searches: Searches { traces: 4, missed, error: None }, ..suite() };
-        assert_eq!(ids(&blind), ["CF-PROBE-006"]);
-    }
-}
+mod tests;

@@ -32,7 +32,11 @@ async fn look(site: &str, settings: &str) -> Report {
     let spec = crate::spec::read(&text, "rollout.yaml").unwrap();
     let outline = spec.outline("move".parse().unwrap(), Seed(7)).unwrap();
     let gates = Gates::with_key(Arc::new(site), vec![0; 32]);
-    gates.look(Gate::Probe, &gates.cx(&outline, 7)).await
+    let cx = gates.cx(&outline, 7);
+    let report = gates.look(Gate::Probe, &cx).await;
+    let reading = cx.gauge.reading();
+    assert!(reading.done > 0 && reading.done == reading.total, "{reading}");
+    report
 }
 
 /// Scenario: the spec asks for cards and mail addresses to be masked; green masks them, behind three receivers. Then it does not.
@@ -56,32 +60,36 @@ async fn a_rollout_asks_for_masks() {
         let leaks = report.findings.iter().filter(|finding| finding.id == "CF-PROBE-010").count();
         assert_eq!(
             (report.verdict(), leaks, report.findings.len()),
-            if redacts { (Verdict::Pass, 0, 0) } else { (Verdict::Fail, 18, 18) },
+            if redacts { (Verdict::Pass, 0, 0) } else { (Verdict::Fail, 26, 26) },
             "{report:#?}"
         );
         assert_eq!(report.facts["searches"]["traces"], 4);
-        assert_eq!(report.facts["canaries"]["planted"], 36);
+        assert_eq!(report.facts["canaries"]["planted"], 3 * 52);
+        // Through green's three receivers, and blue's one.
         let apart = report.facts["separation"].as_array().unwrap();
-        assert_eq!(
-            (apart.len(), &apart[0]["searched_in"], &apart[1]["searched_in"]),
-            (2, &"blue".into(), &"green".into())
-        );
+        let searched_in: Vec<_> = apart.iter().map(|one| one["searched_in"].as_str().unwrap()).collect();
+        assert_eq!(searched_in, ["blue", "blue", "blue", "green"]);
     }
 }
 
 /// Scenario: an active environment that cannot be queried, or a spec without separation. Guarantee: nothing is written to the active
-/// one, and the candidate is judged by itself.
+/// one, and the candidate is judged by itself; what was asked for and not looked at is told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_active_environment_is_left_alone_where_separation_is_not_looked_at() {
     let (blue, green) = (simulated(false).await, simulated(false).await);
     let site = |blue: String| format!("environments:\n{blue}{}", environment("green", &green, ""));
     let blind = format!("  blue:\n    otlp: {{ endpoint: \"http://{}\" }}\n", blue.grpc_addr());
-    for (blue_site, settings) in [
-        (environment("blue", &blue, ""), "{ traces: 2, separation: false, deadline: 60s }"),
-        (blind, "{ traces: 2, deadline: 60s }"),
+    for (blue_site, settings, told) in [
+        (environment("blue", &blue, ""), "{ traces: 2, separation: false, deadline: 60s }", None),
+        (blind, "{ traces: 2, deadline: 60s }", Some("set environments.blue.query")),
     ] {
         let report = look(&site(blue_site), settings).await;
-        assert_eq!((report.verdict(), report.findings.len()), (Verdict::Pass, 0), "{report:#?}");
+        assert_eq!(
+            (report.verdict(), report.findings.len()),
+            (Verdict::Pass, told.iter().len()),
+            "{report:#?}"
+        );
+        assert!(told.is_none_or(|why| report.findings[0].detail.ends_with(why)), "{report:#?}");
         assert_eq!(report.facts["separation"], serde_json::json!([]));
         assert_eq!(report.facts["canaries"], serde_json::Value::Null, "nothing has to be masked");
     }

@@ -28,12 +28,21 @@ const SENSITIVE: &str = "4[0-9]{15}|5[0-9]{3}( [0-9]{4}){3}|MRN-[0-9]{8}|[a-z.]+
 /// The same in hexadecimal, which is how bytes are matched.
 const SENSITIVE_HEX: &str = "(3[0-9]){16}|(3[0-9]){4}(20(3[0-9]){4}){3}|4d524e2d(3[0-9]){8}|(6[1-9a-f]|7[0-9a]|2e){5,}40(6[1-9a-f]|7[0-9a]|2e){5,}|65794a|(3[0-9]){3}2d(3[0-9]){2}2d(3[0-9]){4}";
 /// Nothing in a Collector looks there.
-const LINKS: [&str; 2] = ["link attribute", "trace state of a link"];
+const LINKS: [&str; 4] =
+    ["link attribute", "link attribute, its key", "link attribute, nested", "trace state of a link"];
 /// What masking in values does not see.
-const BESIDE_VALUES: [&str; 13] = [
+const BESIDE_VALUES: [&str; 21] = [
     "attribute key",
+    "event attribute, its key",
+    "event attribute, nested",
     "event name",
     "link attribute",
+    "link attribute, its key",
+    "link attribute, nested",
+    "resource attribute, its key",
+    "resource attribute, nested",
+    "scope attribute, its key",
+    "scope attribute, nested",
     "scope name",
     "scope version",
     "span attribute, as bytes",
@@ -209,7 +218,7 @@ fn waived(ground: &Ground, jaeger: &Store, tempo: &Store, processors: &str) -> R
     let green = Masking::start(dir, "waived-green", processors, tempo, true)?;
     site(dir, &[blue.environment("blue", jaeger, ""), green.environment("green", tempo, "")])?;
     let waivers = LINKS.map(|place| {
-        format!("    - {{ finding: CF-PROBE-010, where: {place}, reason: links carry no texts here, owner: e2e, expires: 2500-01-01 }}\n")
+        format!("    - {{ finding: CF-PROBE-010, where: \"{place}\", reason: links carry no texts here, owner: e2e, expires: 2500-01-01 }}\n")
     });
     for (waivers, code) in [(waivers.concat(), PASSED), (String::new(), REFUSED)] {
         let waivers = if waivers.is_empty() { waivers } else { format!("  waivers:\n{waivers}") };
@@ -220,8 +229,9 @@ fn waived(ground: &Ground, jaeger: &Store, tempo: &Store, processors: &str) -> R
         fs::write(dir.join("rollout.yaml"), rollout).context("writing the rollout")?;
         let report = report(ground, &["gate", "run", "probe", "--rollout", "rollout.yaml"], code)?;
         let apart: Vec<&Value> = report["facts"]["separation"].as_array().into_iter().flatten().collect();
-        ensure!(apart.len() == 2 && apart.iter().all(|one| one["seen"] == "no"), "separation: {apart:?}");
-        ensure!(report["facts"]["canaries"]["planted"] == 108, "{}", report["facts"]["canaries"]);
+        // Each through three receivers.
+        ensure!(apart.len() == 6 && apart.iter().all(|one| one["seen"] == "no"), "separation: {apart:?}");
+        ensure!(report["facts"]["canaries"]["planted"] == 468, "{}", report["facts"]["canaries"]);
     }
     Ok(())
 }
