@@ -58,8 +58,6 @@ pub struct Scenario {
     pub green: Side,
     /// What was recorded before the story begins.
     pub past: Vec<Past>,
-    /// Further files that the rollout or the site refers to, relative to the story's folder.
-    pub files: Vec<ScenarioFile>,
     /// The traffic, for as long as the rollout takes.
     pub traffic: TrafficConfig,
     /// What goes wrong with the candidate once it owns traces.
@@ -79,14 +77,12 @@ pub struct Side {
     pub redacts: bool,
     /// What is wrong with it.
     pub faults: Faults,
-    /// Further lines of its section in the site's configuration, indented by four.
-    pub site: &'static str,
 }
 
 impl Side {
     /// A plain and open one, with nothing wrong.
     pub const fn plain(collector: &'static str) -> Side {
-        Side { collector, tls: None, query_token: None, redacts: false, faults: Faults::none(), site: "" }
+        Side { collector, tls: None, query_token: None, redacts: false, faults: Faults::none() }
     }
 }
 

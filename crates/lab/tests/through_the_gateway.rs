@@ -78,6 +78,7 @@ async fn traces_that_straddle_cuts_stay_whole() {
         mirror: None,
         cuts,
         verdict: None,
+        cause: None,
         outcome: None,
     };
     let found = measure(&record, &facts, &blue.store(), &green.store());

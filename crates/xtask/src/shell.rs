@@ -3,8 +3,9 @@
 
 use anyhow::{Context, Result, bail};
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 /// The root of the working tree.
@@ -56,6 +57,22 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
+
+/// Runs `command`, however it ends; one that has not ended by then is killed, with an error that says so.
+pub(crate) fn output_within(limit: Duration, command: &Command) -> Result<Output> {
+    let mut limited = Command::new("timeout");
+    limited.args(["--signal=KILL", &limit.as_secs_f64().to_string()]);
+    limited.arg(command.get_program()).args(command.get_args());
+    let output = limited.output().with_context(|| cannot_start(&limited))?;
+    // `timeout` kills itself the same way: a shell would say 137.
+    if output.status.signal() == Some(KILL) || output.status.code() == Some(128 + KILL) {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` hung: killed after {}\n{}", shown(command), seconds(limit), stderr.trim_end());
+    }
+    Ok(output)
+}
+
+const KILL: i32 = 9;
 
 /// Runs `work` as a named stage and says how long it took.
 pub(crate) fn stage<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -111,6 +128,16 @@ mod tests {
             text.contains("sh -c") && text.contains("exit status: 3") && text.contains("broken"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_killed_and_told() {
+        let hung = |seconds: u64, script: &str| {
+            output_within(Duration::from_secs(seconds), Command::new("sh").args(["-c", script]))
+        };
+        let error = hung(1, "echo half >&2; exec sleep 600").unwrap_err().to_string();
+        assert!(error.contains("hung: killed after 1.0 s") && error.contains("half"), "{error}");
+        assert_eq!(hung(60, "exit 3").unwrap().status.code(), Some(3));
     }
 
     #[test]

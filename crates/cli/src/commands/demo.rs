@@ -56,7 +56,7 @@ async fn tell_all(args: &Demo, stories: &[Scenario]) -> Outcome {
     for scenario in stories {
         let dir = args.dir.join(scenario.name);
         let played = stage::play(scenario, &dir, &mut teller).await?;
-        let flaws = played.summary.flaws(&scenario.expected);
+        let flaws = played.summary.flaws(&scenario.expected, played.began);
         teller.closing(scenario, &played, &flaws);
         if let (false, Some(busy)) = (flaws.is_empty(), played.pulse.words()) {
             teller.excuse(&busy);

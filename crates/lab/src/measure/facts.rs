@@ -1,6 +1,6 @@
 //! What the log says about a rollout, as far as routing goes.
 
-use super::Outcome;
+use super::{Cause, Outcome};
 use crossfade_rollout::event::{GenerationCause, Outcome as GateOutcome, RollbackReason};
 use crossfade_rollout::{Entry, Event, RolloutId};
 use crossfade_routing::{Cut, Schedule, Seed, UnixNanos, Weight, Window};
@@ -18,6 +18,8 @@ pub struct RolloutFacts {
     pub cuts: Vec<AnnouncedCut>,
     /// When it was decided to roll back or to give up, if it was: the verdict, or the command, gate or fence where there was none.
     pub verdict: Option<UnixNanos>,
+    /// What it was rolled back for, if it was.
+    pub cause: Option<Cause>,
     /// How it ended, if it did.
     pub outcome: Option<Outcome>,
 }
@@ -33,7 +35,15 @@ pub struct AnnouncedCut {
 
 impl RolloutFacts {
     fn new(seed: Seed, window: Window) -> RolloutFacts {
-        RolloutFacts { seed, window, mirror: None, cuts: Vec::new(), verdict: None, outcome: None }
+        RolloutFacts {
+            seed,
+            window,
+            mirror: None,
+            cuts: Vec::new(),
+            verdict: None,
+            cause: None,
+            outcome: None,
+        }
     }
 
     /// Reads them from the entries of a log. `None` if the log does not know the rollout.
@@ -96,6 +106,15 @@ impl Reader<'_> {
             self.facts.get_or_insert_with(|| RolloutFacts::new(outline.seed, outline.window));
         }
         let Some(facts) = &mut self.facts else { return };
+        if let Event::RollbackStarted { reason, .. } = event {
+            facts.cause = Some(match reason {
+                RollbackReason::Verdict { .. } => Cause::Verdict,
+                RollbackReason::Fence { .. } => Cause::Fence,
+                RollbackReason::Gate { .. } => Cause::Gate,
+                RollbackReason::Command { .. } => Cause::Command,
+                RollbackReason::Snapshots { .. } => Cause::Snapshots,
+            });
+        }
         match event {
             Event::RollbackStarted { reason: RollbackReason::Verdict { .. }, at, .. } => {
                 facts.verdict = Some(self.failed.unwrap_or(*at));
@@ -185,6 +204,7 @@ mod tests {
         assert_eq!(facts.mirror, Some((UnixNanos(MIRRORED), percent(5))));
         assert_eq!((facts.seed, facts.window), (Seed(9), Window::default()));
         assert_eq!((facts.verdict, facts.outcome), (Some(UnixNanos(90)), Some(Outcome::RolledBack)));
+        assert_eq!(facts.cause, Some(Cause::Verdict));
 
         let count = entries.len();
         let by_command = [&entries[..count - 3], &entries[count - 2..]].concat();

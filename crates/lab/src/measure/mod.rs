@@ -33,7 +33,7 @@ mod tests;
 
 pub use facts::{AnnouncedCut, RolloutFacts};
 pub use findings::{Expected, Found, Must, Source};
-pub use summary::{Flaw, GreenShare, LogFacts, Outcome, Summary};
+pub use summary::{Cause, Flaw, GreenShare, LogFacts, Outcome, Summary};
 
 use crate::environment::{Held, SpanId, Store};
 use crate::traffic::{Record, SentSpan, SentTrace};

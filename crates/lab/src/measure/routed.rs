@@ -69,7 +69,15 @@ fn route(
         }
     }
     let cuts = cuts.map(|cut| AnnouncedCut { announced: cut.at, cut }).to_vec();
-    let facts = RolloutFacts { seed: Seed(11), window, mirror: None, cuts, verdict: None, outcome: None };
+    let facts = RolloutFacts {
+        seed: Seed(11),
+        window,
+        mirror: None,
+        cuts,
+        verdict: None,
+        cause: None,
+        outcome: None,
+    };
     (facts, active, candidate)
 }
 

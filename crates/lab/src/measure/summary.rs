@@ -19,6 +19,22 @@ pub enum Outcome {
     Stopped,
 }
 
+/// Who or what rolled it back: the word of the log's event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The analysis.
+    Verdict,
+    /// A gateway's breaker.
+    Fence,
+    /// A gate.
+    Gate,
+    /// Its operator.
+    Command,
+    /// Configurations that changed.
+    Snapshots,
+}
+
 /// The candidate's share of the spans at one weight. Both are fractions of 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct GreenShare {
@@ -65,6 +81,9 @@ pub struct Summary {
     pub untrusted_share: f64,
     /// The candidate's share of the spans, by weight.
     pub green_share: Vec<GreenShare>,
+    /// What it was rolled back for, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
     /// From the first refusal to the verdict.
     pub detect_ms: Option<u64>,
     /// From the verdict to the last byte that the candidate received.
@@ -120,6 +139,8 @@ pub enum Flaw {
     NoShare,
     /// It was rolled back, and the times are not known.
     NotTimed,
+    /// It was rolled back, and not by the analysis.
+    Cause(Option<Cause>),
     /// It was stopped, and the candidate owned traces.
     Owned(u64),
     /// A finding that it is told for is not there.
@@ -164,6 +185,7 @@ impl Summary {
                     share: rounded(share.value()),
                 })
                 .collect(),
+            cause: facts.cause,
             detect_ms,
             fence_ms,
             rollback_ms: detect_ms.zip(fence_ms).map(|(detect, fence)| detect + fence),
@@ -174,12 +196,13 @@ impl Summary {
         }
     }
 
-    /// Everything that makes the story a failure; empty if it is told as it should be.
-    pub fn flaws(&self, expected: &Expected) -> Vec<Flaw> {
+    /// Everything that makes the story a failure; empty if it is told as it should be. `began` is when its stage was set.
+    pub fn flaws(&self, expected: &Expected, began: UnixNanos) -> Vec<Flaw> {
         let unless = |is_good: bool, flaw: Flaw| (!is_good).then_some(flaw);
         let partial = |share: &&GreenShare| share.weight > 0.0 && share.weight < 1.0;
         let outcome = expected.outcome();
         let is_timed = self.rollback_ms.is_some() || outcome != Outcome::RolledBack;
+        let is_by_analysis = self.outcome != Some(Outcome::RolledBack) || self.cause == Some(Cause::Verdict);
         // What is stopped before the switch has no cut to show anything of.
         let is_stopped = outcome == Outcome::Stopped;
         let traces_min = if is_stopped { TRACES_MIN_STOPPED } else { TRACES_MIN };
@@ -196,6 +219,7 @@ impl Summary {
             ),
             unless(is_stopped || self.green_share.iter().find(partial).is_some(), Flaw::NoShare),
             unless(is_timed, Flaw::NotTimed),
+            unless(is_by_analysis, Flaw::Cause(self.cause)),
             unless(!is_stopped || self.green_owned == 0, Flaw::Owned(self.green_owned)),
         ]
         .into_iter()
@@ -204,8 +228,8 @@ impl Summary {
         let is_excess = |green: &&GreenShare| !is_stopped && green.share > green.weight + SHARE_EXCESS_MAX;
         let excessive = self.green_share.iter().filter(is_excess);
         flaws.extend(excessive.map(|green| Flaw::Excess(*green)));
-        flaws.extend(expected.missing(&self.findings).map(Flaw::Missing));
-        flaws.extend(expected.unexpected(&self.findings).cloned().map(Flaw::Unexpected));
+        flaws.extend(expected.missing(&self.findings, began).map(Flaw::Missing));
+        flaws.extend(expected.unexpected(&self.findings, began).cloned().map(Flaw::Unexpected));
         flaws
     }
 }
@@ -217,6 +241,28 @@ impl Outcome {
             Outcome::RolledBack => "rolled back",
             Outcome::Stopped => "stopped before the switch",
         }
+    }
+}
+
+impl Cause {
+    fn words(cause: Option<Cause>) -> &'static str {
+        match cause {
+            Some(Cause::Verdict) => "the analysis",
+            Some(Cause::Fence) => "a gateway's breaker",
+            Some(Cause::Gate) => "a gate",
+            Some(Cause::Command) => "its operator",
+            Some(Cause::Snapshots) => "a changed configuration",
+            None => "nobody",
+        }
+    }
+}
+
+impl Flaw {
+    /// Whether nothing is wrong but that clocks were not trusted, which a machine that is too busy does by itself: what a gateway does not
+    /// trust goes to both sides, and the candidate then has more than its share.
+    pub fn are_of_clocks(flaws: &[Flaw]) -> bool {
+        let is_of_clocks = |flaw: &Flaw| matches!(flaw, Flaw::Untrusted(_) | Flaw::Excess(_));
+        flaws.iter().any(|flaw| matches!(flaw, Flaw::Untrusted(_))) && flaws.iter().all(is_of_clocks)
     }
 }
 
@@ -248,6 +294,9 @@ impl fmt::Display for Flaw {
             }
             Flaw::NoShare => write!(f, "no partial weight lasted longer than the windows of its cuts"),
             Flaw::NotTimed => write!(f, "rolled back, but not after a refusal"),
+            Flaw::Cause(cause) => {
+                write!(f, "rolled back by {}, and should have been by the analysis", Cause::words(*cause))
+            }
             Flaw::Owned(traces) => write!(f, "green owned {traces} traces"),
             Flaw::Missing(must) => write!(f, "not found: {must}"),
             Flaw::Unexpected(Found { gate, finding, place, detail, .. }) => {

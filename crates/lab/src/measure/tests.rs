@@ -31,6 +31,7 @@ fn facts() -> RolloutFacts {
         mirror: None,
         cuts: vec![cut(10_000, 50), cut(30_000, 100)],
         verdict: None,
+        cause: None,
         outcome: Some(Outcome::Promoted),
     }
 }
@@ -352,23 +353,60 @@ fn the_summary_is_the_line_that_is_promised() {
         r#""log_dir":"crossfade-demo/good/audit"}"#
     );
     assert_eq!(serde_json::to_string(&summary).unwrap(), expected);
-    assert_eq!(summary.flaws(&Expected::Promoted), []);
+    assert_eq!(summary.flaws(&Expected::Promoted, UnixNanos(BEGIN)), []);
 }
 
 #[test]
 fn a_rollback_is_timed_from_the_first_refusal_over_the_verdict_to_the_last_byte() {
-    let rolled_back =
-        RolloutFacts { verdict: Some(at(25_000)), outcome: Some(Outcome::RolledBack), ..facts() };
+    let rolled_back = RolloutFacts {
+        verdict: Some(at(25_000)),
+        cause: Some(Cause::Verdict),
+        outcome: Some(Outcome::RolledBack),
+        ..facts()
+    };
     let timed = |first_refusal: Option<u64>, last_byte: u64| {
         let (first_refusal, last_byte) = (first_refusal.map(at), Some(at(last_byte)));
         let candidate = Observed { first_refusal, last_byte, ..Observed::default() };
         let summary = Summary::new("bad", &found(), &rolled_back, &candidate, log(), Vec::new());
-        let flaws = summary.flaws(&Expected::RolledBack);
+        let flaws = summary.flaws(&Expected::RolledBack, UnixNanos(BEGIN));
         ((summary.detect_ms, summary.fence_ms, summary.rollback_ms), flaws)
     };
     assert_eq!(timed(Some(23_400), 25_006), ((Some(1_600), Some(6), Some(1_606)), vec![]));
     assert_eq!(timed(Some(23_400), 24_990), ((Some(1_600), Some(0), Some(1_600)), vec![]));
     assert_eq!(timed(None, 25_006), ((None, Some(6), None), vec![Flaw::NotTimed]));
+}
+
+/// Guarantee: a story that is told for its analysis is flawed if something else was quicker, and says what.
+#[test]
+fn a_rollback_by_anybody_else_is_not_the_analysis() {
+    let by = |cause| {
+        let facts =
+            RolloutFacts { verdict: Some(at(25_000)), cause, outcome: Some(Outcome::RolledBack), ..facts() };
+        let candidate = Observed { first_refusal: Some(at(23_400)), ..Observed::default() };
+        let summary = Summary::new("bad", &found(), &facts, &candidate, log(), Vec::new());
+        summary.flaws(&Expected::RolledBack, at(0))
+    };
+    assert_eq!(by(Some(Cause::Verdict)), []);
+    for cause in [Some(Cause::Fence), Some(Cause::Command), None] {
+        assert_eq!(by(cause), [Flaw::Cause(cause)]);
+    }
+    let told = by(Some(Cause::Fence))[0].to_string();
+    assert_eq!(told, "rolled back by a gateway's breaker, and should have been by the analysis");
+}
+
+#[test]
+fn only_flaws_of_clocks_are_of_clocks() {
+    let excess = Flaw::Excess(GreenShare { weight: 0.25, share: 0.4 });
+    for (flaws, are) in [
+        (vec![Flaw::Untrusted(0.07)], true),
+        (vec![Flaw::Untrusted(0.07), excess.clone()], true),
+        (vec![excess], false),
+        (vec![Flaw::Untrusted(0.07), Flaw::Torn(1)], false),
+        (vec![Flaw::FewStraddling(3)], false),
+        (vec![], false),
+    ] {
+        assert_eq!(Flaw::are_of_clocks(&flaws), are, "{flaws:?}");
+    }
 }
 
 #[test]
@@ -377,7 +415,7 @@ fn everything_that_makes_a_story_fail_is_named() {
         let mut found = found();
         change(&mut found);
         let summary = Summary::new("good", &found, &facts(), &Observed::default(), log(), Vec::new());
-        assert_eq!(summary.flaws(&Expected::Promoted), expected);
+        assert_eq!(summary.flaws(&Expected::Promoted, UnixNanos(BEGIN)), expected);
     };
     check(&|_| {}, vec![]);
     check(&|found| found.torn = 1, vec![Flaw::Torn(1)]);
@@ -396,7 +434,7 @@ fn everything_that_makes_a_story_fail_is_named() {
 
     let unverified = LogFacts { verified: false, ..log() };
     let summary = Summary::new("good", &found(), &facts(), &Observed::default(), unverified, Vec::new());
-    let flaws = summary.flaws(&Expected::RolledBack);
+    let flaws = summary.flaws(&Expected::RolledBack, UnixNanos(BEGIN));
     assert_eq!(
         flaws,
         [ended(Some(Outcome::Promoted), Outcome::RolledBack), Flaw::LogNotVerified, Flaw::NotTimed]
@@ -413,20 +451,21 @@ fn everything_that_makes_a_story_fail_is_named() {
 
     let unfinished = RolloutFacts { outcome: None, ..facts() };
     let summary = Summary::new("good", &found(), &unfinished, &Observed::default(), log(), Vec::new());
-    assert_eq!(summary.flaws(&Expected::Promoted), [ended(None, Outcome::Promoted)]);
+    assert_eq!(summary.flaws(&Expected::Promoted, UnixNanos(BEGIN)), [ended(None, Outcome::Promoted)]);
 }
 
 /// Scenario: a rollout is stopped by a gate that it is told for; by another one; not at all; or after the candidate owned traces.
 /// Guarantee: no cut is asked of it; everything else that is not as it should be is named.
 #[test]
 fn a_stopped_story_is_told_for_its_findings() {
-    const EXPECTED: Expected = Expected::Stopped(&[Must::recorded("history", "CF-HISTORY-001")]);
+    const EXPECTED: Expected = Expected::Stopped(&[Must::recorded("history", "CF-HISTORY-001", &[])]);
     let stopped = RolloutFacts { cuts: Vec::new(), outcome: Some(Outcome::Stopped), ..facts() };
     let measured = Measurement { traces: 500, spans_sent: 3_000, ..Measurement::default() };
     let flaws = |measured: &Measurement, facts: &RolloutFacts, gate: &str| {
         let report = serde_json::json!({ "findings": [{ "id": "CF-HISTORY-001", "severity": "high" }] });
         let found = Found::read(gate, &report, Source::Log);
-        Summary::new("migration", measured, facts, &Observed::default(), log(), found).flaws(&EXPECTED)
+        Summary::new("migration", measured, facts, &Observed::default(), log(), found)
+            .flaws(&EXPECTED, UnixNanos(BEGIN))
     };
     assert_eq!(flaws(&measured, &stopped, "history"), []);
     let [missing, unexpected] = &flaws(&measured, &stopped, "parity")[..] else { panic!("two flaws") };

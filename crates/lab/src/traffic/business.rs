@@ -217,50 +217,12 @@ const SERVE_BOOKING: &[Op] = &[op(APPOINTMENTS, Server, "appointments.Appointmen
 const ASK_LABORATORY: &[Op] = &[op(LABORATORY, Client, "POST order", LABORATORY_API, &[])];
 const SERVE_LABORATORY: &[Op] = &[op(LABORATORY, Server, "laboratory.Orders/Place", RPC, ASK_LABORATORY)];
 
-static CLINIC: [(u32, Op); 4] = [
-    (10, op(PORTAL, Server, "GET /", PORTAL_PAGE, &[op(PORTAL, Internal, "render", &[], &[])])),
-    (
-        36,
-        op(
-            PORTAL,
-            Server,
-            "GET /patients/{id}",
-            PORTAL_PAGE,
-            &[
-                op(PORTAL, Client, "records.Records/Get", RPC, SERVE_RECORD),
-                op(PORTAL, Internal, "render", &[], &[]),
-            ],
-        ),
-    ),
-    (
-        30,
-        op(
-            PORTAL,
-            Server,
-            "POST /appointments",
-            PORTAL_PAGE,
-            &[op(PORTAL, Client, "appointments.Appointments/Book", RPC, SERVE_BOOKING)],
-        ),
-    ),
-    (
-        24,
-        op(
-            PORTAL,
-            Server,
-            "POST /orders",
-            PORTAL_PAGE,
-            &[op(PORTAL, Client, "laboratory.Orders/Place", RPC, SERVE_LABORATORY)],
-        ),
-    ),
-];
-
 const INSURER_SIMULATOR: &[(&str, Attribute)] = &[
     ("http.request.method", Text("POST")),
     ("server.address", Text("insurer-mock")),
     ("url.full", Text("http://insurer-mock:8080/v2/eligibility")),
     ("http.response.status_code", Text("200")),
 ];
-
 const ASK_SIMULATOR: &[Op] = &[op(BILLING, Client, "POST eligibility", INSURER_SIMULATOR, &[])];
 const SERVE_TESTED_BILLING: &[Op] = &[op(BILLING, Server, "billing.Billing/Check", RPC, ASK_SIMULATOR)];
 const BOOK_IN_TESTS: &[Op] = &[
@@ -272,39 +234,25 @@ const SERVE_TESTED_BOOKING: &[Op] =
     &[op(APPOINTMENTS, Server, "appointments.Appointments/Book", RPC, BOOK_IN_TESTS)];
 const SERVE_TESTED_LABORATORY: &[Op] = &[op(LABORATORY, Server, "laboratory.Orders/Place", RPC, &[])];
 
-static CLINIC_SIMULATED: [(u32, Op); 4] = [
-    (10, op(PORTAL, Server, "GET /", PORTAL_PAGE, &[op(PORTAL, Internal, "render", &[], &[])])),
-    (
-        36,
-        op(
-            PORTAL,
-            Server,
-            "GET /patients/{id}",
-            PORTAL_PAGE,
-            &[
-                op(PORTAL, Client, "records.Records/Get", RPC, SERVE_RECORD),
-                op(PORTAL, Internal, "render", &[], &[]),
-            ],
-        ),
-    ),
-    (
-        30,
-        op(
-            PORTAL,
-            Server,
-            "POST /appointments",
-            PORTAL_PAGE,
-            &[op(PORTAL, Client, "appointments.Appointments/Book", RPC, SERVE_TESTED_BOOKING)],
-        ),
-    ),
-    (
-        24,
-        op(
-            PORTAL,
-            Server,
-            "POST /orders",
-            PORTAL_PAGE,
-            &[op(PORTAL, Client, "laboratory.Orders/Place", RPC, SERVE_TESTED_LABORATORY)],
-        ),
-    ),
-];
+const RENDER: &[Op] = &[op(PORTAL, Internal, "render", &[], &[])];
+const CALL_RECORDS: &[Op] =
+    &[op(PORTAL, Client, "records.Records/Get", RPC, SERVE_RECORD), op(PORTAL, Internal, "render", &[], &[])];
+const CALL_BOOKING: &[Op] = &[op(PORTAL, Client, "appointments.Appointments/Book", RPC, SERVE_BOOKING)];
+const CALL_TESTED_BOOKING: &[Op] =
+    &[op(PORTAL, Client, "appointments.Appointments/Book", RPC, SERVE_TESTED_BOOKING)];
+const CALL_LABORATORY: &[Op] = &[op(PORTAL, Client, "laboratory.Orders/Place", RPC, SERVE_LABORATORY)];
+const CALL_TESTED_LABORATORY: &[Op] =
+    &[op(PORTAL, Client, "laboratory.Orders/Place", RPC, SERVE_TESTED_LABORATORY)];
+
+static CLINIC: [(u32, Op); 4] = clinic(CALL_BOOKING, CALL_LABORATORY);
+static CLINIC_SIMULATED: [(u32, Op); 4] = clinic(CALL_TESTED_BOOKING, CALL_TESTED_LABORATORY);
+
+/// The clinic's templates, with what becomes of a booking and of an order to the laboratory.
+const fn clinic(booking: &'static [Op], laboratory: &'static [Op]) -> [(u32, Op); 4] {
+    [
+        (10, op(PORTAL, Server, "GET /", PORTAL_PAGE, RENDER)),
+        (36, op(PORTAL, Server, "GET /patients/{id}", PORTAL_PAGE, CALL_RECORDS)),
+        (30, op(PORTAL, Server, "POST /appointments", PORTAL_PAGE, booking)),
+        (24, op(PORTAL, Server, "POST /orders", PORTAL_PAGE, laboratory)),
+    ]
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crossfade_audit::show;
+use crossfade_gates::explain;
 use crossfade_lab::measure::{Found, Source};
 use crossfade_rollout::event::{Event, Outcome};
 use crossfade_rollout::plan::Advice;
@@ -52,6 +53,10 @@ fn of_advice(advice: &Advice) -> Vec<Found> {
         rule: finding.rule.clone(),
         place: finding.place.clone(),
         detail: finding.detail.clone(),
+        expected: String::new(),
+        seen: String::new(),
+        // A plan leaves the weight out: it is the rule's.
+        severity: explain::rule(&finding.id).map_or("unknown", |rule| rule.severity.word()).to_owned(),
         by: Source::Plan,
     };
     advice.findings.iter().map(one).collect()

@@ -18,7 +18,7 @@ use crossfade_lab::scenario::{ROLLOUT_PATH, SITE_PATH, Scenario, ScenarioFile, S
 use crossfade_lab::traffic::{self, Targets, Traffic};
 use crossfade_rollout::event::{Event, Gate, Outcome as GateOutcome, PauseCause};
 use crossfade_rollout::{Entry, PlanFile, RolloutId};
-use crossfade_routing::EnvironmentId;
+use crossfade_routing::{EnvironmentId, UnixNanos};
 
 use super::findings;
 use super::pulse::{self, Pulse};
@@ -33,12 +33,16 @@ const HORIZON: Duration = Duration::from_secs(60);
 const TAP_SETTLE: Duration = Duration::from_secs(4);
 /// Tells a demo's folder from any other.
 const MARKER: &str = ".crossfade-demo";
-/// No story takes longer than this.
+/// No rollout of a story takes longer than this,
 const STORY_MAX: Duration = Duration::from_secs(90);
+/// and nothing else of it than this: what hangs must not hang the demo.
+const PART_MAX: Duration = Duration::from_secs(45);
 
 /// A story that was played.
 pub(super) struct Played {
     pub(super) summary: Summary,
+    /// When its stage was set.
+    pub(super) began: UnixNanos,
     pub(super) pulse: Pulse,
     /// Where the reports are that the findings on the record are from, by gate.
     pub(super) evidence: BTreeMap<String, PathBuf>,
@@ -47,23 +51,22 @@ pub(super) struct Played {
 /// Plays a story, and says what came of it, as the two environments and the log have it.
 pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -> Result<Played, Failure> {
     let watch = pulse::Watch::start();
-    let Stage { blue, green, files } = Stage::set(scenario).await.or_usage()?;
+    let Stage { set_at: began, blue, green, files } =
+        within(PART_MAX, "the stage was not set", &watch, Stage::set(scenario)).await?.or_usage()?;
     let site = set_up(&files, dir)?;
     let log_dir = site.log_dir.clone();
     let token = read_token(&site.token_file).or_usage()?;
     let tuning = Tuning { horizon: Some(HORIZON), tap_settle: Some(TAP_SETTLE) };
-    let running = Running::start(site, tuning).await?;
+    let starting = Running::start(site, tuning);
+    let running = within(PART_MAX, "gateway and control plane did not start", &watch, starting).await??;
     let client = Client::with_token(&format!("http://{}", running.control.address()), token)?;
     let traffic = start_traffic(scenario, &running)?;
 
-    let told = tokio::time::timeout(STORY_MAX, follow(scenario, dir, &client, &green, teller)).await;
-    let (rollout, planned) = told.map_err(|_| {
-        let busy = watch.so_far().words().map_or_else(String::new, |words| format!("; {words}"));
-        Failure::refused(anyhow::anyhow!("the story did not end within {} s{busy}", STORY_MAX.as_secs()))
-    })??;
+    let story = follow(scenario, dir, &client, &green, teller);
+    let (rollout, planned) = within(STORY_MAX, "the rollout did not end", &watch, story).await??;
     teller.settling();
-    let record = traffic.stop().await;
-    running.stop().await;
+    let record = within(PART_MAX, "the traffic did not end", &watch, traffic.stop()).await?;
+    within(PART_MAX, "gateway and control plane did not stop", &watch, running.stop()).await?;
 
     let entries = entries(&log_dir)?;
     let facts = RolloutFacts::from_log(&rollout, &entries)
@@ -77,7 +80,20 @@ pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -
     let (mut findings, evidence) = findings::recorded(&rollout, &entries, &log_dir)?;
     findings.extend(planned);
     let summary = Summary::new(scenario.name, &measured, &facts, &green.observed(), log, findings);
-    Ok(Played { summary, pulse: watch.stop(), evidence })
+    Ok(Played { summary, began, pulse: watch.stop(), evidence })
+}
+
+/// What comes of a part of a story, unless it takes too long.
+async fn within<T>(
+    limit: Duration,
+    hung: &str,
+    watch: &pulse::Watch,
+    part: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(limit, part).await.map_err(|_| {
+        let busy = watch.so_far().words().map_or_else(String::new, |words| format!("; {words}"));
+        Failure::refused(anyhow::anyhow!("the demo hangs: {hung} within {} s{busy}", limit.as_secs()))
+    })
 }
 
 /// Writes the story's files into an empty folder and initialises the site, as a person would.
@@ -237,4 +253,24 @@ fn verified(log_dir: &Path) -> Result<bool, Failure> {
         eprintln!("{report}");
     }
     Ok(report.intact)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_hangs_is_told() {
+        let watch = pulse::Watch::start();
+        let hung = within(
+            Duration::from_millis(20),
+            "the traffic did not end",
+            &watch,
+            std::future::pending::<()>(),
+        );
+        let error = hung.await.expect_err("it never ends");
+        let text = error.text();
+        assert!(text.contains("the demo hangs: the traffic did not end within 0 s"), "{text}");
+        assert_eq!(within(PART_MAX, "", &watch, async { 7 }).await.ok(), Some(7));
+    }
 }

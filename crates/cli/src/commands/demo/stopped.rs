@@ -93,6 +93,9 @@ mod tests {
             rule: String::new(),
             place: "green".into(),
             detail: "it is so".into(),
+            expected: String::new(),
+            seen: String::new(),
+            severity: "high".into(),
             by,
         }
     }

@@ -20,6 +20,9 @@ struct Closing<'a> {
     summary: &'a Summary,
     /// Everything that is not as the story is told for.
     flaws: Vec<String>,
+    /// Nothing is wrong but that clocks were not trusted: it may go well on a machine that is less busy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    only_clocks: bool,
 }
 
 /// Tells one story after the other.
@@ -116,7 +119,8 @@ impl Teller {
         self.block.erase();
         let summary = &played.summary;
         if self.json {
-            let closing = Closing { summary, flaws: flaws.iter().map(Flaw::to_string).collect() };
+            let told = flaws.iter().map(Flaw::to_string).collect();
+            let closing = Closing { summary, flaws: told, only_clocks: Flaw::are_of_clocks(flaws) };
             println!(
                 "{}",
                 serde_json::to_string(&closing).expect("a summary holds nothing that JSON cannot")

@@ -1,4 +1,4 @@
-//! A clinic's patient management. Its tests met a simulator of the insurer and never the laboratory, and nobody asked how the candidate
+//! A clinic's patient management. Its tests met a simulator of the insurer, and never the laboratory; and nobody asked how the candidate
 //! does under load; once more with tests that call the real ones, and a candidate that is quick enough.
 
 use super::super::{Past, Scenario, Side};
@@ -15,11 +15,13 @@ const SLOW: Duration = Duration::from_millis(1_500);
 const TESTS: &[(&str, &str)] = &[("deployment.environment.name", "test")];
 
 const FINDINGS: &[Must] = &[
-    // The laboratory.
-    Must::recorded("dependencies", "CF-DEPS-001"),
-    // The insurer.
-    Must::recorded("dependencies", "CF-DEPS-002"),
-    Must::planned("load", "CF-LOAD-001"),
+    Must::recorded("dependencies", "CF-DEPS-001", &["laboratory -> http lims.laboratory.example"]),
+    Must::recorded(
+        "dependencies",
+        "CF-DEPS-002",
+        &["billing -> http api.insurer.example", "http insurer-mock:8080"],
+    ),
+    Must::planned("load", "CF-LOAD-001", &["green hold", "p99", "800 spans/s"]),
 ];
 
 pub(super) fn stories() -> [Scenario; 2] {
@@ -28,14 +30,13 @@ pub(super) fn stories() -> [Scenario; 2] {
     let simulated = Past { business: Some(Business::ClinicSimulated), ..tests.clone() };
     let clinic = Scenario {
         name: "clinic",
-        about: "tests met simulators of an insurer and a laboratory, and the candidate is slow under load",
+        about: "tests met a simulator of the insurer and never the laboratory, and the candidate is slow under load",
         unasked: false,
         expected: Expected::Stopped(FINDINGS),
         rollout: include_str!("../../../scenarios/clinic.yaml"),
         blue: Side::plain(BLUE),
         green: Side { faults: Faults { delay: SLOW, ..Faults::none() }, ..Side::plain(GREEN) },
         past: vec![live.clone(), simulated],
-        files: Vec::new(),
         traffic: TrafficConfig {
             business: Business::Clinic,
             traces_per_second: 150,

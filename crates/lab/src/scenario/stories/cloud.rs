@@ -9,13 +9,21 @@ use crate::traffic::TrafficConfig;
 use std::time::Duration;
 
 const FINDINGS: &[Must] = &[
-    // All of `payment`, and the calls that led to `inventory`.
-    Must::recorded("coverage", "CF-COVERAGE-001"),
-    Must::recorded("coverage", "CF-COVERAGE-006"),
+    // All of `payment`, and the calls that led to `inventory`; and what operations would have taken it for.
+    Must::recorded(
+        "coverage",
+        "CF-COVERAGE-001",
+        &["green payment", "A failure of `payment` would have been read as less traffic"],
+    ),
+    Must::recorded(
+        "coverage",
+        "CF-COVERAGE-006",
+        &["green inventory", "between `frontend` and `inventory`", "would have been read as one of"],
+    ),
     // Spans that are missing; traces that only green knows; requests that were one trace and are two.
-    Must::recorded("parity", "CF-PARITY-004"),
-    Must::recorded("parity", "CF-PARITY-002"),
-    Must::recorded("parity", "CF-PARITY-027"),
+    Must::recorded("parity", "CF-PARITY-004", &["of payment", "of inventory"]),
+    Must::recorded("parity", "CF-PARITY-002", &["green inventory: inventory.Catalog/List"]),
+    Must::recorded("parity", "CF-PARITY-027", &["green frontend -> inventory: inventory.Catalog/List"]),
 ];
 
 pub(super) fn stories() -> [Scenario; 2] {
@@ -31,7 +39,6 @@ pub(super) fn stories() -> [Scenario; 2] {
             ..Side::plain(GREEN)
         },
         past: Vec::new(),
-        files: Vec::new(),
         // Short traces leave more of the window to late spans: gates look while the traffic runs, on the same machine.
         traffic: TrafficConfig {
             traces_per_second: 120,

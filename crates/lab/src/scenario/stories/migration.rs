@@ -11,10 +11,21 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// Within what the spec's `reach` asks for.
 const OLDEST: Duration = Duration::from_secs(71 * 3_600);
 
+/// What the migration left out, in hours ago.
+const HOLE: (u32, u32) = (50, 41);
+/// And what the index lacks.
+const UNINDEXED: (u32, u32) = (20, 1);
+
 const FINDINGS: &[Must] = &[
-    Must::recorded("history", "CF-HISTORY-001"),
-    Must::recorded("history", "CF-HISTORY-008"),
-    Must::recorded("history", "CF-HISTORY-009"),
+    Must::recorded("history", "CF-HISTORY-001", &["green", "cannot be read"]).between(HOLE.0, HOLE.1),
+    Must::recorded("history", "CF-HISTORY-008", &["green", "not found by service"])
+        .between(UNINDEXED.0, UNINDEXED.1),
+    Must::recorded("history", "CF-HISTORY-008", &["green", "not found by operation"])
+        .between(UNINDEXED.0, UNINDEXED.1),
+    Must::recorded("history", "CF-HISTORY-008", &["green", "not found by attribute"])
+        .between(UNINDEXED.0, UNINDEXED.1),
+    Must::recorded("history", "CF-HISTORY-009", &["green"]).between(HOLE.0, HOLE.1),
+    Must::recorded("history", "CF-HISTORY-009", &["green"]).between(UNINDEXED.0, UNINDEXED.1),
 ];
 
 pub(super) fn stories() -> [Scenario; 2] {
@@ -28,11 +39,10 @@ pub(super) fn stories() -> [Scenario; 2] {
         blue: Side::plain(BLUE),
         green: Side::plain(GREEN),
         past: vec![Past {
-            hole: Some(50 * HOUR..41 * HOUR),
-            unindexed: Some(20 * HOUR..HOUR),
+            hole: Some(HOUR * HOLE.0..HOUR * HOLE.1),
+            unindexed: Some(HOUR * UNINDEXED.0..HOUR * UNINDEXED.1),
             ..whole.clone()
         }],
-        files: Vec::new(),
         // Short traces leave more of the window to late spans: gates look while the traffic runs, on the same machine.
         traffic: TrafficConfig {
             traces_per_second: 200,

@@ -22,7 +22,6 @@ pub(super) fn stories() -> [Scenario; 2] {
         blue: Side::plain(BLUE),
         green: Side::plain(GREEN),
         past: Vec::new(),
-        files: Vec::new(),
         traffic: TrafficConfig::default(),
         fault: None,
     };
