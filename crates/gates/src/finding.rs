@@ -39,6 +39,9 @@ pub struct Finding {
     /// Who lets it through, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Accepted>,
+    /// What it is known by in the next run instead of its part, where the part is an example or a time that another sample shifts.
+    #[serde(skip)]
+    pub known_by: Option<String>,
 }
 
 /// Where to look. What does not apply is `None`.
@@ -109,7 +112,14 @@ impl Finding {
             remedy: rule.fix.to_owned(),
             controls: rule.controls,
             accepted: None,
+            known_by: None,
         }
+    }
+
+    /// What it is known by in the next run instead of its part; empty where its rule says it all.
+    #[must_use]
+    pub fn known_by(self, what: impl Into<String>) -> Self {
+        Self { known_by: Some(what.into()), ..self }
     }
 
     /// Where.

@@ -338,6 +338,7 @@ impl History {
                 .detail(detail)
                 .expected(grouped(counts.active))
                 .seen(grouped(counts.both))
+                .known_by("")
         };
         runs.into_iter().take(FINDINGS_MAX).map(finding).collect()
     }
@@ -345,7 +346,7 @@ impl History {
     fn ranged(&self, rule: &'static crate::rule::Rule, range: &Range, detail: String) -> Finding {
         let mut place = self.candidate().component(range.to_string());
         place.trace_id = range.example.map(|id| id.to_string());
-        Finding::new(rule).at(place).detail(detail)
+        Finding::new(rule).at(place).detail(detail).known_by("")
     }
 
     fn difference(&self, group: &Group) -> Finding {

@@ -27,6 +27,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use judge::{cannot_ask, judge};
+pub(crate) use library::EMBEDDED;
 pub use library::library;
 
 use crate::control::CONTROLS;

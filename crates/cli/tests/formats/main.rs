@@ -90,6 +90,69 @@ fn a_file_has_one_name_in_sarif() {
     assert!(remote.count() > 0, "what was read from a URL is named with it");
 }
 
+/// Guarantee: a policy of the library, which is in no file, is shown where it was asked for, with its name.
+#[test]
+fn a_ready_policy_is_no_file_in_sarif() {
+    let all = written(reports::all());
+    let results =
+        || all["runs"].as_array().unwrap().iter().flat_map(|run| run["results"].as_array().unwrap());
+    let is_ready = |result: &&Value| result.to_string().contains("crossfade:pci.rego");
+    let ready: Vec<&Value> = results().filter(is_ready).collect();
+    assert_eq!(ready.len(), 1);
+    let location = &ready[0]["locations"][0];
+    assert_eq!(location["physicalLocation"]["artifactLocation"]["uri"], USUAL_SITE);
+    let name = &location["logicalLocations"][0]["fullyQualifiedName"];
+    assert_eq!(name, "crossfade:pci.rego PCI DSS 3.5.1");
+}
+
+/// Scenario: a gate looks again, and its sample has other traces, so that its examples, counts and times are others.
+/// Guarantee: what it finds is known by the same fingerprint as before; two findings of one report have two.
+#[test]
+fn a_finding_keeps_its_fingerprint() {
+    let fingerprints = |report: Report| -> BTreeSet<String> {
+        let all = written(&[report]);
+        let results = all["runs"][0]["results"].as_array().unwrap();
+        let of = |result: &Value| result["partialFingerprints"]["crossfade/v1"].as_str().unwrap().to_owned();
+        let each: BTreeSet<String> = results.iter().map(of).collect();
+        assert_eq!(each.len(), results.len(), "one for each: {each:?}");
+        each
+    };
+    let texts = |report: &Report| -> Vec<String> {
+        report.findings.iter().map(|finding| format!("{} {}", finding.place, finding.detail)).collect()
+    };
+    assert_ne!(texts(&reports::parity(1)), texts(&reports::parity(2)));
+    assert_eq!(fingerprints(reports::parity(1)), fingerprints(reports::parity(2)));
+    assert_ne!(texts(&reports::history(0)), texts(&reports::history(20)));
+    assert_eq!(fingerprints(reports::history(0)), fingerprints(reports::history(20)));
+    reports::all().iter().for_each(|report| drop(fingerprints(report.clone())));
+}
+
+/// Guarantee: whoever reads SARIF alone sees that a gate came to no verdict, and for want of what.
+#[test]
+fn no_verdict_is_no_success_in_sarif() {
+    let all = written(reports::all());
+    let runs = all["runs"].as_array().unwrap();
+    for (report, run) in reports::all().iter().zip(runs) {
+        let invocation = &run["invocations"][0];
+        let has_verdict = report.verdict() != Verdict::NoVerdict;
+        assert_eq!(invocation["executionSuccessful"], has_verdict, "{}", report.gate);
+        let told = invocation["toolExecutionNotifications"].as_array().unwrap();
+        let unknown: Vec<_> = report.findings.iter().filter(|finding| finding.is_unknown()).collect();
+        assert_eq!(told.len(), unknown.len(), "{}", report.gate);
+        for (told, finding) in told.iter().zip(unknown) {
+            assert_eq!(told["message"]["text"], finding.detail);
+            assert_eq!(told["level"], if has_verdict { "warning" } else { "error" });
+            let rule =
+                &run["tool"]["driver"]["rules"][told["associatedRule"]["index"].as_u64().unwrap() as usize];
+            assert_eq!(
+                (&told["associatedRule"]["id"], &rule["id"]),
+                (&finding.id.into(), &finding.id.into())
+            );
+        }
+    }
+    assert!(runs.iter().any(|run| run["invocations"][0]["executionSuccessful"] == false));
+}
+
 /// Scenario: something is not as it should be, at one place after the other. Guarantee: the checks of this file see it.
 #[test]
 fn broken_sarif_is_found_out() {
@@ -174,6 +237,14 @@ fn junit_opens_in_a_foreign_reader() {
         let unaccepted = report.findings.iter().filter(|finding| finding.accepted.is_none());
         unaccepted.for_each(|finding| assert!(text.contains(finding.id), "{} in {text}", finding.id));
     }
+}
+
+/// A command by itself measures no time: that is none, and not less.
+#[test]
+fn a_time_that_was_not_measured_is_none() {
+    let report = Report { took: None, ..reports::all()[0].clone() };
+    let text = junit(&[report]);
+    assert!(text.matches("time=\"0.000\"").count() == 3 && !text.contains("time=\"-"), "{text}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(crate) fn all() -> &'static [Report] {
 
 fn made() -> Vec<Report> {
     let gates =
-        [drift(), probe(), posture(), load_(), parity(), coverage(), dependencies(), history(), policy()];
+        [drift(), probe(), posture(), load_(), parity(1), coverage(), dependencies(), history(0), policy()];
     let mut reports: Vec<Report> = gates.into_iter().map(waived).collect();
     reports.push(look::cannot_look(
         "probe",
@@ -238,13 +238,14 @@ fn names() -> Names {
     Names { active: "blue".into(), candidate: "green".into() }
 }
 
-fn parity() -> Report {
+/// With other traces for another seed, and differences in others of them.
+pub(crate) fn parity(seed: u64) -> Report {
     let limits = parity::Limits { differ_max: 0.01, confidence: Confidence::P95 };
     let mut gate = Parity::new(names(), Rules::between(Store::Jaeger, Store::Tempo), limits);
-    for (i, trace) in generate(1, AT, 120).into_iter().enumerate() {
+    for (i, trace) in generate(seed, AT, 120).into_iter().enumerate() {
         let mut theirs = trace.spans.clone();
-        match i % 30 {
-            0 => _ = theirs[0].attributes.remove("probe.map"),
+        match (i + 7 * seed as usize) % 30 {
+            7 => _ = theirs[0].attributes.remove("probe.map"),
             1 => _ = theirs.pop(),
             2 => theirs.clear(),
             _ => {}
@@ -254,10 +255,11 @@ fn parity() -> Report {
     gate.report(json!({ "seed": "7" }))
 }
 
-fn history() -> Report {
+/// With a hole that begins so many hours later.
+pub(crate) fn history(later: usize) -> Report {
     let mut gate = History::new(names(), Rules::between(Store::Tempo, Store::Tempo));
     for (i, trace) in generate(1, AT, 100).into_iter().enumerate() {
-        let theirs = if (40..=42).contains(&i) { Vec::new() } else { trace.spans.clone() };
+        let theirs = if (40 + later..=42 + later).contains(&i) { Vec::new() } else { trace.spans.clone() };
         let outcome = Outcome::Answered { in_active: true, in_candidate: i < 90 };
         let searches = vec![Search { by: "service".into(), outcome }];
         let begun = AT + i as u64 * 60 * MINUTE;
@@ -351,5 +353,13 @@ fn policy() -> Report {
     };
     let error = policy::check(&broken).expect_err("it is broken");
     report.findings.extend(policy::cannot_ask(&error).findings);
+    let objection = |requirement: &str| policy::Objection {
+        policy: "crossfade:pci.rego".to_owned(),
+        requirement: requirement.to_owned(),
+        says: "so it says".to_owned(),
+        because: "CF-DRIFT-014".to_owned(),
+    };
+    let ready = policy::Answers { denials: vec![objection("PCI DSS 3.5.1")], ..policy::Answers::default() };
+    report.findings.extend(policy::judge(&["crossfade:pci.rego".to_owned()], &ready, &[]).findings);
     report
 }

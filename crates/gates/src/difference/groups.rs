@@ -155,7 +155,7 @@ impl Group {
 
     /// What is said of it: in how many of the traces compared (`300 traces`), with an example.
     pub(crate) fn finding(&self, rule: &'static Rule, mut place: Place, compared: &str) -> Finding {
-        let mut finding = Finding::new(rule);
+        let mut finding = Finding::new(rule).known_by(self.field.clone());
         if let Some(first) = self.operations.first() {
             place = place.component(format!("{}: {}", first.service, first.operation)).trace(first.trace);
             place.span_id = first.span.map(|id| id.to_string());

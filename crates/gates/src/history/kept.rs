@@ -92,7 +92,7 @@ impl Kept {
             place.trace_id = range.example.map(|id| id.to_string());
             let count = counted(range.count, "trace", "traces");
             let detail = format!("{count} from {range} cannot be read any more: {}", range.bounds());
-            out.push(Finding::new(&rules::NOT_KEPT).at(place).detail(detail));
+            out.push(Finding::new(&rules::NOT_KEPT).at(place).detail(detail).known_by(""));
         }
         if let Some(first) = scattered.first() {
             let count = counted(scattered.len() as u64, "trace", "traces");

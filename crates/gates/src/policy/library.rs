@@ -3,6 +3,9 @@
 use super::Source;
 use crate::control::Standard;
 
+/// What the name of a policy of this library begins with: no file is meant.
+pub(crate) const EMBEDDED: &str = "crossfade:";
+
 /// The ready policy of a standard.
 pub fn library(standard: Standard) -> Source {
     let (name, text) = match standard {
@@ -12,5 +15,5 @@ pub fn library(standard: Standard) -> Source {
         Standard::Soc2 => ("soc2.rego", include_str!("library/soc2.rego")),
         Standard::Nist80053 => ("nist.rego", include_str!("library/nist.rego")),
     };
-    Source { name: format!("crossfade:{name}"), text: text.to_owned() }
+    Source { name: format!("{EMBEDDED}{name}"), text: text.to_owned() }
 }

@@ -4,6 +4,7 @@
 //! `testsuite`, `testcase`, `failure` (the gate fails), `error` (no verdict), `system-out`.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::text;
 use crate::report::{Report, Verdict};
@@ -12,7 +13,7 @@ use crate::report::{Report, Verdict};
 pub fn junit(reports: &[Report]) -> String {
     let count = |wanted| reports.iter().filter(|report| report.verdict() == wanted).count();
     let (failures, errors) = (count(Verdict::Fail), count(Verdict::NoVerdict));
-    let took: f64 = reports.iter().filter_map(|report| report.took).map(|took| took.as_secs_f64()).sum();
+    let took = reports.iter().filter_map(|report| report.took).sum::<Duration>().as_secs_f64();
     let counts =
         format!("tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{took:.3}\"", reports.len());
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::explain::rule;
 use crate::finding::{Accepted, Finding, Place};
-use crate::report::Report;
+use crate::policy::EMBEDDED;
+use crate::report::{Report, Verdict};
 use crate::rule::{Class, Rule, Severity};
 
 /// The file at which a finding is shown that is in no file of its own.
@@ -27,6 +28,16 @@ fn run(report: &Report, tool_version: &str, asked_in: &str) -> Value {
     let mut used: Vec<&Rule> = report.findings.iter().filter_map(|finding| rule(finding.id)).collect();
     used.sort_by_key(|rule| rule.id);
     used.dedup_by_key(|rule| rule.id);
+    let mut fingerprints: Vec<String> = Vec::new();
+    let mut results: Vec<Value> = Vec::new();
+    for finding in &report.findings {
+        let fingerprint = fingerprint(finding);
+        let nth = fingerprints.iter().filter(|one| **one == fingerprint).count();
+        // Of several that are alike, the second is the second in the next run, too.
+        let told = if nth == 0 { fingerprint.clone() } else { format!("{fingerprint} #{}", nth + 1) };
+        fingerprints.push(fingerprint);
+        results.push(result(finding, &used, asked_in, &told));
+    }
     json!({
         "tool": { "driver": {
             "name": "crossfade",
@@ -34,10 +45,32 @@ fn run(report: &Report, tool_version: &str, asked_in: &str) -> Value {
             "rules": used.iter().map(|rule| described(rule)).collect::<Vec<_>>(),
         }},
         "automationDetails": { "id": format!("crossfade/{}/", report.gate) },
+        "invocations": [invocation(report, &used)],
         "columnKind": "unicodeCodePoints",
         "properties": { "verdict": report.verdict(), "summary": report.summary },
-        "results": report.findings.iter().map(|finding| result(finding, &used, asked_in)).collect::<Vec<_>>(),
+        "results": results,
     })
+}
+
+/// Whether the gate came to a verdict, and what it could not find out. (SARIF 2.1.0, 3.20.14 and 3.20.21)
+fn invocation(report: &Report, rules: &[&Rule]) -> Value {
+    let is_successful = report.verdict() != Verdict::NoVerdict;
+    let unknown = report.findings.iter().filter(|finding| finding.is_unknown());
+    let notifications = unknown.map(|finding| {
+        json!({
+            "level": if is_successful { "warning" } else { "error" },
+            "message": { "text": finding.detail },
+            "associatedRule": associated(finding, rules),
+        })
+    });
+    json!({
+        "executionSuccessful": is_successful,
+        "toolExecutionNotifications": notifications.collect::<Vec<_>>(),
+    })
+}
+
+fn associated(finding: &Finding, rules: &[&Rule]) -> Value {
+    json!({ "id": finding.id, "index": rules.iter().position(|rule| rule.id == finding.id) })
 }
 
 fn described(rule: &Rule) -> Value {
@@ -69,7 +102,7 @@ fn score(rule: &Rule) -> Option<&'static str> {
     }
 }
 
-fn result(finding: &Finding, rules: &[&Rule], asked_in: &str) -> Value {
+fn result(finding: &Finding, rules: &[&Rule], asked_in: &str, fingerprint: &str) -> Value {
     let mut text = finding.detail.trim_end_matches('.').to_owned();
     for (label, value) in [("expected", &finding.expected), ("seen", &finding.seen)] {
         if let Some(value) = value {
@@ -82,7 +115,7 @@ fn result(finding: &Finding, rules: &[&Rule], asked_in: &str) -> Value {
         "level": level(finding.severity),
         "message": { "text": format!("{text}. Fix: {}", finding.remedy) },
         "locations": [location(&finding.place, asked_in)],
-        "partialFingerprints": { "crossfade/v1": fingerprint(finding) },
+        "partialFingerprints": { "crossfade/v1": fingerprint },
         "properties": { "class": finding.class, "severity": finding.severity, "where": finding.place },
     });
     if finding.severity == Severity::Unknown {
@@ -98,17 +131,20 @@ fn result(finding: &Finding, rules: &[&Rule], asked_in: &str) -> Value {
     out
 }
 
-/// What a finding is still known by in the next run: not its line, nor its examples.
+/// What a finding is still known by in the next run: not its line, nor its examples, nor how much of it there was.
 fn fingerprint(finding: &Finding) -> String {
     let Place { environment, file, component, url, .. } = &finding.place;
-    let parts = [environment, file, url, component].into_iter().flatten().map(String::as_str);
+    let part = finding.known_by.as_ref().or(component.as_ref()).filter(|part| !part.is_empty());
+    let parts = [environment.as_ref(), file.as_ref(), url.as_ref(), part];
+    let parts = parts.into_iter().flatten().map(String::as_str);
     std::iter::once(finding.id).chain(parts).collect::<Vec<_>>().join(" ")
 }
 
 fn location(place: &Place, asked_in: &str) -> Value {
     let Place { environment, file, line, column, component, url, .. } = place;
-    // A configuration that was read from a URL is in no file either.
+    // A configuration that was read from a URL is in no file either, nor is a policy of the library, which is in this program.
     let (file, remote) = match file {
+        Some(file) if file.starts_with(EMBEDDED) => (None, Some(file.clone())),
         Some(file) if file.contains("://") => (None, line.map(|line| format!("{file}:{line}"))),
         file => (file.as_deref(), None),
     };
