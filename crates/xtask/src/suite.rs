@@ -2,10 +2,11 @@
 //! one run tells all that is wrong.
 
 use crate::peers::{self, TESTS};
-use crate::shell::{cargo, say, seconds, stage_judged};
+use crate::shell::{cargo, say, seconds, stage_judged, variable};
 use crate::{e2e, fuzz, stories};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -27,7 +28,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let tests = stage_judged(
         "cargo test --workspace",
         |tests: &Tests| tests.failed == 0 && !tests.broken,
-        || cargo_test(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"])),
+        || {
+            let mut command = cargo();
+            command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+            cargo_test(command.env(THREADS, threads()))
+        },
     )?;
     let (mut passed, mut failed) = (tests.passed, tests.failed);
     let mut rest = Vec::new();
@@ -57,6 +62,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("the tests failed");
     }
     Ok(())
+}
+
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// How many tests of a program run at once, unless somebody says: the slow ones wait, for gates that make sure of what is not there and
+/// for steps to take their time, so that there is room for twice as many as there are processors.
+fn threads() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    variable(THREADS).unwrap_or_else(|| (processors * 2).to_string())
 }
 
 /// What a part of the tests came to. Shown as other test runners close.

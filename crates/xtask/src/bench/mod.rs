@@ -149,7 +149,7 @@ fn tell(args: &Args, report: &str) -> Result<()> {
 fn measure_row(row: &mut Row, settings: &Settings, dir: &Path) -> Result<()> {
     emptied(dir)?;
     let sample = measure::measure(&row.variant, row.frames, settings, dir)
-        .inspect_err(|_| crate::rig::process::show_logs(dir, 15))
+        .inspect_err(|_| crate::shell::say(&crate::rig::process::logs(dir, 15)))
         .with_context(|| format!("measuring {} with {:?} frames", row.variant.name, row.frames))?;
     say(&format!("{:<34} {:?}: {:.0} ns a span", row.variant.name, row.frames, sample.cpu_nanos_per_span));
     row.samples.push(sample);

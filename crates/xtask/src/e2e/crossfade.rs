@@ -34,9 +34,11 @@ pub(crate) struct Entry {
     pub(crate) event: Value,
 }
 
-/// Builds the program as `cargo test` does, so that little is compiled twice.
+/// Builds the program, and the example that the cases need, as `cargo test --workspace` does. A package by itself, without what its tests
+/// and examples need, would have its dependencies with other features: a quarter of all would be compiled once more.
 pub(crate) fn build() -> Result<PathBuf> {
-    run_command(cargo().args(["build", "--quiet", "--locked", "--package", "crossfade"]))?;
+    let what = ["--workspace", "--bin", "crossfade", "--example", "stores"];
+    run_command(cargo().args(["build", "--quiet", "--locked"]).args(what))?;
     Ok(target()?.join("debug/crossfade"))
 }
 

@@ -30,7 +30,9 @@ use crate::suite::Tally;
 use anyhow::{Context, Result};
 use cases::CASES;
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 #[derive(clap::Args)]
@@ -50,6 +52,8 @@ pub(crate) struct Args {
 pub(crate) struct Case {
     name: &'static str,
     shows: &'static str,
+    /// Whether it judges how quick something is, so that nothing else may run beside it. The others wait most of their time.
+    alone: bool,
     run: fn(&Ground) -> Result<String>,
 }
 
@@ -65,7 +69,11 @@ pub(crate) struct Ground {
     program: PathBuf,
 }
 
-/// Runs the named cases, or all, each so many times, whatever the others do.
+/// How many cases run side by side.
+const LANES: usize = 2;
+
+/// Runs the named cases, or all, each so many times, whatever the others do: first those that may run side by side, then one by one those
+/// that may not.
 pub(crate) fn run_cases(names: &[String], times: u32, program: Option<PathBuf>) -> Result<Tally> {
     peers::ensure(&TESTS)?;
     let program = match program {
@@ -73,16 +81,30 @@ pub(crate) fn run_cases(names: &[String], times: u32, program: Option<PathBuf>) 
         None => stage("build crossfade", crossfade::build)?,
     };
     let work = target()?.join("e2e");
+    let wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
+    let rounds = (1..=times).flat_map(|round| CASES.iter().filter(wanted).map(move |case| (round, case)));
+    let (alone, together): (Vec<_>, Vec<_>) = rounds.partition(|(_, case)| case.alone);
+    let run = |(round, case): (u32, &Case)| {
+        let dir = work.join(format!("{}-{round}", case.name));
+        run_case(case, &Ground { dir, program: program.clone() }).is_ok()
+    };
     let mut tally = Tally::default();
-    for round in 1..=times {
-        for case in CASES.iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name))
-        {
-            let dir = work.join(format!("{}-{round}", case.name));
-            let outcome = run_case(case, &Ground { dir, program: program.clone() });
-            tally.count(outcome.is_ok());
-        }
-    }
+    in_lanes(LANES, together, &run).into_iter().for_each(|passed| tally.count(passed));
+    in_lanes(1, alone, &run).into_iter().for_each(|passed| tally.count(passed));
     Ok(tally)
+}
+
+/// Does each of these on one of so many threads, in order as far as there is a thread. What a case starts dies with its thread, which
+/// lives until there is nothing left to do.
+fn in_lanes<T: Send, R: Send>(lanes: usize, todo: Vec<T>, work: &(impl Fn(T) -> R + Sync)) -> Vec<R> {
+    let todo = Mutex::new(todo.into_iter());
+    let next = || todo.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let lane = || std::iter::from_fn(next).map(work).collect::<Vec<_>>();
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes).map(|_| scope.spawn(lane)).collect();
+        let done = lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        done.flatten().collect()
+    })
 }
 
 /// Runs one case in a fresh folder, which stays for a person to look at.
@@ -98,14 +120,12 @@ fn run_case(case: &Case, ground: &Ground) -> Result<()> {
     let time = seconds(start.elapsed());
     match &outcome {
         Ok(told) => println!("test e2e::{} ... ok ({time}; {told})", case.name),
-        Err(error) => {
-            process::show_logs(dir, 6);
-            println!(
-                "test e2e::{} ... FAILED ({time})\n{error:#}\nfiles of the run: {}",
-                case.name,
-                dir.display()
-            );
-        }
+        Err(error) => println!(
+            "test e2e::{} ... FAILED ({time})\n{error:#}\n{}files of the run: {}",
+            case.name,
+            process::logs(dir, 6),
+            dir.display()
+        ),
     }
     outcome.map(drop)
 }
@@ -116,4 +136,25 @@ fn case_name(name: &str) -> Result<String, String> {
     }
     let names: Vec<_> = CASES.iter().map(|case| case.name).collect();
     Err(format!("there are {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    /// Guarantee: two lanes do two things at once, everything is done once, and what fails takes nothing with it.
+    #[test]
+    fn lanes_work_side_by_side() {
+        let both = Barrier::new(2);
+        let work = |nth: u32| {
+            if nth < 2 {
+                both.wait();
+            }
+            !nth.is_multiple_of(3)
+        };
+        let done = in_lanes(2, (0..7).collect(), &work);
+        assert_eq!((done.len(), done.iter().filter(|passed| **passed).count()), (7, 4));
+        assert_eq!(in_lanes(1, vec![5, 6], &|nth: u32| nth), [5, 6]);
+    }
 }

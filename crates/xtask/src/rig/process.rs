@@ -2,7 +2,6 @@
 //! when this process dies without dropping anything.
 
 use crate::rig::wait;
-use crate::shell::say;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -104,13 +103,11 @@ impl Drop for Process {
 }
 
 /// The last lines of every log in `dir`, for a person who wants to know why a case failed.
-pub(crate) fn show_logs(dir: &Path, lines: usize) {
+pub(crate) fn logs(dir: &Path, lines: usize) -> String {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut logs: Vec<_> = entries.filter(|path| path.extension() == Some(OsStr::new("log"))).collect();
     logs.sort();
-    for log in logs {
-        say(&format!("--- {}\n{}", log.display(), tail(&log, lines)));
-    }
+    logs.iter().map(|log| format!("--- {}\n{}\n", log.display(), tail(log, lines))).collect()
 }
 
 fn tail(log: &Path, lines: usize) -> String {

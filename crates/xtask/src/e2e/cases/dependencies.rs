@@ -7,13 +7,13 @@
 //! *Guarantee.* Whatever the conventions and wherever the traces are: what is untested, simulated or slower is named, and nothing else; and
 //! tests that call everything pass.
 
-use super::gates::{Gates, PASSED, REFUSED, rules};
+use super::gates::{Gates, PASSED, REFUSED, exactly};
 use crate::e2e::Ground;
 use crate::e2e::client::calls;
 use crate::e2e::stack::Environment;
 use crate::e2e::tempo::{Tempo, Tenancy};
 use crate::rig::ports;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::fs;
 use std::time::Duration;
@@ -23,7 +23,6 @@ const INDEXED: Duration = Duration::from_secs(60);
 const TRACES: &str = "30";
 const SLOW: [&str; 2] = ["--delay-ms", "100"];
 const MARK: [&str; 2] = ["--resource", "deployment.environment.name=test"];
-const WANTED: [&str; 3] = ["dependency_simulated", "dependency_slower", "dependency_untested"];
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let dir = &*ground.dir;
@@ -56,10 +55,22 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     )?;
 
     let gates = Gates { ground, dir };
-    let found = |report: &Value| rules(report).iter().eq(WANTED.iter());
+    let wanted = [
+        ("CF-DEPS-001", "lab.example"),
+        ("CF-DEPS-002", "api.insurer.example"),
+        ("CF-DEPS-003", "api.insurer.example"),
+    ];
+    let wanted = wanted.map(|(id, host)| format!("{id} intake -> http {host}:{port}"));
+    let wanted = wanted.each_ref().map(String::as_str);
     let look = |more: &[&str]| {
         let words = [&["dependencies", "--window", "10m"], more].concat();
-        gates.until(&words, REFUSED, INDEXED, found).map(drop)
+        let found = |report: &Value| exactly(report, "fail", &wanted).is_ok();
+        let report = gates.until(&words, REFUSED, INDEXED, found)?;
+        let findings = report["findings"].as_array().into_iter().flatten();
+        let simulated =
+            findings.filter(|finding| finding["id"] == "CF-DEPS-002").map(|finding| &finding["seen"]);
+        ensure!(simulated.eq([&format!("http insurer-mock:{port}")]), "{report:#}");
+        Ok::<_, anyhow::Error>(())
     };
     look(&["--from", "blue", "--to", "green"])?;
     look(&["--from", "tempo", "--to", "green"])?;
@@ -70,7 +81,7 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     for from in ["blue", "tempo"] {
         let words = ["dependencies", "--window", "10m", "--from", from, "--to", "green"];
         let words = [&words[..], &["--tests-attribute", "test.run=nightly"]].concat();
-        gates.until(&words, PASSED, INDEXED, |_| true)?;
+        gates.until(&words, PASSED, INDEXED, |report| exactly(report, "pass", &[]).is_ok())?;
     }
     Ok("untested, simulated and slower by either conventions, from a Jaeger, a Tempo and a file; tests of the real ones pass".to_owned())
 }

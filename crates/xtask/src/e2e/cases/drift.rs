@@ -6,7 +6,7 @@
 //! *Guarantee.* What the Collector fills in is no difference; what green does otherwise is found, in the effective configuration as in the
 //! written one; and whatever the Collector accepts is read without an error.
 
-use super::gates::{Gates, PASSED, REFUSED, UNUSABLE, rules};
+use super::gates::{Gates, PASSED, REFUSED, UNUSABLE, exactly};
 use crate::e2e::Ground;
 use crate::e2e::stack::Environment;
 use crate::peers::{COLLECTOR, JAEGER, Peer};
@@ -56,16 +56,25 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     {
         let report =
             gates.report(&[&["drift", "--blue", &blue, "--green", &green], &own[..]].concat(), REFUSED)?;
-        let wanted = ["filter_changed"];
-        ensure!(rules(&report).iter().eq(wanted.iter()), "found {:?}, not {wanted:?}", rules(&report));
+        exactly(&report, "fail", &["CF-DRIFT-023 collector:service.pipelines.traces.processors"])?;
+        ensure!(report.to_string().contains("filter/client"), "the filter is not named: {report:#}");
     }
     // Two Jaegers differ in their own ports alone; one that keeps less does not pass.
     let urls = ["/jaeger-blue", "/jaeger-green", "/jaeger-short"].map(|page| pages.url(page));
-    gates.report(&["drift", "--blue", &urls[0], "--green", &urls[1]], PASSED)?;
+    let alike = gates.report(&["drift", "--blue", &urls[0], "--green", &urls[1]], PASSED)?;
+    exactly(&alike, "pass", &[])?;
     let short = gates.report(&["drift", "--blue", &urls[0], "--green", &urls[2]], REFUSED)?;
-    ensure!(paths(&short).iter().all(|path| path.ends_with("max_traces")), "{:?}", paths(&short));
-    // Somebody who does not answer, and a page that is no configuration.
-    gates.demand(&["drift", "--blue", &urls[0], "--green", &pages.url("/missing")], UNUSABLE)?;
+    exactly(
+        &short,
+        "fail",
+        &["CF-DRIFT-035 collector:extensions.jaeger_storage.backends.memory.memory.max_traces"],
+    )?;
+    let kept = [&short["findings"][0]["expected"], &short["findings"][0]["seen"]];
+    ensure!(kept == ["500000", "50000"], "{kept:?}");
+    // A page that is not there.
+    let missing = pages.url("/missing");
+    let output = gates.demand(&["drift", "--blue", &urls[0], "--green", &missing], UNUSABLE)?;
+    ensure!(shown(&output).contains(&missing), "the page is not named: {}", shown(&output));
 
     let (accepted, refused) = validated(gates)?;
     Ok(format!(

@@ -2,7 +2,7 @@
 
 use crate::e2e::Ground;
 use crate::rig::wait;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -85,4 +85,29 @@ pub(super) fn rules(report: &Value) -> BTreeSet<&str> {
     let findings = report["findings"].as_array().into_iter().flatten();
     let weighty = findings.filter(|finding| finding["severity"] != "note" && finding["accepted"].is_null());
     weighty.filter_map(|finding| finding["rule"].as_str()).collect()
+}
+
+/// Each finding that weighs something, by its id and the part that it names: `CF-DEPS-001 intake -> http lab.example`. One that is there
+/// twice is told twice.
+pub(super) fn named(report: &Value) -> Vec<String> {
+    let findings = report["findings"].as_array().into_iter().flatten();
+    let weighty = findings.filter(|finding| finding["severity"] != "note" && finding["accepted"].is_null());
+    let part = |finding: &Value| finding["where"]["component"].as_str().unwrap_or_default().to_owned();
+    let name = |finding: &Value| {
+        format!("{} {}", finding["id"].as_str().unwrap_or_default(), part(finding)).trim_end().to_owned()
+    };
+    let mut named: Vec<String> = weighty.map(name).collect();
+    named.sort();
+    named
+}
+
+/// Demands this verdict, for exactly these findings, in the order of [`named`].
+pub(super) fn exactly(report: &Value, verdict: &str, wanted: &[&str]) -> Result<()> {
+    let named = named(report);
+    ensure!(
+        report["verdict"] == verdict && named.iter().eq(wanted.iter()),
+        "{} for {named:#?}, not {verdict} for {wanted:#?}",
+        report["verdict"]
+    );
+    Ok(())
 }

@@ -9,14 +9,13 @@
 use crate::e2e::Ground;
 use crate::e2e::stack::Environment;
 use crate::e2e::tempo::{Tempo, Tenancy};
-use crate::shell::{capture, cargo, run as run_command, target};
+use crate::shell::{capture, run as run_command, target};
 use anyhow::{Context, Result};
 use std::process::Command;
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let dir = &*ground.dir;
-    let build = ["build", "--quiet", "--locked", "--package", "xtask", "--example", "stores"];
-    run_command(cargo().args(build))?;
+    crate::e2e::crossfade::build()?;
     let blue = Environment::start("blue", dir, &[])?;
     let tempo = Tempo::start("tempo", dir, Tenancy::One)?;
     let tenants = Tempo::start("tempo-tenants", dir, Tenancy::ByHeader)?;

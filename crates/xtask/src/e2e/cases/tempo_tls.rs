@@ -5,7 +5,7 @@
 //! *Guarantee.* The probe writes to each and reads back, and the two are told to be separate; posture sees what the one demands and the
 //! other does not; without a certificate there is no verdict, and the reason is named.
 
-use super::gates::{Gates, PASSED, REFUSED, UNREACHABLE, rules};
+use super::gates::{Gates, PASSED, REFUSED, UNREACHABLE, exactly, named};
 use super::posture::certificates;
 use crate::e2e::Ground;
 use crate::e2e::tempo::{Tempo, Tenancy, Transport};
@@ -30,18 +30,31 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     }
     let gates = Gates { ground, dir };
     for spec in ["rollout-to-blue.yaml", "rollout-to-green.yaml"] {
-        gates.until(&["gate", "run", "probe", "--rollout", spec], PASSED, READY, |_| true)?;
+        let report = gates.until(&["gate", "run", "probe", "--rollout", spec], PASSED, READY, |_| true)?;
+        exactly(&report, "pass", &[])?;
+        let summary = report["summary"].as_str().unwrap_or_default();
+        ensure!(summary.starts_with("10/10 read back"), "{spec}: {summary}");
+        let apart: Vec<&Value> = report["facts"]["separation"].as_array().into_iter().flatten().collect();
+        ensure!(apart.len() == 2 && apart.iter().all(|one| one["seen"] == "no"), "separation: {apart:?}");
     }
 
     let alone = gates.report(&["posture", "--environment", "blue"], PASSED)?;
-    ensure!(rules(&alone).is_empty(), "blue: {:?}", rules(&alone));
+    exactly(&alone, "pass", &[])?;
     let beside = gates.report(&["posture", "--environment", "green", "--against", "blue"], REFUSED)?;
-    let wanted = ["no_authentication", "no_client_certificate"];
-    ensure!(rules(&beside).iter().eq(wanted.iter()), "green beside blue: {:?}", rules(&beside));
+    let wanted = [
+        "CF-POSTURE-013 otlp: client certificate",
+        "CF-POSTURE-013 query: client certificate",
+        "CF-POSTURE-014 otlp: authentication",
+        "CF-POSTURE-014 query: authentication",
+    ];
+    exactly(&beside, "fail", &wanted)?;
 
     site(ground, [&blue, &green], NOBODY)?;
     let refused =
         gates.report(&["gate", "run", "probe", "--rollout", "rollout-to-blue.yaml"], UNREACHABLE)?;
+    let (verdict, mut ids) = (&refused["verdict"], named(&refused));
+    ids.dedup();
+    ensure!(verdict == "no_verdict" && ids == ["CF-PROBE-005", "CF-PROBE-012"], "{verdict} for {ids:?}");
     ensure!(told(&refused).contains("certificate"), "nothing is said of certificates: {refused:#}");
     Ok("the probe passes over TLS, with a client certificate where one is demanded; posture tells the two apart".to_owned())
 }
