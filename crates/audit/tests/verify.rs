@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crossfade_audit::storage::{Disk, Storage};
 use crossfade_audit::verify::{Outcome, Report, Settle, verify_with};
 use crossfade_audit::{Log, canonical};
+use crossfade_rollout::event::SeedSource;
 use crossfade_rollout::state::STATE_VERSION;
 use crossfade_rollout::{Actor, Digest, Entry, Event, State, evolve};
 use crossfade_tlog::tile::{TileKind, tiles};
@@ -438,6 +439,35 @@ fn a_broken_rule_is_found_and_placed() {
     let report = forge(&[bytes(&entry(1)), bytes(&entry(0))]).verify();
     assert_eq!(outcome(&report, "rules"), Outcome::Failed);
     names_entry(&report, "tile/entries/000.p/2", 0);
+}
+
+/// Scenario: a gate drew its sample by a checkpoint from after its start; by one from before, by one that never was, by one to come.
+/// Guarantee: only the first is in order, and the others are named: whoever knows the seed beforehand can choose what is looked at.
+#[test]
+fn a_sample_that_somebody_could_choose_is_found() {
+    let digest = Digest::from_bytes(crossfade_tlog::sha256(b"report"));
+    let [started, finished] = gate_run(2, 1, digest).try_into().unwrap();
+    let before = [&[entry(0)][..], &preflight(1), &[started]].concat();
+    let root = |size: usize| {
+        let mut tree = Tree::new();
+        before.iter().take(size).for_each(|entry| tree.push(leaf_hash(&bytes(entry))));
+        tree.root().to_string()
+    };
+    for (size, root, says) in [
+        (4, root(4), None),
+        (3, root(3), Some("which was known before it began, at entry 3")),
+        (4, root(3), Some("which this log never had")),
+        (6, root(4), Some("which this log did not have yet")),
+    ] {
+        let mut finished = finished.clone();
+        let Event::GateFinished { seed, .. } = &mut finished.event else { panic!("{finished:?}") };
+        *seed = Some(SeedSource { size, root });
+        let leaves: Vec<Vec<u8>> = before.iter().chain([&finished]).map(bytes).collect();
+        let report = forge(&leaves).verify();
+        let said = report.to_string();
+        assert_eq!(outcome(&report, "rules") == Outcome::Passed, says.is_none(), "{said}");
+        assert!(says.is_none_or(|says| said.contains("gate-seed") && said.contains(says)), "{said}");
+    }
 }
 
 #[test]

@@ -206,6 +206,12 @@ async fn look(gates: &Gates, asked: &Asked, inputs: &Inputs, gauge: Gauge) -> Re
     let Some(plan) = &inputs.plan else {
         return cannot_look(asked.gate.name(), "the plan document is not among the evidence");
     };
+    let Some(seed) = &inputs.seed else {
+        return cannot_look(
+            asked.gate.name(),
+            "the log's checkpoint, from which the sample derives, cannot be read",
+        );
+    };
     let moment = asked.step.and_then(|step| plan.outline.moment_of(step));
     let cx = Cx {
         moment: moment.unwrap_or(Moment::Preflight),
@@ -214,7 +220,7 @@ async fn look(gates: &Gates, asked: &Asked, inputs: &Inputs, gauge: Gauge) -> Re
         found: &inputs.found,
         before: inputs.before.as_ref(),
         gauge,
-        ..gates.cx(&plan.outline, seed_of(plan, inputs.seed.as_ref()))
+        ..gates.cx(&plan.outline, seed_of(plan, Some(seed)))
     };
     gates.look(asked.gate, &cx).await
 }

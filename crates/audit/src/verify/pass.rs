@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
+use crossfade_rollout::event::{Gate, StepIndex};
 use crossfade_rollout::rules;
 use crossfade_rollout::state::STATE_VERSION;
 use crossfade_rollout::{Digest, Entry, Event, State, evolve};
@@ -37,6 +38,8 @@ pub(crate) struct Pass {
     foreign: Option<(u64, u32)>,
     replay: Findings,
     rules: Findings,
+    /// The entries with which gates began to look.
+    looking: BTreeMap<(Gate, Option<StepIndex>, u32), u64>,
 }
 
 impl Pass {
@@ -56,6 +59,7 @@ impl Pass {
             foreign: None,
             replay: Findings::default(),
             rules: Findings::default(),
+            looking: BTreeMap::new(),
         };
         for tile in tile::tiles(size).filter(|tile| tile.kind() == TileKind::Entries) {
             pass.bundle(snapshot, &tile);
@@ -154,7 +158,37 @@ impl Pass {
         for broken in rules::check(&self.state, &entry.event, index) {
             self.rules.add(found(format!("{}: {}", broken.rule, broken.what)));
         }
+        if let Some(what) = self.chosen(index, &entry.event) {
+            self.rules.add(found(what));
+        }
         self.state = evolve(std::mem::take(&mut self.state), &entry.event);
+    }
+
+    /// Which traces a gate draws follows from a checkpoint of this log that nobody could know before the gate began to look: else
+    /// somebody may have chosen them.
+    fn chosen(&mut self, index: u64, event: &Event) -> Option<String> {
+        match event {
+            Event::GateStarted { gate, step, run, .. } => {
+                self.looking.insert((*gate, *step, *run), index);
+                None
+            }
+            Event::GateFinished { gate, step, run, seed: Some(seed), .. } => {
+                let began = self.looking.remove(&(*gate, *step, *run))?;
+                let of = format!("gate-seed: gate {gate} drew by the checkpoint of size {}", seed.size);
+                let root = self.tree.root_at(seed.size).filter(|_| seed.size <= index);
+                match root {
+                    Some(root) if root.to_string() != seed.root => {
+                        Some(format!("{of} and root {}, which this log never had", seed.root))
+                    }
+                    None => Some(format!("{of}, which this log did not have yet")),
+                    Some(_) if seed.size <= began => {
+                        Some(format!("{of}, which was known before it began, at entry {began}"))
+                    }
+                    Some(_) => None,
+                }
+            }
+            _ => None,
+        }
     }
 
     /// The checks on what the entries say.

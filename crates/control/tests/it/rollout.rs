@@ -55,6 +55,12 @@ async fn a_rollout_goes_through_its_phases() {
         at(|event| matches!(event, Event::ControlStopped { .. })),
     ];
     assert!(order.is_sorted(), "{order:?}");
+    let drawn = events.iter().filter(|event| matches!(event, Event::GateFinished { .. }));
+    assert!(
+        drawn.clone().all(|event| matches!(event, Event::GateFinished { seed: Some(_), .. })),
+        "{drawn:?}"
+    );
+    // And that each seed is of a checkpoint from after its gate's start.
     house.verify();
 }
 
