@@ -3,9 +3,10 @@
 
 pub(crate) mod disk;
 
-use crossfade_audit::Place;
+use crossfade_audit::{Place, canonical};
 use crossfade_rollout::event::{Gate, Outcome};
-use crossfade_rollout::{Actor, Digest, Entry, Event, RolloutId, Spec};
+use crossfade_rollout::state::STATE_VERSION;
+use crossfade_rollout::{Actor, Digest, Entry, Event, RolloutId, Spec, State, evolve};
 use crossfade_routing::{EnvironmentId, Seed, UnixNanos};
 use crossfade_tlog::SignerKey;
 use crossfade_yaml::{Resolution, Resolve};
@@ -90,6 +91,14 @@ pub(crate) fn gate_finished(number: u64, run: u32, evidence: Digest) -> Entry {
         at: time(number),
     };
     by_control(number, event)
+}
+
+/// The state that these entries come to, on record.
+pub(crate) fn state_recorded(before: &[Entry]) -> Entry {
+    let state = before.iter().fold(State::default(), |state, entry| evolve(state, &entry.event));
+    let state = canonical::digest(&state).unwrap();
+    let event = Event::StateRecorded { state, version: STATE_VERSION, at: time(50) };
+    by_control(50, event)
 }
 
 fn by_control(number: u64, event: Event) -> Entry {

@@ -90,7 +90,11 @@ fn later(outline: &Outline) -> Vec<String> {
         let left_out = outline.left_out.get(&gate);
         match (outline.gates.timing(gate).off, moments.is_empty()) {
             (Some(why), _) => Some(format!("{gate:<13} off: {why}")),
-            (None, true) => left_out.map(|why| format!("{gate:<13} does not look: {why}")),
+            (None, true) if outline.required_gates.contains(&gate) => None,
+            (None, true) => {
+                let why = left_out.map_or("nobody asks for it; name it below `gates`", String::as_str);
+                Some(format!("{gate:<13} does not look: {why}"))
+            }
             (None, false) => {
                 let only = left_out.map_or_else(String::new, |why| format!(" only: {why}"));
                 Some(format!("{gate:<13} later, at {}{every}{only}", moments.join(", ")))
