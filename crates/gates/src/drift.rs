@@ -7,7 +7,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `load`, `environment` | several files, ConfigMaps: to one tree; what `${env:X}` stands for |
+//! | `load`, `manifest`, `environment` | several files, Kubernetes objects: to one tree; what `${env:X}` stands for |
 //! | `model`, `ids`, `forms` | what the Collector makes of a tree, in older forms as well |
 //! | `collector`, `pipelines`, `ways`, `renames`, `tree` | the comparison |
 //! | `tempo` | what Tempo's words mean |
@@ -25,6 +25,7 @@ mod forms;
 mod ids;
 mod kinds;
 mod load;
+mod manifest;
 mod model;
 mod out;
 mod path;

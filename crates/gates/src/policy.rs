@@ -15,6 +15,7 @@
 //!
 //! It does *not* decide what a finding is: a policy weighs what the other gates have found.
 
+mod bounded;
 mod judge;
 mod library;
 mod steps;
@@ -142,6 +143,7 @@ fn ask_one(
         return Err(wrong(format!("{} bytes; a policy has at most {TEXT_BYTES_MAX}", policy.text.len())));
     }
     let mut engine = Engine::new();
+    bounded::add(&mut engine);
     let failed = |error: &dyn fmt::Display| wrong(error.to_string());
     let package =
         engine.add_policy(policy.name.clone(), policy.text.clone()).map_err(|error| failed(&error))?;

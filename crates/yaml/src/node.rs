@@ -165,7 +165,8 @@ impl Node {
         matches!(self.value, Value::Null)
     }
 
-    /// Whether a reference in it was replaced that [`Resolve::is_secret`](crate::Resolve::is_secret) calls a secret's.
+    /// Whether a reference in it was replaced that [`Resolve::is_secret`](crate::Resolve::is_secret) calls a secret's, or
+    /// [`Node::keep_secret`] was told so.
     pub fn is_secret(&self) -> bool {
         self.secret
     }
@@ -219,7 +220,7 @@ impl Node {
     }
 
     /// Marks the node and all below it as secret.
-    pub(crate) fn keep_secret(&mut self) {
+    pub fn keep_secret(&mut self) {
         self.secret = true;
         match &mut self.value {
             Value::List(items) => items.iter_mut().for_each(Node::keep_secret),

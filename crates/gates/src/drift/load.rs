@@ -1,12 +1,11 @@
 //! Configuration files as they lie about: several to be merged, or wrapped in Kubernetes objects.
 
 use crossfade_yaml::{
-    ExpandError, Key, Map, Mark, Node, Resolution, Resolve, Value, YamlError, expand, merge, parse_all,
-    parse_embedded,
+    ExpandError, Map, Mark, Node, Resolution, Resolve, YamlError, expand, merge, parse_all,
 };
 
 use super::ids::Section;
-use super::model::Model;
+use super::manifest::{is_kubernetes, unwrap};
 use super::tempo;
 
 /// A set of files that is not one configuration.
@@ -20,7 +19,7 @@ pub enum LoadError {
     Expand(#[from] ExpandError),
     /// A Kubernetes file holds no configuration.
     #[error(
-        "{mark}: no configuration is found in these Kubernetes objects; expected a ConfigMap with YAML text under `data`, or an OpenTelemetryCollector"
+        "{mark}: no configuration is found in these Kubernetes objects; expected a ConfigMap or a Secret with YAML text, or an OpenTelemetryCollector with `spec.config`"
     )]
     NoConfiguration {
         /// The object.
@@ -85,7 +84,7 @@ pub struct Loaded {
 
 /// Reads files (name and text) and merges them from left to right, as the Collector merges its `--config` files.
 ///
-/// A Kubernetes ConfigMap, or an OpenTelemetryCollector resource, is unwrapped; marks point into the wrapped text.
+/// A Kubernetes ConfigMap or Secret, or an OpenTelemetryCollector resource, is unwrapped; marks point into the wrapped text.
 pub fn load(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Node, LoadError> {
     let mut all = load_each(files, resolver)?.into_iter();
     let first = all.next().map_or_else(|| Node::null(Mark::nowhere()), |first| first.node);
@@ -191,77 +190,4 @@ fn one_file(name: &str, text: &str) -> Result<Vec<Loaded>, LoadError> {
         return Err(LoadError::NotAMap { mark: node.mark.clone(), kind: node.kind() });
     }
     Ok(vec![Loaded { name: String::new(), node }])
-}
-
-fn is_kubernetes(document: &Node) -> bool {
-    document.get("apiVersion").is_some() && document.get("kind").is_some()
-}
-
-/// The configurations in a Kubernetes object; none in objects of other kinds.
-fn unwrap(document: &Node, found: &mut Vec<Loaded>) -> Result<(), LoadError> {
-    match document.get("kind").and_then(Node::as_str) {
-        Some("List" | "ConfigMapList") => {
-            let items = document.get("items").and_then(Node::as_list).unwrap_or_default();
-            items.iter().try_for_each(|item| unwrap(item, found))
-        }
-        Some("ConfigMap") => config_map(document, "data", found),
-        // What a chart keeps as a Secret is plain text there until it is applied.
-        Some("Secret") => config_map(document, "stringData", found),
-        Some("OpenTelemetryCollector") => {
-            let node = match document.at(&["spec", "config"]) {
-                Some(text) if text.as_str().is_some() => parse_embedded(text).transpose()?,
-                other => other.cloned(),
-            };
-            found.extend(node.map(|node| Loaded { name: name_of(document), node }));
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn name_of(document: &Node) -> String {
-    document.at(&["metadata", "name"]).and_then(Node::as_str).unwrap_or_default().to_owned()
-}
-
-/// The keys of a ConfigMap. Those that are configurations are told from what lies beside one (per-tenant overrides, scripts):
-/// that belongs to the configuration, and is compared under `data`.
-fn config_map(document: &Node, section: &str, found: &mut Vec<Loaded>) -> Result<(), LoadError> {
-    let (mut main, mut maps, mut beside) = (Vec::new(), Vec::new(), Map::new());
-    let data = document.get(section).and_then(Node::as_map);
-    for (key, value) in data.into_iter().flat_map(Map::iter) {
-        let parsed = match parse_embedded(value) {
-            Some(Ok(node)) => Some(node),
-            Some(Err(error)) if is_yaml(&key.name) => return Err(error.into()),
-            Some(Err(_)) | None => None,
-        };
-        match parsed.filter(|node| node.as_map().is_some()) {
-            Some(node) if Model::is_collector(&node) || tempo::is_tempo(&node) => main.push((key, node)),
-            Some(node) => maps.push((key, node)),
-            None => _ = beside.insert(key.clone(), value.clone()),
-        }
-    }
-    if main.is_empty() {
-        std::mem::swap(&mut main, &mut maps);
-    }
-    for (key, node) in maps {
-        beside.insert(key.clone(), node);
-    }
-    let several = main.len() > 1;
-    let name = name_of(document);
-    for (at, (key, mut node)) in main.into_iter().enumerate() {
-        if let (0, false, Value::Map(map)) = (at, beside.is_empty(), &mut node.value) {
-            let rest = Node::new(Value::Map(std::mem::take(&mut beside)), document.mark.clone());
-            if map.get("data").is_none() {
-                map.insert(Key { name: "data".to_owned(), mark: document.mark.clone() }, rest);
-            }
-        }
-        let name = if several { format!("{name}/{}", key.name) } else { name.clone() };
-        found.push(Loaded { name, node });
-    }
-    Ok(())
-}
-
-/// Whether a key promises YAML: by its ending, or by having none (`relay`).
-fn is_yaml(key: &str) -> bool {
-    key.rsplit_once('.').is_none_or(|(_, ending)| matches!(ending, "yaml" | "yml" | "json"))
 }

@@ -220,3 +220,45 @@ fn a_policy_that_runs_away_is_stopped() {
         assert!(super::ask_one(&loops(2), &input, 100_000).unwrap().0.is_empty(), "each has its own steps");
     }
 }
+
+/// Scenario: a rule asks for more than any machine has, in one step of the interpreter.
+/// Guarantee: the file is named, and nothing is reserved for it; what is within bounds is what the interpreter makes of it.
+#[test]
+fn no_step_of_a_policy_takes_all_memory() {
+    let asked = |condition: &str| {
+        let text = format!("package bank\n\nimport rego.v1\n\ndeny contains \"yes\" if {condition}\n");
+        ask(&[source(&text)], &json!({ "time": { "unix": 1_800_000_000 } }))
+    };
+    for (greedy, says) in [
+        ("count(numbers.range(0, input.time.unix)) > 0", "a range of 1800000001 numbers"),
+        ("count(numbers.range(0, 1000000000000000)) > 0", "a range of 1000000000000001 numbers"),
+        (
+            "count(numbers.range(9223372036854775807, -9223372036854775807)) > 0",
+            "a range of 18446744073709551615",
+        ),
+        ("count(numbers.range_step(0, 1000000000000, 2)) > 0", "a range of 500000000001 numbers"),
+        ("count(numbers.range_step(0, 9, 0)) > 0", "a step of one or more"),
+        ("numbers.range(\"a\", 1) == []", "a range of whole numbers"),
+        ("bits.lsh(1, 4000000000) > 0", "0 to 4096 bits"),
+        (
+            "count([x | some x in numbers.range(1, 2)]) > count(numbers.range(0, 1e12))",
+            "a range of 1000000000001",
+        ),
+    ] {
+        let error = asked(greedy).expect_err(greedy);
+        assert!(error.line == Some(5) && error.what.contains(says), "{greedy}: {error}");
+        assert_eq!(cannot_ask(&error).verdict(), Verdict::NoVerdict);
+    }
+    for usual in [
+        "numbers.range(1, 4) == [1, 2, 3, 4]",
+        "numbers.range(2, -1) == [2, 1, 0, -1]",
+        "numbers.range(5, 5) == [5]",
+        "numbers.range_step(0, 9, 4) == [0, 4, 8]",
+        "numbers.range_step(9, 0, 4) == [9, 5, 1]",
+        "count(numbers.range(1, 100000)) == 100000",
+        "bits.lsh(3, 2) == 12",
+        "bits.lsh(1, 64) == 18446744073709551616",
+    ] {
+        assert_eq!(asked(usual).map(|answers| answers.denials.len()), Ok(1), "{usual}");
+    }
+}

@@ -181,6 +181,95 @@ fn manifests_hold_configurations() {
     check(&tempo(1), &tempo(2), &["019 data[\"overrides.yaml\"].overrides.shop.max_bytes_per_trace 1 -> 2"]);
 }
 
+/// Base64, broken into lines as `base64` writes it.
+fn packed(text: &str, by: usize) -> String {
+    use base64::Engine as _;
+    let packed = base64::engine::general_purpose::STANDARD.encode(text);
+    let lines: Vec<&str> =
+        packed.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+    indented(&lines.join("\n"), by)
+}
+
+/// Scenario: the configuration is in a Secret as `kubectl get -o yaml` shows it, or in a ConfigMap's `binaryData`, with something
+/// beside it. Guarantee: it is read as if it stood there; of what else a Secret holds, nothing is shown, and a change is found.
+#[test]
+fn what_is_in_base64_is_read() {
+    let object = |kind: &str, section: &str, config: &str, beside: &str| {
+        format!(
+            "apiVersion: v1\nkind: {kind}\nmetadata: {{name: otel}}\n{section}:\n  relay.yaml: |\n{}  licence: |\n{}",
+            packed(config, 4),
+            packed(beside, 4)
+        )
+    };
+    let changed = BASE.replace("localhost:4317", "0.0.0.0:4317");
+    let found = |blue: &str, green: &str| {
+        let report = drift(&tree(blue, "blue.yaml"), &tree(green, "green.yaml"), &[], &Context::default());
+        let shown = render::text(&report, render::Detail::All) + &crate::render::json(&report.report());
+        assert!(!shown.contains("hunter2-licence") && !shown.contains("aHVudGVyMi1saWNlbmNl"), "{shown}");
+        brief(&report)
+    };
+    for (kind, section) in [("Secret", "data"), ("ConfigMap", "binaryData")] {
+        let blue = object(kind, section, BASE, "a");
+        assert_eq!(found(&blue, &object(kind, section, BASE, "a")), Vec::<String>::new(), "{kind}");
+        let worse = found(&blue, &object(kind, section, &changed, "a"));
+        assert_eq!(
+            worse,
+            ["001 receivers.otlp.protocols.grpc.endpoint localhost:4317 -> 0.0.0.0:4317"],
+            "{kind}"
+        );
+    }
+    // What is written as text is applied in place of the other.
+    let both = format!(
+        "{}stringData:\n  relay.yaml: |\n{}",
+        object("Secret", "data", BASE, "a"),
+        indented(&changed, 4)
+    );
+    assert_eq!(found(&object("Secret", "data", BASE, "a"), &both).len(), 1);
+    let other = |beside| object("Secret", "data", BASE, beside);
+    let lines = found(&other("hunter2-licence"), &other("hunter2-licence-2"));
+    assert!(lines.len() == 1 && lines[0].contains("data.licence <redacted sha256:"), "{lines:?}");
+    // A Secret of another purpose beside the configuration is none, even if it holds a map.
+    let registry = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: registry}}\ndata:\n  config.json: |\n{}",
+        packed("{\"auths\": {\"a\": \"hunter2-licence\"}}", 4)
+    );
+    let two = format!("{registry}---\n{}", object("ConfigMap", "binaryData", BASE, "a"));
+    assert_eq!(found(&two, &object("Secret", "data", BASE, "a")).len(), 0);
+    assert!(matches!(
+        load(&[("m.yaml", &registry)], &KeepReferences),
+        Err(LoadError::NoConfiguration { .. })
+    ));
+}
+
+/// Scenario: an OpenTelemetryCollector with its configuration as a map or as text, and arguments that change what it runs with.
+/// Guarantee: it is what the Collector runs with that is compared; gates are told one by one, in whatever order they stand.
+#[test]
+fn an_operators_collector_runs_with_its_arguments() {
+    let object = |config: &str, args: &str| {
+        format!(
+            "apiVersion: opentelemetry.io/v1beta1\nkind: OpenTelemetryCollector\nmetadata: {{name: otel}}\nspec:\n  args: {args}\n  config:{config}"
+        )
+    };
+    let (map, text) = (format!("\n{}", indented(BASE, 4)), format!(" |\n{}", indented(BASE, 4)));
+    check(&object(&map, "{}"), BASE, &[]);
+    check(&object(&map, "null"), &object(&text, "{}"), &[]);
+    let set = "{set: receivers.otlp.protocols.grpc.endpoint=0.0.0.0:4317}";
+    let line = "001 receivers.otlp.protocols.grpc.endpoint localhost:4317 -> 0.0.0.0:4317";
+    check(&object(&map, "{}"), &object(&text, set), &[line]);
+    check(&BASE.replace("localhost:4317", "0.0.0.0:4317"), &object(&map, set), &[]);
+    let (on, off) = ("{feature-gates: \"a.b,-c\"}", "{feature-gates: \"-c,-a.b\"}");
+    check(&object(&map, on), &object(&text, "{feature-gates: \"-c,+a.b\"}"), &[]);
+    let report =
+        drift(&tree(&object(&map, on), "b"), &tree(&object(&map, off), "g"), &[], &Context::default());
+    let found = brief(&report);
+    assert!(found.len() == 1 && found[0].contains("args.feature-gates[\"a.b\"] true -> false"), "{found:?}");
+    // What cannot be laid over is compared as it is written.
+    check(&object(&map, "{set: nothing}"), &object(&map, "{set: nothing}"), &[]);
+    let report =
+        drift(&tree(BASE, "b"), &tree(&object(&map, "{set: nothing}"), "g"), &[], &Context::default());
+    assert_eq!(report.findings.len(), 1);
+}
+
 /// Scenario: an agent reports its effective configuration with secrets withheld. Guarantee: nothing is concluded from them, equal
 /// or not; it cannot be declared; all else is compared.
 #[test]

@@ -151,7 +151,7 @@ fn files_that_are_no_configuration_are_refused_with_their_place() {
     );
     assert_eq!(
         refused("apiVersion: v1\nkind: Secret\ndata: {a: b}"),
-        "f.yaml:1:1: no configuration is found in these Kubernetes objects; expected a ConfigMap with YAML text under `data`, or an OpenTelemetryCollector"
+        "f.yaml:1:1: no configuration is found in these Kubernetes objects; expected a ConfigMap or a Secret with YAML text, or an OpenTelemetryCollector with `spec.config`"
     );
     assert_eq!(
         refused("apiVersion: v1\nkind: ConfigMap\ndata:\n  relay: |\n    a: [\n"),
