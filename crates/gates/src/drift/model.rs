@@ -230,11 +230,10 @@ impl<'n> References<'n> {
 
 fn extension_names<'n>(path: &Path, node: &'n Node, found: &mut Vec<(Path, &'n Node)>) {
     for (key, value) in entries(Some(node)) {
-        let below = path.key(&key.name);
-        if value.as_str().is_some() && names_extension(&below) {
-            found.push((below, value));
-        } else {
-            extension_names(&below, value, found);
+        if value.as_map().is_some() {
+            extension_names(&path.key(&key.name), value, found);
+        } else if value.as_str().is_some() && matches!(key.name.as_str(), "authenticator" | "storage") {
+            found.extend(Some((path.key(&key.name), value)).filter(|(path, _)| names_extension(path)));
         }
     }
 }
