@@ -1,12 +1,11 @@
 //! Configurations in Kubernetes objects: ConfigMaps, Secrets, and the OpenTelemetry operator's resource.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use crossfade_yaml::{Key, Map, Mark, Node, Value, merge, parse_embedded};
 
 use super::load::{LoadError, Loaded};
 use super::model::Model;
 use super::tempo;
+use crate::model::unbase64;
 
 pub(super) fn is_kubernetes(document: &Node) -> bool {
     document.get("apiVersion").is_some() && document.get("kind").is_some()
@@ -65,8 +64,8 @@ fn texts(document: &Node, plain: &str, packed: &str) -> Vec<Text> {
 /// The text behind base64, which may be broken into lines; as it stands if it is none, or no text.
 fn unpacked(value: &Node) -> Node {
     let text = || {
-        let packed: Vec<u8> = value.as_str()?.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        String::from_utf8(STANDARD.decode(packed).ok()?).ok()
+        let packed: String = value.as_str()?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        String::from_utf8(unbase64(&packed)?).ok()
     };
     text().map_or_else(|| value.clone(), |text| Node::new(Value::String(text), value.mark.clone()))
 }

@@ -183,8 +183,7 @@ fn manifests_hold_configurations() {
 
 /// Base64, broken into lines as `base64` writes it.
 fn packed(text: &str, by: usize) -> String {
-    use base64::Engine as _;
-    let packed = base64::engine::general_purpose::STANDARD.encode(text);
+    let packed = crate::model::base64(text.as_bytes());
     let lines: Vec<&str> =
         packed.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
     indented(&lines.join("\n"), by)
