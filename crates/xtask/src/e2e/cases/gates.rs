@@ -111,3 +111,14 @@ pub(super) fn exactly(report: &Value, verdict: &str, wanted: &[&str]) -> Result<
     );
     Ok(())
 }
+
+/// Demands that blue's and green's stores were looked for in each other, and that every look says the same: `no` of two, `yes` of one.
+pub(super) fn separation(report: &Value, seen: &str) -> Result<()> {
+    let looks: Vec<&Value> = report["facts"]["separation"].as_array().into_iter().flatten().collect();
+    let from = |environment: &str| looks.iter().filter(|look| look["written_to"] == environment).count();
+    ensure!(
+        from("blue") > 0 && from("green") > 0 && looks.iter().all(|look| look["seen"] == seen),
+        "separation: {looks:#?}"
+    );
+    Ok(())
+}

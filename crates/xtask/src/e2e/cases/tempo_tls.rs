@@ -5,7 +5,7 @@
 //! *Guarantee.* The probe writes to each and reads back, and the two are told to be separate; posture sees what the one demands and the
 //! other does not; without a certificate there is no verdict, and the reason is named.
 
-use super::gates::{Gates, PASSED, REFUSED, UNREACHABLE, exactly, named};
+use super::gates::{Gates, PASSED, REFUSED, UNREACHABLE, exactly, named, separation};
 use super::posture::certificates;
 use crate::e2e::Ground;
 use crate::e2e::tempo::{Tempo, Tenancy, Transport};
@@ -34,8 +34,7 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
         exactly(&report, "pass", &[])?;
         let summary = report["summary"].as_str().unwrap_or_default();
         ensure!(summary.starts_with("10/10 read back"), "{spec}: {summary}");
-        let apart: Vec<&Value> = report["facts"]["separation"].as_array().into_iter().flatten().collect();
-        ensure!(apart.len() == 2 && apart.iter().all(|one| one["seen"] == "no"), "separation: {apart:?}");
+        separation(&report, "no")?;
     }
 
     let alone = gates.report(&["posture", "--environment", "blue"], PASSED)?;
