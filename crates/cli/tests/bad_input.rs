@@ -154,6 +154,19 @@ fn a_configuration_that_is_something_else() {
 }
 
 #[test]
+fn what_always_looks_cannot_be_switched_off() {
+    for gate in ["drift", "probe"] {
+        let off = format!("name: next\ngates: {{ {gate}: {{ off: \"no time\" }} }}");
+        let place = format!("gates.{gate}.off: ");
+        check_spec(
+            "name: next",
+            &off,
+            &["rollout.yaml:2:", &place, "cannot be switched off", "gates.waivers"],
+        );
+    }
+}
+
+#[test]
 fn weights_must_grow() {
     check_spec(
         "  - weight: { percent: 100, duration: 1m }",

@@ -136,8 +136,8 @@ impl Gates {
         probe::start_spread(&environment.query_client(id)?).await
     }
 
-    /// Digests of every file of the compared configurations and of what they include, as they are now. A file that cannot be
-    /// read is absent, unless it is among `wanted`.
+    /// Digests of every file of the compared configurations and of what they include, and of the spec's policies, as they are
+    /// now. A file that cannot be read is absent, unless it is among `wanted`.
     pub(crate) async fn snapshots(
         &self,
         outline: &Outline,
@@ -150,9 +150,22 @@ impl Gates {
             listed.extend(sets.map(|name| (format!("{id}/{name}"), environment.listed(name))));
         }
         let (wanted, private, key) = (wanted.cloned(), drift::private(&self.site), self.redact_key.clone());
-        let read =
-            tokio::task::spawn_blocking(move || configs::digests(&listed, wanted.as_ref(), &private, &key))
-                .await;
+        // A plan from before policies were digested is held to none.
+        let is_held =
+            wanted.as_ref().is_none_or(|wanted| wanted.keys().any(|name| name.starts_with(policy::SNAPSHOT)));
+        let policies = outline.gates.policy.clone().filter(|_| is_held);
+        let path = self.site.path.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut digests = configs::digests(&listed, wanted.as_ref(), &private, &key)?;
+            for (name, digest) in policies.iter().flat_map(|settings| policy::digests(settings, &path)) {
+                match digest {
+                    Ok(digest) => _ = digests.insert(name, digest),
+                    Err(why) => Unread::check(wanted.as_ref(), name, why)?,
+                }
+            }
+            Ok(digests)
+        })
+        .await;
         read.unwrap_or_else(|error| Err(Unread::broken(&error.to_string())))
     }
 }

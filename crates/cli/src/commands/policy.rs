@@ -1,13 +1,17 @@
 //! `crossfade policy`: rules in Rego, checked, shown, or asked about a rollout and what gates have found.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crossfade_control::gates::policy::{About, named_by, ready, report};
+use crossfade_control::gates::{Fitted, fitting};
 use crossfade_gates::policy::{Source, check};
 use crossfade_gates::report::Report;
-use crossfade_rollout::RolloutId;
 use crossfade_rollout::event::Gate;
+use crossfade_rollout::moments::written_out;
+use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::{Moment, Standard};
+use crossfade_rollout::{RolloutId, Spec};
 use crossfade_routing::Seed;
 use serde_json::Value;
 
@@ -49,7 +53,12 @@ pub(crate) fn run(args: &Policy) -> Outcome {
 /// The policies that are named here, or else those of the spec, asked about the spec's plan.
 fn asked(rollout: &Path, site: &Path, mut policies: Vec<Source>, found: &[Value]) -> Result<Report, Failure> {
     let spec = gate::spec(rollout)?;
-    let gates = spec.all_gates();
+    // As the plan would have them, if there is a site to plan for.
+    let Fitted { gates, left_out } = match site.is_file() {
+        true => fitting(&spec, &super::site(&crate::args::Site { config: site.to_owned() })?, None),
+        false => Fitted { gates: spec.all_gates(), left_out: BTreeMap::new() },
+    };
+    let gates = written_out(gates);
     if policies.is_empty()
         && let Some(settings) = &gates.policy
     {
@@ -59,7 +68,8 @@ fn asked(rollout: &Path, site: &Path, mut policies: Vec<Source>, found: &[Value]
         return Err(Failure::usage(anyhow::anyhow!(NOTHING)));
     }
     let id = RolloutId::attempt(&spec.name, 1).or_usage()?;
-    let outline = spec.outline(id, Seed(0)).or_usage()?;
+    let spec = Spec { gates: gates.clone(), ..spec };
+    let outline = Outline { left_out, ..spec.outline(id, Seed(0)).or_usage()? };
     let now = crossfade_control::now();
     let work =
         async { report(&outline, &policies, About { found, moment: Moment::Preflight, now }).or_usage() };

@@ -37,6 +37,14 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
+    /// What cannot be read is absent, unless it is wanted.
+    pub(super) fn check(wanted: Option<&Snapshots>, name: String, why: String) -> Result<(), Unread> {
+        match wanted.is_some_and(|wanted| wanted.contains_key(&name)) {
+            true => Err(Unread { name, why }),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn broken(why: &str) -> Unread {
         Unread { name: "a configuration".to_owned(), why: why.to_owned() }
     }
@@ -104,10 +112,7 @@ pub(super) fn digests(
         for (name, digest) in found {
             match digest {
                 Ok(digest) => _ = digests.insert(name, digest),
-                Err(why) if wanted.is_some_and(|wanted| wanted.contains_key(&name)) => {
-                    return Err(Unread { name, why });
-                }
-                Err(_) => {}
+                Err(why) => Unread::check(wanted, name, why)?,
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use crossfade_gates::control;
 use crossfade_gates::policy::{PolicyError, Source, TEXT_BYTES_MAX, ask, cannot_ask, input, judge, library};
 use crossfade_gates::report::Report;
+use crossfade_rollout::Digest;
 use crossfade_rollout::event::Gate;
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::{self, Moment, Standard, Waiver};
@@ -13,6 +14,9 @@ use crossfade_routing::UnixNanos;
 use serde_json::{Value, json};
 
 use super::Cx;
+
+/// What snapshots name a policy by, before its file; no environment's name has a space.
+pub(super) const SNAPSHOT: &str = "policy ";
 
 /// Why policies cannot be collected.
 #[derive(Debug, thiserror::Error)]
@@ -106,8 +110,18 @@ fn blind(outline: &Outline, about: About<'_>) -> Vec<String> {
 
 /// `policy.rego sha256:…`: what was asked, to the byte.
 fn named(policy: &Source) -> String {
-    let digest = crossfade_rollout::Digest::from_bytes(crossfade_tlog::sha256(policy.text.as_bytes()));
-    format!("{} {digest}", policy.name)
+    format!("{} {}", policy.name, digest(policy))
+}
+
+fn digest(policy: &Source) -> Digest {
+    Digest::from_bytes(crossfade_tlog::sha256(policy.text.as_bytes()))
+}
+
+/// Digests of the files that a spec names, by the names that snapshots give them; why one cannot be read.
+pub(super) fn digests(settings: &spec::Policy, site: &Path) -> Vec<(String, Result<Digest, String>)> {
+    let folder = site.parent().unwrap_or(Path::new(""));
+    let read = |name: &String| file(folder, name).as_ref().map(digest).map_err(ToString::to_string);
+    settings.files.iter().map(|name| (format!("{SNAPSHOT}{name}"), read(name))).collect()
 }
 
 fn waiver(waiver: &Waiver) -> Value {

@@ -70,6 +70,27 @@ async fn an_included_file_is_part_of_the_plan() {
     assert_eq!(changed.unwrap(), expected);
 }
 
+/// Scenario: the rules that a spec names change after the plan. Guarantee: the plan is stale, and names the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_part_of_the_plan() {
+    let house = house().await;
+    let rules = |says: &str| format!("package bank\n\ndeny contains \"{says}\" if false\n");
+    fs::write(house.path("bank.rego"), rules("one")).unwrap();
+    let control = control(house.site()).await;
+    let operator = house.operator(control.address());
+    let gateway = Syncing::start(house.gateway("gw-1", "boot-1"), house.line(control.address()));
+    operator.until("a gateway", |status| !status.gateways.is_empty()).await;
+    let spec = spec_waiting_at_ten().replace("gates: {", "gates: { policy: { files: [bank.rego] },");
+    let plan = operator.plan(&spec).await.unwrap();
+    fs::write(house.path("bank.rego"), rules("another")).unwrap();
+    let stale = operator.start(&plan).await.expect_err("it is refused").0;
+    assert!(stale.message.contains("policy bank.rego"), "{}", stale.message);
+    fs::remove_file(house.path("bank.rego")).unwrap();
+    assert_eq!(code(operator.start(&plan).await), ErrorCode::Unavailable);
+    gateway.end().await;
+    control.stop().await;
+}
+
 /// Scenario: a configuration, or a file that it includes, cannot be read when a rollout is to start and when a cut is due.
 /// Guarantee: neither happens, nothing goes back, and all goes on once the file is there again, unchanged.
 #[tokio::test(flavor = "multi_thread")]

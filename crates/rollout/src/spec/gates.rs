@@ -10,7 +10,7 @@ use std::time::Duration as Time;
 
 use crossfade_yaml::{Duration, Spanned};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 pub use self::settings::{
     Coverage, Dependencies, History, Ignore, Load, Parity, Policy, Posture, Standard, TlsVersion,
@@ -161,10 +161,27 @@ impl Gates {
     }
 }
 
+/// `off` of a gate that always looks: there is no such thing, and that is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NeverOff;
+
+impl<'de> Deserialize<'de> for NeverOff {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(de::Error::custom(
+            "drift and probe cannot be switched off, as nothing moves without them; remove the key, and declare what is meant \
+             under `gates.drift.allow`, or accept what is found under `gates.waivers`",
+        ))
+    }
+}
+
 /// The drift gate: every difference must be declared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Drift {
+    #[serde(skip_serializing)]
+    #[schemars(skip)]
+    #[doc(hidden)]
+    pub off: NeverOff,
     /// When it looks. It always looks in preflight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Vec<Moment>>,
@@ -195,6 +212,10 @@ pub struct Allow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Probe {
+    #[serde(skip_serializing)]
+    #[schemars(skip)]
+    #[doc(hidden)]
+    pub off: NeverOff,
     /// When it looks. It always looks in preflight.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Vec<Moment>>,
@@ -252,6 +273,7 @@ fn is_true(truth: &bool) -> bool {
 impl Default for Probe {
     fn default() -> Self {
         Self {
+            off: NeverOff,
             when: None,
             traces: 100,
             deadline: Duration::from_secs(60),
