@@ -9,7 +9,7 @@
 //! | `says` | the rule's words |
 //! | `because` | what breaks it here |
 //!
-//! What it is asked about is `input` ([`input`]); `data.crossfade.requirements` has the words of every [control](crate::control) by
+//! What it is asked about is `input` ([`input`], [`shape`]): a path that is not there is an error, since it would deny nothing; `data.crossfade.requirements` has the words of every [control](crate::control) by
 //! its name. There is a policy ready for each standard ([`library`]). Evaluation reads no clock and asks nobody: the time is part of the
 //! input.
 //!
@@ -18,6 +18,7 @@
 mod bounded;
 mod judge;
 mod library;
+pub mod shape;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -158,6 +159,9 @@ fn ask_one(
         return Err(wrong(format!(
             "{package} has no rule `deny`: it would deny nothing; add `deny contains … if {{ … }}`"
         )));
+    }
+    if let Some(error) = shape::misspelt(policy) {
+        return Err(error);
     }
     let mut set = |rule: &str| -> Result<Vec<Objection>, PolicyError> {
         if !declares(&engine, rule) {

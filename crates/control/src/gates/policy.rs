@@ -75,16 +75,20 @@ pub fn report(outline: &Outline, policies: &[Source], about: About<'_>) -> Resul
     let is_other = |report: &&Value| report["gate"] != Gate::Policy.name();
     let found: Vec<Value> = about.found.iter().filter(is_other).cloned().collect();
     let about = About { found: &found, ..about };
+    let answers = ask(policies, &asked_about(outline, about))?;
+    let blind = blind(outline, about);
+    let names: Vec<String> = policies.iter().map(named).collect();
+    Ok(judge(&names, &answers, &blind))
+}
+
+/// `input`, as policies see it.
+fn asked_about(outline: &Outline, about: About<'_>) -> Value {
     let plan = serde_json::to_value(outline).unwrap_or_default();
     let rollout = json!({
         "id": outline.rollout, "from": outline.from, "to": outline.to, "moment": about.moment,
     });
     let waivers: Vec<Value> = outline.gates.waivers.iter().map(waiver).collect();
-    let input = input(plan, rollout, about.found, json!(waivers), seconds(about.now));
-    let answers = ask(policies, &input)?;
-    let blind = blind(outline, about);
-    let names: Vec<String> = policies.iter().map(named).collect();
-    Ok(judge(&names, &answers, &blind))
+    input(plan, rollout, about.found, json!(waivers), seconds(about.now))
 }
 
 /// The gates of the moment that have no verdict, or of which there is no report: what they would have found, nobody knows.
@@ -196,6 +200,8 @@ pub fn source(name: &str, path: &Path) -> Result<Source, PoliciesError> {
 #[cfg(test)]
 mod tests {
     use crossfade_gates::Verdict;
+    use crossfade_gates::finding::{Accepted, Finding, Place};
+    use crossfade_gates::policy::shape::{self, Part, SHAPE};
     use crossfade_routing::Seed;
     use crossfade_yaml::{Resolution, Resolve};
 
@@ -244,6 +250,60 @@ mod tests {
         assert_eq!(said(&itself, Moment::Preflight).0, Verdict::Pass);
         let more = [&first[..], &[("load", "no_verdict")]].concat();
         assert_eq!(said(&more, Moment::Preflight).0, Verdict::NoVerdict);
+    }
+
+    /// Scenario: a plan with all that a plan may have, and findings with all that they may have.
+    /// Guarantee: all of it is where the reference says that policies find it, and nothing else is there.
+    #[test]
+    fn what_policies_are_asked_about_is_documented() {
+        let text = "{ name: x, from: blue, to: green, gates: { posture: { every: 5m }, waivers: [{ finding: CF-DRIFT-001, where: a, reason: r, owner: o, expires: 2500-01-01 }] }, \
+                    steps: [{ weight: { percent: 100, duration: 1m } }, promote, finalize] }";
+        let spec = crate::spec::read(text, "rollout.yaml").unwrap();
+        let left_out = [(Gate::Parity, "too little".to_owned())].into();
+        let outline = Outline { left_out, ..spec.outline("x".parse().unwrap(), Seed(1)).unwrap() };
+        let place = Place {
+            environment: Some("green".into()),
+            url: Some("http://green".into()),
+            trace_id: Some("1".into()),
+            span_id: Some("2".into()),
+            file: Some("a".into()),
+            line: Some(1),
+            column: Some(1),
+            component: Some("a".into()),
+        };
+        let finding = Finding::new(crossfade_gates::drift::RULES[0]).at(place).expected("a").seen("b");
+        let declared = Accepted::Declaration { reason: "r".into(), place: Some("a".into()) };
+        let waived = Accepted::Waiver { reason: "r".into(), owner: "o".into(), expires: "e".into() };
+        let findings =
+            [Some(declared), Some(waived), None].map(|accepted| Finding { accepted, ..finding.clone() });
+        let report = Report::new("drift", "", findings.into(), json!({}));
+        let found = [serde_json::to_value(report).unwrap()];
+        let about = About { found: &found, moment: Moment::Preflight, now: UnixNanos(0) };
+        let input = asked_about(&outline, about);
+        let mut paths = Vec::new();
+        walk(&input, &mut Vec::new(), &mut paths);
+        for path in &paths {
+            assert!(shape::is_known(path), "{path:?} is not in the reference");
+        }
+        for row in SHAPE {
+            let parts = row.parts();
+            let is_there = paths.iter().any(|path| path.len() >= parts.len() && row.fits(path));
+            assert!(is_there, "{} is in the reference, and nowhere else", row.path);
+        }
+    }
+
+    fn walk(value: &Value, at: &mut Vec<Part>, paths: &mut Vec<Vec<Part>>) {
+        paths.push(at.clone());
+        let below: Vec<(Part, &Value)> = match value {
+            Value::Object(map) => map.iter().map(|(key, value)| (Part::Key(key.clone()), value)).collect(),
+            Value::Array(list) => list.iter().map(|value| (Part::Any, value)).collect(),
+            _ => Vec::new(),
+        };
+        for (part, value) in below {
+            at.push(part);
+            walk(value, at, paths);
+            at.pop();
+        }
     }
 
     /// Guarantee: nothing is read without end, and no device or folder is.
