@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossfade_gates::model::{Span, SpanId, TraceId};
 use crossfade_gates::probe::canary::{Sensitive, canaries, leaks};
-use crossfade_gates::probe::report::{Failure, ProbeReport, kept};
+use crossfade_gates::probe::report::{ProbeReport, kept};
 use crossfade_gates::probe::suite::{Beside, Masking, Searches, Seen, Separation, Suite};
 use crossfade_gates::probe::{Repeats, SERVICE, Trace, WITH_LONG_VALUES, compare, generate};
 use tokio::task::JoinSet;
@@ -89,13 +89,9 @@ async fn searches(
 ) -> Searches {
     let until = Instant::now() + probe.deadline;
     let mut running = JoinSet::new();
-    // What cannot be read by id cannot be found either, and is a finding already.
-    let is_gone = |id: TraceId| {
-        let gone = |failure| matches!(failure, Failure::NotFound | Failure::RequestFailed);
-        traces.findings.iter().any(|finding| finding.trace_id == id && gone(finding.failure))
-    };
     for (index, trace) in (0..).zip(generate(probe.seed, traces.at, wanted.min(probe.traces))) {
-        if is_gone(trace.id) {
+        // What cannot be read by id cannot be found either, and is a finding already.
+        if traces.is_gone(trace.id) {
             continue;
         }
         let query = target.query.clone();

@@ -33,7 +33,7 @@ pub(crate) struct Probe {
     /// An environment of the site with which it must share no store; long values that both cut are no finding
     #[arg(long, value_name = "NAME", requires = "environment")]
     pub(crate) against: Option<String>,
-    /// How many traces
+    /// How many traces; never fewer than there are receivers
     #[arg(long, default_value_t = 20)]
     pub(crate) traces: u32,
     /// How many of them are searched for too, by service, time and attribute

@@ -303,6 +303,12 @@ impl ProbeReport {
         if first.answered { shared } else { shared.severity(Severity::Unknown) }
     }
 
+    /// Whether nothing of a trace can be expected to be found: it was not there, or could not be written or asked for.
+    pub fn is_gone(&self, id: TraceId) -> bool {
+        let gone = |failure| matches!(failure, Failure::NotFound | Failure::RequestFailed);
+        self.groups.iter().any(|group| gone(group.first.failure) && group.traces.contains(&id))
+    }
+
     /// The report as JSON, indented.
     pub fn json(&self) -> String {
         crate::render::json(&self.report())

@@ -129,7 +129,9 @@ impl Suite {
             });
         }
         facts["separation"] = self.separation.iter().map(Separation::fact).collect();
-        for finding in &mut findings {
+        // One that is no site's is called by its first receiver's address, and that is not where everything is.
+        let is_address = self.environment.contains("://");
+        for finding in findings.iter_mut().filter(|finding| !is_address || finding.place.url.is_none()) {
             finding.place.environment.get_or_insert_with(|| self.environment.clone());
         }
         let report = Report::new("probe", self.line(), findings, facts);

@@ -75,6 +75,9 @@ fn traces_are_rich() {
         spans[0].attributes.values().map(std::mem::discriminant).map(|d| format!("{d:?}")).collect();
     assert_eq!(types.len(), 7);
     assert!(spans.iter().any(|s| s.attributes.contains_key("probe.long")));
+    assert!(spans.iter().any(|s| s.kind == Kind::Unspecified) && spans.iter().any(|s| s.flags & 1 == 0));
+    assert!(spans.iter().any(|s| s.attributes.values().any(|value| *value == AttributeValue::Empty)));
+    assert!(spans.iter().all(|s| !s.scope_attributes.is_empty()) && spans.iter().any(|s| s.links.len() > 2));
     assert!(spans.iter().all(|s| s.resource.contains_key("crossfade.probe")));
 }
 

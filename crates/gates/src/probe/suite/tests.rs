@@ -241,3 +241,17 @@ fn slow_reading_and_blind_searches_are_found() {
     assert_eq!((ids(&silent), silent.report().verdict()), (vec!["CF-PROBE-014"], Verdict::NoVerdict));
     assert!(silent.report().summary.ends_with("3/4 found by search"), "{}", silent.report().summary);
 }
+
+/// Scenario: endpoints of nobody's site, and nobody is where traces are read. Guarantee: that address is named, and not the receiver's.
+#[test]
+fn the_address_that_is_silent_is_named() {
+    let trace = generate(7, AT, 1).remove(0);
+    let silent = crate::probe::Finding::request_failed(trace.id, "refused", false).to("http://b:16686");
+    let result = TraceResult { trace_id: trace.id, read_back: None, findings: vec![silent] };
+    for (environment, place) in [("green", "green http://b:16686"), ("http://a:4317", "http://b:16686")] {
+        let environment = environment.to_owned();
+        let traces = ProbeReport::new(7, AT, std::slice::from_ref(&result));
+        let report = Suite { environment, traces, ..suite() }.report();
+        assert_eq!(report.findings[0].place.to_string(), place);
+    }
+}
