@@ -176,11 +176,13 @@ impl Writer {
     /// Exports one trace, request by request, each acknowledged before the next; what is late, when the rest can be read.
     async fn write(&self, receivers: &[Client], query: &Query, trace: &Trace) -> Result<Repeats, Finding> {
         let mut repeats = Repeats::Unexpected;
-        let mut written = 0;
+        let (mut written, mut until) = (0, self.until);
         for (spans, receiver) in trace.requests().into_iter().zip(receivers.iter().cycle()) {
             if trace.delivery == Delivery::RootLast && written > 0 {
                 // Whatever comes of it: what cannot be read now is found when the trace is read back.
                 let _ = query.trace_when(trace.id, self.late, |read| read.len() >= written).await;
+                // Whoever waited as was asked of it is not out of time.
+                until = until.max(Instant::now() + EXPORT_TIMEOUT);
             }
             let receiver = match trace.delivery {
                 Delivery::ByService => &receiver.apart(),
@@ -190,7 +192,7 @@ impl Writer {
             let message = Message::identity(encode::spans(&spans, protocol));
             // Waiting for a trace to be readable holds up nobody: only exports take turns here, and queries in the client.
             let permit = self.permits.acquire().await;
-            let sent = send(receiver, message, self.until).await;
+            let sent = send(receiver, message, until).await;
             drop(permit);
             let again = sent.map_err(|(why, answered)| {
                 let detail = format!("{}: {why}", named(receiver));

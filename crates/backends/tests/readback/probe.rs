@@ -61,7 +61,7 @@ async fn a_slow_store_is_waited_for() {
 async fn a_filter_of_client_spans_is_found() {
     let report = probe(|span| (span.kind != 3).then_some(span), 0, SHORT).await;
     assert_eq!(report.verdict, Verdict::Fail);
-    assert_eq!(report.summary.failures, [(Failure::MissingSpans, 40)].into());
+    assert_eq!(report.summary.failures, [(Failure::MissingSpans, 40)].into(), "{:#?}", report.findings);
     assert_eq!(report.summary.missing_kinds, [("CLIENT", 40)].into());
 }
 

@@ -177,7 +177,7 @@ async fn a_store_that_lags_is_waited_for() {
 async fn the_silence_of_a_store_that_shows_nothing_is_none() {
     let (green, blue) = (Environment::start(Some, 0).await, Environment::start(|_| None, 0).await);
     let config = SuiteConfig {
-        probe: ProbeConfig::new(7, 1, Duration::from_secs(3)),
+        probe: ProbeConfig::new(7, 1, Duration::from_secs(6)),
         other: Some(target("blue", &[&blue], &blue)),
         ..config(1)
     };
