@@ -22,7 +22,7 @@ pub struct Listener {
 const READER_PORT: u16 = 9464;
 
 /// What opens an interface: kind, where its address is written, and the port where the defaults that drift knows say none.
-const EXTENSIONS: [(&str, AdminKind, &[&str], u16); 7] = [
+const EXTENSIONS: [(&str, AdminKind, &[&str], u16); 8] = [
     ("pprof", AdminKind::Pprof, &["endpoint"], 1777),
     ("zpages", AdminKind::Zpages, &["endpoint"], 55679),
     ("healthcheck", AdminKind::Health, &["endpoint"], 13133),
@@ -30,6 +30,7 @@ const EXTENSIONS: [(&str, AdminKind, &[&str], u16); 7] = [
     ("healthcheckv2", AdminKind::Health, &["grpc", "endpoint"], 13132),
     ("expvar", AdminKind::Admin, &["endpoint"], 27777),
     ("jaegermcp", AdminKind::Admin, &["http", "endpoint"], 16687),
+    ("jaegerquery", AdminKind::Admin, &["grpc", "endpoint"], 16685),
 ];
 
 /// What a Collector's or a Jaeger's configuration opens: extensions that are enabled under `service.extensions`, and the
@@ -59,6 +60,8 @@ fn extension(config: &Node, id: &Node, version: Option<Version>, found: &mut Vec
         let is_on = match (kind.as_str(), keys) {
             ("healthcheckv2", ["grpc", ..]) => block("grpc"),
             ("healthcheckv2", _) => block("http") || block("endpoint") || !block("grpc"),
+            // A second way to the same traces, on the machine itself unless it is told otherwise. The first is the site's `query`.
+            ("jaegerquery", _) => settings.is_some_and(|settings| settings.at(keys).is_some()),
             _ => true,
         };
         if !is_on {

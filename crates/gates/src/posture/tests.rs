@@ -428,10 +428,12 @@ extensions:
   pprof/socket: { endpoint: /run/pprof, transport: unix }
   pprof/any: { endpoint: \"localhost:0\" }
   jaeger_mcp:
+  jaeger_query: { http: { endpoint: \":16686\" }, grpc: { endpoint: \":16685\" } }
+  jaeger_query/http: { http: { endpoint: \":16686\" } }
   bearertokenauth: { token: x }
 service:
   extensions: [pprof, zpages, health_check/own, healthcheckv2, healthcheckv2/grpc, healthcheckv2/both, healthcheckv2/old,
-    pprof/socket, pprof/any, jaeger_mcp, bearertokenauth, \"${env:MORE}\"]
+    pprof/socket, pprof/any, jaeger_mcp, jaeger_query, jaeger_query/http, bearertokenauth, \"${env:MORE}\"]
   telemetry:
     metrics:
       address: 0.0.0.0:8889
@@ -453,6 +455,7 @@ service:
         "health 7",
         "pprof -",
         "admin 16687",
+        "admin 16685 g",
         "admin -",
         "metrics 8889",
         "metrics 9464",
