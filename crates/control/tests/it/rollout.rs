@@ -5,8 +5,10 @@ use std::fs;
 
 use crossfade_control::api::{ErrorCode, EventsReply, PlanRequest, VerbRequest};
 use crossfade_control::progress::PlanNews;
+use crossfade_control::status::Status;
+use crossfade_lab::environment::Faults;
 use crossfade_rollout::ending::{Ending, EndingCause, EndingKind};
-use crossfade_rollout::event::{AbortReason, Event, Outcome, RollbackReason, StepEnd};
+use crossfade_rollout::event::{AbortReason, Event, Gate, Outcome, RollbackReason, StepEnd};
 use crossfade_rollout::{Actor, Digest, Phase};
 use crossfade_routing::Weight;
 
@@ -102,6 +104,29 @@ async fn a_plan_tells_how_far_it_is() {
     control.stop().await;
     let denied = operator.client.plan(&request, |news| panic!("{news:?}")).await.unwrap_err();
     assert_eq!(denied.0.code, ErrorCode::Unreachable);
+}
+
+/// Scenario: the candidate hangs while gates look at it, and somebody has seen enough.
+/// Guarantee: who looks is shown; and once the rollout is over nobody does, long before the hour that the gate was given.
+#[tokio::test(flavor = "multi_thread")]
+async fn gates_end_with_their_rollout() {
+    let house = House::new().await;
+    let control = control(house.site()).await;
+    let operator = house.operator(control.address());
+    let gateway = Syncing::start(house.gateway("gw-1", "boot-1"), house.line(control.address()));
+    operator.until("a gateway", |status| !status.gateways.is_empty()).await;
+    let probe_alone = SPEC.replace("gates: {", "gates: { posture: { off: it would soon give up },");
+    let plan = operator.plan(&probe_alone.replace("deadline: 60s", "deadline: 1h")).await.unwrap();
+    house.environments[1].set_faults(Faults { hang: true, ..Faults::none() });
+    operator.start_anyway(&plan).await.unwrap();
+    let probes = |status: &Status| status.looking.iter().any(|looking| looking.gate == Gate::Probe);
+    operator.until("the probe", probes).await;
+    operator.say("abort").await.unwrap();
+    assert_eq!(operator.until_over().await, Phase::Aborted);
+    operator.until("nobody looks", |status| status.looking.is_empty()).await;
+    gateway.end().await;
+    control.stop().await;
+    house.verify();
 }
 
 /// Scenario: the candidate begins to fail once it owns 10 % of the traces.

@@ -53,7 +53,7 @@ pub(crate) fn spec_waiting_at_ten() -> String {
 /// Files, keys and environments of one site.
 pub(crate) struct House {
     pub(crate) dir: tempfile::TempDir,
-    _environments: [Environment; 2],
+    pub(crate) environments: [Environment; 2],
 }
 
 impl House {
@@ -66,7 +66,7 @@ impl House {
         for name in ["blue.yaml", "green.yaml"] {
             fs::write(dir.path().join(name), "receivers: { otlp: {} }\nexporters: { debug: {} }\n").unwrap();
         }
-        let house = House { dir, _environments: [blue, green] };
+        let house = House { dir, environments: [blue, green] };
         crossfade_control::init(&house.site(), &"blue".parse().unwrap(), crossfade_control::now()).unwrap();
         house
     }
