@@ -60,9 +60,8 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 
 /// Runs `command`, however it ends; one that has not ended by then is killed, with an error that says so.
 pub(crate) fn output_within(limit: Duration, command: &Command) -> Result<Output> {
-    let mut limited = Command::new("timeout");
-    limited.args(["--signal=KILL", &limit.as_secs_f64().to_string()]);
-    limited.arg(command.get_program()).args(command.get_args());
+    let seconds_max = limit.as_secs_f64().to_string();
+    let mut limited = behind(Command::new("timeout").args(["--signal=KILL", &seconds_max]), command);
     let output = limited.output().with_context(|| cannot_start(&limited))?;
     // `timeout` kills itself the same way: a shell would say 137.
     if output.status.signal() == Some(KILL) || output.status.code() == Some(128 + KILL) {
@@ -73,6 +72,22 @@ pub(crate) fn output_within(limit: Duration, command: &Command) -> Result<Output
 }
 
 const KILL: i32 = 9;
+
+/// The same command as an argument of `wrapper`, with its folder and environment.
+pub(crate) fn behind(wrapper: &Command, command: &Command) -> Command {
+    let mut wrapped = Command::new(wrapper.get_program());
+    wrapped.args(wrapper.get_args()).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(dir) = command.get_current_dir() {
+        wrapped.current_dir(dir);
+    }
+    wrapped
+}
 
 /// Runs `work` as a named stage and says how long it took.
 pub(crate) fn stage<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -138,6 +153,10 @@ mod tests {
         let error = hung(1, "echo half >&2; exec sleep 600").unwrap_err().to_string();
         assert!(error.contains("hung: killed after 1.0 s") && error.contains("half"), "{error}");
         assert_eq!(hung(60, "exit 3").unwrap().status.code(), Some(3));
+        let mut placed = Command::new("sh");
+        placed.args(["-c", "pwd; echo $WORD"]).current_dir("/").env("WORD", "told");
+        let output = output_within(Duration::from_secs(60), &placed).unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "/\ntold\n");
     }
 
     #[test]

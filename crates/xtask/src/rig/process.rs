@@ -2,6 +2,7 @@
 //! when this process dies without dropping anything.
 
 use crate::rig::wait;
+use crate::shell::behind;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -121,18 +122,7 @@ fn tail(log: &Path, lines: usize) -> String {
 /// The same command, but the kernel kills it when the thread that started it ends. (So children are started from a
 /// thread that outlives them.)
 fn leashed(command: &Command) -> Command {
-    let mut leashed = Command::new("setpriv");
-    leashed.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => leashed.env(name, value),
-            None => leashed.env_remove(name),
-        };
-    }
-    if let Some(dir) = command.get_current_dir() {
-        leashed.current_dir(dir);
-    }
-    leashed
+    behind(Command::new("setpriv").args(["--pdeathsig", "KILL", "--"]), command)
 }
 
 #[cfg(test)]

@@ -9,13 +9,14 @@
 use crate::e2e::Ground;
 use crate::e2e::stack::Environment;
 use crate::e2e::tempo::{Tempo, Tenancy};
-use crate::rig::http;
-use anyhow::{Context, Result, bail, ensure};
+use crate::rig::{http, wait};
+use crate::shell::output_within;
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What a gate's command ends with.
 const PASSED: i32 = 0;
@@ -69,19 +70,19 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
 
 /// Runs a command again and again until it ends as it should and says what it should: stores index what they are sent after a while.
 fn until(ground: &Ground, site: &Path, args: &[&str], wanted: i32, says: &[&str]) -> Result<()> {
-    let deadline = Instant::now() + INDEXED;
-    loop {
-        let mut command = Command::new(&ground.program);
-        let output = command.args(args).arg("--config").arg(site).output().context("running crossfade")?;
+    let mut command = Command::new(&ground.program);
+    command.args(args).arg("--config").arg(site);
+    let mut last = String::new();
+    let found = wait::until("a verdict", INDEXED, || {
+        let output = output_within(INDEXED, &command)?;
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.code() == Some(wanted) && says.iter().all(|word| told.contains(word)) {
-            return Ok(());
-        }
-        if Instant::now() >= deadline {
-            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-            bail!("`crossfade {}` ended with {:?}:\n{told}{errors}", args.join(" "), output.status.code());
-        }
-    }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        last =
+            format!("`crossfade {}` ended with {:?}:\n{told}{errors}", args.join(" "), output.status.code());
+        let is_wanted = output.status.code() == Some(wanted) && says.iter().all(|word| told.contains(word));
+        Ok(is_wanted.then_some(()))
+    });
+    found.context(last)
 }
 
 /// Traces, the last of which began so long ago, at such distances: a shop asks its ledger, with attributes of several types and an event.

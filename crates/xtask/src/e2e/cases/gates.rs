@@ -2,6 +2,7 @@
 
 use crate::e2e::Ground;
 use crate::rig::wait;
+use crate::shell::output_within;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -14,6 +15,9 @@ pub(super) const PASSED: i32 = 0;
 pub(super) const REFUSED: i32 = 1;
 pub(super) const UNUSABLE: i32 = 2;
 pub(super) const UNREACHABLE: i32 = 5;
+
+/// No gate looks for so long here: one that does, hangs.
+const LONGEST: Duration = Duration::from_secs(240);
 
 /// Runs commands of the program in a folder.
 #[derive(Clone, Copy)]
@@ -30,7 +34,7 @@ impl Gates<'_> {
         for name in ["CROSSFADE_CONFIG", "CROSSFADE_CONTROL", "CROSSFADE_TOKEN_FILE"] {
             command.env_remove(name);
         }
-        command.output().with_context(|| format!("starting `crossfade {}`", words.join(" ")))
+        output_within(LONGEST, &command)
     }
 
     /// Which must end with this code.
