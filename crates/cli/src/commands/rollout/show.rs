@@ -7,6 +7,7 @@ use crossfade_control::status::{GatewayStatus, Looking, Status};
 use crossfade_rollout::ending::{Ending, EndingKind};
 use crossfade_rollout::event::{Gate, Outcome, StepEnd};
 use crossfade_rollout::plan::Outline;
+use crossfade_rollout::spec::Waiver;
 use crossfade_rollout::state::{GateRun, GateStatus, Rollout};
 use crossfade_rollout::{Phase, PlanFile};
 use crossfade_routing::EnvironmentId;
@@ -49,10 +50,7 @@ pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String 
         let _ = writeln!(text, "  · {later}");
     }
     for waiver in &outline.gates.waivers {
-        let place = waiver.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
-        let (finding, owner, expires, reason) =
-            (&waiver.finding.value, &waiver.owner, waiver.expires, &waiver.reason);
-        let _ = writeln!(text, "  ~ {finding}{place} waived by {owner} until {expires}: {reason}");
+        let _ = writeln!(text, "  ~ {}", waived(waiver));
     }
     let _ = writeln!(text, "Steps     {}", steps.join(" -> "));
     let _ = writeln!(
@@ -78,6 +76,12 @@ pub(super) fn plan(file: &PlanFile, out: Option<&Path>, paint: Paint) -> String 
     };
     let _ = writeln!(text, "{next}");
     text
+}
+
+fn waived(waiver: &Waiver) -> String {
+    let Waiver { finding, place, reason, owner, expires } = waiver;
+    let place = place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
+    format!("{}{place} waived by {owner} until {expires}: {reason}", finding.value)
 }
 
 /// Gates that look later, and gates that do not look.
@@ -192,6 +196,11 @@ fn rollout(text: &mut String, status: &Status, rollout: &Rollout, paint: Paint) 
     let _ = writeln!(text, "{}", marks.join("  "));
     for line in looked(rollout, paint) {
         let _ = writeln!(text, "{line}");
+    }
+    for waiver in &outline.gates.waivers {
+        let expired =
+            if waiver.expires.0 <= status.now { paint.warn(", which is over") } else { String::new() };
+        let _ = writeln!(text, "waiver    ~ {}{expired}", waived(waiver));
     }
     let _ = writeln!(text, "             {:>10} {:>10}", outline.from.as_str(), outline.to.as_str());
     let from = Totals::of(&status.gateways, &outline.from);
