@@ -54,6 +54,8 @@ pub struct Target {
     pub what: What,
     /// Our own credentials, and the tenant's name.
     pub headers: HeaderMap,
+    /// Nobody but a configuration says that it might be there: where no connection comes about, it is closed to us.
+    pub assumed: bool,
 }
 
 /// Where an endpoint is, and what to ask there.
@@ -162,6 +164,10 @@ async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
         cors: None,
         unverified: target.what.tls().is_some() && own.insecure_skip_verify,
     };
+    // Firewalls drop what they do not let through. If the whole machine is gone, its other endpoints say so.
+    if target.assumed && matches!(facts.transport, Fact::Unknown(_)) && !peer.takes_connections().await {
+        facts.transport = Fact::Known(Transport::Closed);
+    }
     let spoken = match facts.transport {
         Fact::Known(spoken) => spoken,
         Fact::Unknown(_) => return facts,

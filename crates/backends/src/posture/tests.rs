@@ -19,13 +19,19 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn otlp(url: &str, protocol: Protocol, settings: &TlsSettings) -> Target {
     let endpoint = Endpoint::parse(url, protocol).unwrap().with_tls(Tls::new(settings.clone()));
-    Target { name: "otlp".into(), role: Role::Otlp, what: What::Otlp(endpoint), headers: HeaderMap::new() }
+    Target {
+        name: "otlp".into(),
+        role: Role::Otlp,
+        what: What::Otlp(endpoint),
+        headers: HeaderMap::new(),
+        assumed: false,
+    }
 }
 
 fn http(url: &str, role: Role, path: &str, settings: &TlsSettings) -> Target {
     let endpoint = QueryEndpoint::parse(url).unwrap().with_tls(Tls::new(settings.clone()));
     let what = What::Http { endpoint, port: 16686, path: path.into() };
-    Target { name: "http".into(), role, what, headers: HeaderMap::new() }
+    Target { name: "http".into(), role, what, headers: HeaderMap::new(), assumed: false }
 }
 
 fn pprof(url: &str) -> Target {

@@ -80,6 +80,11 @@ impl Peer {
         }
     }
 
+    /// Whether anything comes of connecting, be it an error: nothing does where packets are dropped.
+    pub(super) async fn takes_connections(&self) -> bool {
+        timeout(self.patience, TcpStream::connect((self.host.as_str(), self.port))).await.is_ok()
+    }
+
     /// Whether a port that speaks TLS serves plain text too.
     pub(super) async fn takes_plain(&self) -> Fact<bool> {
         match self.plain_answer().await {

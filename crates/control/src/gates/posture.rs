@@ -115,7 +115,7 @@ pub fn query_target(endpoint: QueryEndpoint, kind: WireKind, headers: HeaderMap)
         WireKind::Tempo => "/api/search/tags",
     };
     let what = What::Http { endpoint, port: kind.default_port(), path: path.to_owned() };
-    Target { name: "query".to_owned(), role: Role::Query, what, headers }
+    Target { name: "query".to_owned(), role: Role::Query, what, headers, assumed: false }
 }
 
 async fn facts(site: &Site, name: &str, environment: &Environment, seed: u64) -> Result<Facts, String> {
@@ -176,7 +176,7 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
             (false, _) => "otlp http",
         };
         let (name, what) = (numbered(&targets, name), What::Otlp(receiver));
-        targets.push(Target { name, role: Role::Otlp, what, headers: headers.clone() });
+        targets.push(Target { name, role: Role::Otlp, what, headers: headers.clone(), assumed: false });
     }
     if let Some(query) = &environment.query {
         let endpoint = query.address().map_err(|error| error.to_string())?;
@@ -208,6 +208,7 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
             let name = numbered(&targets, listener.kind.name());
             let endpoint = format!("http://{host}:{port}");
             let mut target = admin_target(name, listener.kind, &endpoint)?;
+            target.assumed = true;
             if listener.grpc {
                 let endpoint = Endpoint::parse(&endpoint, Protocol::Grpc);
                 target.what = What::Otlp(endpoint.map_err(|error| error.to_string())?);
@@ -253,7 +254,7 @@ pub fn admin_target(name: String, kind: AdminKind, endpoint: &str) -> Result<Tar
     };
     let port = if endpoint.tls().is_some() { 443 } else { 80 };
     let what = What::Http { endpoint, port, path: path.to_owned() };
-    Ok(Target { name, role: Role::Admin(kind), what, headers: HeaderMap::new() })
+    Ok(Target { name, role: Role::Admin(kind), what, headers: HeaderMap::new(), assumed: false })
 }
 
 fn kind(kind: site::AdminKind) -> AdminKind {

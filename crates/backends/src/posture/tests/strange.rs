@@ -272,6 +272,43 @@ async fn admin_interfaces_are_open_closed_or_something_else() {
     assert_eq!(seen(pprof(&format!("http://{nobody}"))).await.transport, Fact::Known(Transport::Closed));
 }
 
+// Scenario: packets to an interface are dropped, as firewalls do it; or connections are taken, and nothing is said.
+// Guarantee: what only a configuration says to be there is closed in the first case, and unknown in the second; what the site
+// names is unknown in both.
+#[tokio::test]
+async fn what_is_dropped_is_closed_where_nobody_names_it() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    // Whose queue is full drops what else comes.
+    let listener = socket.listen(1).unwrap();
+    let dropping = listener.local_addr().unwrap();
+    let patience = Duration::from_millis(500);
+    let mut waiting = Vec::new();
+    while let Ok(connected) = tokio::time::timeout(patience, TcpStream::connect(dropping)).await {
+        waiting.push(connected.unwrap());
+        assert!(waiting.len() < 100, "this system drops nothing");
+    }
+    let hanging = serve(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    for (address, assumed, is_closed) in [
+        (dropping.to_string(), true, true),
+        (dropping.to_string(), false, false),
+        (hanging.clone(), true, false),
+        (hanging, false, false),
+    ] {
+        let target = super::Target { assumed, ..pprof(&format!("http://{address}")) };
+        let transport = seen_within(target, patience).await.transport;
+        match is_closed {
+            true => assert_eq!(transport, Fact::Known(Transport::Closed)),
+            false => assert!(matches!(transport, Fact::Unknown(_)), "{address} {assumed}: {transport:?}"),
+        }
+    }
+    drop(listener);
+}
+
 // Scenario: a port that looks at the first byte, and serves TLS and plain text alike; and one that tells whoever speaks
 // plain text that it does not.
 // Guarantee: the first is seen to take both, the second is not.
