@@ -60,8 +60,11 @@ fn extension(config: &Node, id: &Node, version: Option<Version>, found: &mut Vec
         let is_on = match (kind.as_str(), keys) {
             ("healthcheckv2", ["grpc", ..]) => block("grpc"),
             ("healthcheckv2", _) => block("http") || block("endpoint") || !block("grpc"),
-            // A second way to the same traces, on the machine itself unless it is told otherwise. The first is the site's `query`.
-            ("jaegerquery", _) => settings.is_some_and(|settings| settings.at(keys).is_some()),
+            // A second way to the same traces, on the machine itself unless it is told otherwise. With TLS or an authenticator it
+            // takes another question than a stranger knows; the first way is the site's `query`.
+            ("jaegerquery", _) => settings.and_then(|settings| settings.get("grpc")).is_some_and(|grpc| {
+                grpc.get("endpoint").is_some() && grpc.get("tls").is_none() && grpc.get("auth").is_none()
+            }),
             _ => true,
         };
         if !is_on {

@@ -430,10 +430,11 @@ extensions:
   jaeger_mcp:
   jaeger_query: { http: { endpoint: \":16686\" }, grpc: { endpoint: \":16685\" } }
   jaeger_query/http: { http: { endpoint: \":16686\" } }
+  jaeger_query/auth: { grpc: { endpoint: \":16685\", auth: { authenticator: bearertokenauth } } }
   bearertokenauth: { token: x }
 service:
   extensions: [pprof, zpages, health_check/own, healthcheckv2, healthcheckv2/grpc, healthcheckv2/both, healthcheckv2/old,
-    pprof/socket, pprof/any, jaeger_mcp, jaeger_query, jaeger_query/http, bearertokenauth, \"${env:MORE}\"]
+    pprof/socket, pprof/any, jaeger_mcp, jaeger_query, jaeger_query/http, jaeger_query/auth, bearertokenauth, \"${env:MORE}\"]
   telemetry:
     metrics:
       address: 0.0.0.0:8889
