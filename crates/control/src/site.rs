@@ -368,8 +368,7 @@ impl Checker<'_> {
                 files.iter().map(|file| Source::read_name(file, |file| self.path(file))).collect();
             for (index, source) in files.iter().enumerate() {
                 let Source::File(file) = source else { continue };
-                if !file.is_file() {
-                    let what = format!("{} does not exist or is not a file", file.display());
+                if let Some(what) = no_file(file) {
                     self.problem(
                         &format!("{place}[{index}]"),
                         what,
@@ -384,8 +383,7 @@ impl Checker<'_> {
 
     fn env_file(&mut self, field: &str, file: Option<&str>) -> Option<PathBuf> {
         let path = self.path(file?);
-        if !path.is_file() {
-            let what = format!("{} does not exist or is not a file", path.display());
+        if let Some(what) = no_file(&path) {
             let remedy = "check the path; it is taken from this file's folder";
             self.problem(&format!("{field}.env_file"), what, remedy);
         }
@@ -561,6 +559,17 @@ fn mark_of(node: &Node, field: &str) -> Mark {
         }
     }
     here.mark.clone()
+}
+
+/// What is in a file's place, if it is none.
+fn no_file(path: &Path) -> Option<String> {
+    let what = match path.metadata() {
+        Ok(about) if about.is_file() => return None,
+        Ok(about) if about.is_dir() => "is a folder, and no file",
+        Ok(_) => "is no regular file",
+        Err(_) => "does not exist",
+    };
+    Some(format!("{} {what}", path.display()))
 }
 
 #[cfg(test)]
