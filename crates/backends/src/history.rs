@@ -1,15 +1,16 @@
 //! The history gate's hands: draws old traces from the environment that has them, reads each from both, and searches for it.
 //!
 //! What to think of it is `crossfade_gates::history`; this module only asks. Old traces are drawn as `crate::sample` says, over the whole
-//! time that is to be kept. The searches that found them are put to the candidate, too: what both find of the same slices is counted hour
-//! by hour. Of the traces drawn, some are searched for by operation and by one of their attributes; a search that does not find a trace
+//! time that is to be kept. What searches find in both is counted, hour by hour (`count`). Of the traces drawn, some are searched for by operation and by one of their attributes; a search that does not find a trace
 //! in the active says nothing of the candidate.
+
+mod count;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossfade_gates::difference::Rules;
-use crossfade_gates::history::{Counts, History, Kept, Old, Outcome, Promise, Search};
+use crossfade_gates::history::{History, Kept, Old, Outcome, Promise, Search};
 use crossfade_gates::model::{AttributeValue, Span, TraceId};
 use crossfade_gates::parity::{Names, Read, Unread};
 use crossfade_gates::report::Report;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::parity::{Progress, read, store, unread};
 use crate::query::{Find, Query, QueryError, Wanted};
-use crate::sample::{Draw, Drawn, Window, begin, draw, find_within};
+use crate::sample::{Draw, Drawn, Window, begin, draw};
 
 /// Strata of the time that is to be kept.
 pub const SLICES: u32 = 48;
@@ -77,7 +78,9 @@ pub async fn run(
             return gate.report(sample(config, None), false);
         }
     };
-    if let Err(error) = count(active, candidate, &drawn, deadline, &mut gate, progress).await {
+    let now = Instant::now();
+    let count_until = now + deadline.saturating_duration_since(now) / 2;
+    if let Err(error) = count::count([active, candidate], &drawn, count_until, &mut gate, progress).await {
         gate.stopped(unread(&error));
     }
     look(active, candidate, config, &drawn, deadline, &mut gate, progress).await;
@@ -158,51 +161,6 @@ async fn recent(query: &Query, config: &HistoryConfig) -> Result<u64, QueryError
     let window = Window { from: until - (until - from) / RECENT, until };
     let last = Draw { window, traces: 1, slices: 1, ..wanted(config) };
     Ok(draw(&[query], &last).await?.ids.len() as u64)
-}
-
-/// What both find in the slices that were drawn from.
-async fn count(
-    active: &Query,
-    candidate: &Query,
-    drawn: &Drawn,
-    deadline: Instant,
-    gate: &mut History,
-    progress: Progress<'_>,
-) -> Result<(), QueryError> {
-    let windows = drawn.windows();
-    for (nth, window) in windows.iter().enumerate() {
-        progress(nth, windows.len(), "times searched in both");
-        if Instant::now() >= deadline {
-            gate.stopped(ended(0));
-            return Ok(());
-        }
-        let mut running = JoinSet::new();
-        for service in drawn.services() {
-            let (active, candidate, service, window) =
-                (active.clone(), candidate.clone(), service.clone(), *window);
-            running.spawn(async move {
-                let (mine, theirs) = tokio::join!(
-                    find_within(&active, &service, window, 0),
-                    find_within(&candidate, &service, window, AROUND)
-                );
-                Ok::<_, QueryError>((mine?, theirs?))
-            });
-        }
-        let (mut mine, mut theirs, mut is_full) = (BTreeSet::new(), BTreeSet::new(), false);
-        while let Some(found) = running.join_next().await {
-            let (a, b) = found.expect("a search does not panic, and nobody aborts it")?;
-            is_full |= a.is_full || b.is_full;
-            mine.extend(a.ids);
-            theirs.extend(b.ids);
-        }
-        // A search that gives as many as were asked for does not count.
-        if !is_full {
-            let both = mine.intersection(&theirs).count() as u64;
-            let counts = Counts { active: mine.len() as u64, candidate: theirs.len() as u64, both };
-            gate.count(window.from, counts);
-        }
-    }
-    Ok(())
 }
 
 /// Reads and searches for the traces drawn.

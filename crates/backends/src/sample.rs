@@ -8,7 +8,7 @@
 //!
 //! *How uniform that is.* Each trace that began in the window, and of which a service that was asked for has a span, is equally likely
 //! to be found. Traces that began close together are found together: the sample is one of slices, and what lasts less than a stratum
-//! may be missed as a whole. Where the slices cover the whole window, as they do if there is little in it, every trace is found, and the
+//! may be missed as a whole (history counts every hour besides). Where the slices cover the whole window, as they do if there is little in it, every trace is found, and the
 //! order is a random one. Three things bend this, and each is in the facts: services that are left out because there are too many (those
 //! asked for are chosen by the seed); slices that hold too much even when they are as narrow as searches can be (`crowded`); searches
 //! that run out (`stopped`).
@@ -189,7 +189,9 @@ async fn search(
             }
             let Some((query, window, service)) = waiting.next() else { break };
             drawn.searches += 1;
-            running.spawn(async move { (window.from, find_within(&query, &service, window, 0).await) });
+            running.spawn(async move {
+                (window.from, find_within(&query, &service, window, 0, TRACES_PER_SEARCH).await)
+            });
         }
         let Some(searched) = running.join_next().await else { return Ok(Ended::Done) };
         let (about, searched) = searched.expect("a search does not panic, and nobody aborts it");
@@ -205,17 +207,19 @@ async fn search(
     }
 }
 
-/// Traces of a service that began within a time, or so much before or after it: stores differ in how they count time.
+/// Traces of a service that began within a time, or so much before or after it: stores differ in how they count time. `limit`: how many
+/// are asked for.
 pub(crate) async fn find_within(
     query: &Query,
     service: &str,
     window: Window,
     around: u64,
+    limit: u32,
 ) -> Result<Searched, QueryError> {
     let window =
         Window { from: window.from.saturating_sub(around), until: window.until.saturating_add(around) };
     let mut find = Find::new(service, window.from, window.until);
-    find.limit = TRACES_PER_SEARCH;
+    find.limit = limit;
     let mut attempt = 1;
     let ids = loop {
         match begun(query, &find).await {
@@ -223,7 +227,7 @@ pub(crate) async fn find_within(
             answer => break answer?,
         }
     };
-    let is_full = ids.len() >= TRACES_PER_SEARCH as usize;
+    let is_full = ids.len() >= limit as usize;
     let within = ids.into_iter().filter(|(_, start)| start.is_none_or(|start| window.holds(start)));
     Ok(Searched { ids: within.map(|(id, _)| id).collect(), is_full })
 }
@@ -264,7 +268,8 @@ fn slices(draw: &Draw, stratum: u64, round: u32) -> Vec<Slice> {
     out
 }
 
-fn narrowest(from: &[&Query]) -> u64 {
+/// The narrowest time that all of them can search.
+pub(crate) fn narrowest(from: &[&Query]) -> u64 {
     let of = |query: &&Query| {
         NARROWEST.iter().find(|(kind, _)| *kind == query.kind()).map_or(0, |(_, width)| *width)
     };
@@ -330,8 +335,23 @@ impl Drawn {
         &self.services
     }
 
+    /// What decided which.
+    pub(crate) fn seed(&self) -> u64 {
+        self.draw.seed
+    }
+
+    /// The time that was drawn from.
+    pub(crate) fn window(&self) -> Window {
+        self.draw.window
+    }
+
+    /// For so long a time no search was full.
+    pub(crate) fn width(&self) -> u64 {
+        self.width
+    }
+
     /// The times that were looked at, in order.
-    pub fn windows(&self) -> Vec<Window> {
+    fn windows(&self) -> Vec<Window> {
         let mut out: Vec<Window> = self.slices.iter().flat_map(|s| s.pieces(self.width)).collect();
         out.sort_by_key(|window| window.from);
         out
@@ -364,7 +384,7 @@ fn mix(seed: u64, id: &TraceId) -> u64 {
 }
 
 /// SplitMix64's finalizer over eight bytes at a time (Steele, Lea, Flood 2014): spreads, and is no secret.
-fn stir(seed: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn stir(seed: u64, bytes: &[u8]) -> u64 {
     let mut state = seed;
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];

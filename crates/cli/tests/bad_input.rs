@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::process::Command;
+
 use support::{COLLECTOR, Folder, ROLLOUT, SITE};
 
 /// Replaces `from` by `to` in the site's configuration and checks it.
@@ -178,6 +180,38 @@ fn weights_must_grow() {
 #[test]
 fn an_environment_that_the_site_does_not_have() {
     check_spec("to: green", "to: violet", &["violet", "not an environment", "blue, green"]);
+}
+
+/// Scenario: in place of a file that is named on the command line there is one of 100 MiB, a folder, a pipe, or no text.
+/// Guarantee: an error that names it and says what it is; nobody waits for the pipe, and nothing long is read.
+#[test]
+fn what_is_no_file_to_read() {
+    type Make = fn(&std::path::Path);
+    let makes: [(Make, &str); 4] = [
+        (|path| std::fs::File::create(path).unwrap().set_len(100 << 20).unwrap(), "104857600 bytes; at most"),
+        (|path| std::fs::create_dir(path).unwrap(), "this is a folder"),
+        (|path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success()), "this is a pipe"),
+        (|path| std::fs::write(path, b"\x7fELF\0\xff").unwrap(), "this is no text"),
+    ];
+    for (make, said) in makes {
+        for (name, commands) in [
+            (
+                "crossfade.yaml",
+                &["check", "serve", "drift --blue collector.yaml --green collector.yaml -c"][..],
+            ),
+            ("rollout.yaml", &["check --rollout", "gate list --rollout", "rollout start"]),
+        ] {
+            let folder = Folder::new();
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+            make(&folder.path().join(name));
+            for command in commands {
+                let takes_file = ["--rollout", "-c", "start"].iter().any(|end| command.ends_with(end));
+                let file = takes_file.then_some(name);
+                let arguments: Vec<&str> = command.split(' ').chain(file).collect();
+                refused(&folder, &arguments, &[name, said]);
+            }
+        }
+    }
 }
 
 #[test]

@@ -71,6 +71,12 @@ fn the_worst_of_all_is_the_exit_code() {
     assert_eq!((code("drift"), code("probe"), code("nothing")), (1, 5, 2));
     folder.write("collector.yaml", COLLECTOR);
     assert_eq!((code("drift"), code("all")), (0, 5));
+    // A configuration that nobody is there to give, as `crossfade drift` ends with it.
+    let gone = "collector: [\"http://127.0.0.1:9/effective\"]";
+    folder.write("crossfade.yaml", &support::SITE.replacen("collector: [collector.yaml]", gone, 1));
+    let ran = folder.run(&["gate", "run", "drift", "--rollout", "rollout.yaml"]);
+    assert_eq!(ran.code, 5, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("http://127.0.0.1:9/effective"), "{}", ran.stdout);
     // What nobody named has no verdict, and does not pass.
     let site = support::SITE.replace("    configs: { collector: [collector.yaml] }\n", "");
     folder.write("crossfade.yaml", &site);

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crossfade_yaml::{self as yaml, ExpandError, Mark, Node, Resolution, Resolve, Value};
 
+use crate::gates::sources::{self, SourceError};
 use crate::site::{Problem, SiteError};
 
 /// Looks up an environment variable.
@@ -52,12 +53,12 @@ pub(crate) fn field_at(node: &Node, mark: &Mark) -> Option<String> {
     }
 }
 
-/// The text of a file.
+/// The text of a file that a person named; not of one that is far too long, or a pipe that nobody writes to.
 ///
 /// # Errors
 /// Names the file.
-pub fn read(path: &Path) -> Result<String, SiteError> {
-    std::fs::read_to_string(path).map_err(|source| SiteError::Read { path: path.to_owned(), source })
+pub fn read(path: &Path) -> Result<String, SourceError> {
+    sources::text(sources::bytes(path)?, &path.display().to_string())
 }
 
 /// Answers `${…}` in a file at `path`.
@@ -75,8 +76,9 @@ impl Resolve for Lookup<'_> {
     fn resolve(&self, scheme: &str, name: &str) -> Resolution {
         match scheme {
             "env" => (self.environment)(name).map_or(Resolution::Unset, Resolution::Text),
-            "file" => match std::fs::read_to_string(self.base.join(name)) {
+            "file" => match read(&self.base.join(name)) {
                 Ok(text) => Resolution::Text(text),
+                Err(SourceError::Read { source, .. }) => Resolution::Failed(source.to_string()),
                 Err(error) => Resolution::Failed(error.to_string()),
             },
             other => Resolution::Failed(format!("unknown scheme `{other}`: use env or file")),

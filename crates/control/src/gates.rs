@@ -27,7 +27,7 @@ pub mod posture;
 pub mod probe;
 pub mod reach;
 mod run;
-mod sources;
+pub(crate) mod sources;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crossfade_gates::drift::Version;
 use crossfade_routing::{EnvironmentId, GatewayId};
 use crossfade_yaml::{self as yaml, Mark, Node};
 
-use crate::gates::drift::{Listed, Source};
+use crate::gates::drift::{Listed, Source, SourceError};
 pub use endpoints::header_map;
 pub use file::{AdminKind, Compression, Protocol, QueryKind, ReceiverProtocol, SiteFile};
 
@@ -152,14 +152,8 @@ impl fmt::Display for Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum SiteError {
     /// The file, or one it names, cannot be read.
-    #[error("cannot read {path}: check the path and its permissions")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Read(#[from] SourceError),
     /// Not YAML.
     #[error(transparent)]
     Yaml(#[from] yaml::YamlError),
@@ -185,9 +179,7 @@ impl Site {
     /// # Errors
     /// Names file, line, column, field and remedy.
     pub fn load(path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<Site, SiteError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| SiteError::Read { path: path.to_owned(), source })?;
-        Site::parse(&text, path, environment)
+        Site::parse(&crate::files::read(path)?, path, environment)
     }
 
     /// As [`Site::load`], from text.

@@ -12,6 +12,8 @@
 //! | from Jaeger: the attributes `@jaeger@format`, `@jaeger@warnings`, `internal.span.format`; `otel.scope.*`, `otel.library.*`, `span.kind`, `otel.status_code`, `otel.status_description`, `w3c.tracestate`; `error` where the status says so; an event's `event` | Jaeger notes there how spans came in, and what its older model has no field for |
 //! | from Jaeger: a missing or empty `service.name` that reads `missing-service-name` or `empty-service-name` | Jaeger's sanitizers |
 //! | from Tempo: another id for one of the spans that share one on the other side, and for the parent of its children; the other one as its own parent | Tempo tells Zipkin's shared ids apart when it answers |
+//! | from Tempo: span flags 0 | Tempo has them until it writes a block, and not in it |
+//! | from Jaeger: span flags 0, if no span of that side has any in all traces compared | some of Jaeger's storages have no room for them; told, since others do |
 //! | from Jaeger: times of all spans of one host moved alike, into the time of the caller's span | Jaeger adjusts clocks unless it is asked for raw traces; counted, since raw traces are asked for |
 //!
 //! Values of spans are not shown, and not kept: differences name types, lengths and distances. Names are: of services, operations,
@@ -25,9 +27,11 @@
 //! | `pairing` | which span of one side is which of the other |
 //! | `span` | two spans, field by field |
 //! | `clock` | clocks that a store adjusted |
+//! | `flags` | span flags that one side does not have |
 //! | [`groups`] | many differences, by kind, service and operation |
 
 mod clock;
+pub(crate) mod flags;
 pub mod groups;
 mod pairing;
 mod span;
@@ -135,6 +139,10 @@ pub struct Compared {
     pub clock_adjusted: u32,
     /// Spans that one side keeps twice, word for word.
     pub repeated: u32,
+    /// Whether any span has flags, in the active and in the candidate.
+    pub has_flags: [bool; 2],
+    /// A span whose flags are 0 in the active, and one whose flags are in the candidate: differences, if its store keeps flags.
+    pub cleared_flags: [Option<Difference>; 2],
 }
 
 /// Compares what the active has of a trace with what the candidate has.
@@ -145,19 +153,15 @@ pub fn compare(active: &[Span], candidate: &[Span], rules: &Rules) -> Compared {
         (false, true) => out.differences.push(whole(What::TraceMissing, active)),
         (true, false) => out.differences.push(whole(What::TraceExtra, candidate)),
         (false, false) => {
+            out.has_flags = [active, candidate].map(|side| side.iter().any(|span| span.flags != 0));
             let pairing = pairing::pair(active, candidate, rules);
             out.repeated = pairing.repeated;
             let adjusted = clock::adjusted(&pairing.pairs, rules);
             out.clock_adjusted = u32::try_from(adjusted.len()).unwrap_or(u32::MAX);
             for (mine, theirs) in &pairing.pairs {
-                span::compare(
-                    mine,
-                    theirs,
-                    rules,
-                    &pairing,
-                    adjusted.contains(&mine.span_id),
-                    &mut out.differences,
-                );
+                let is_adjusted = adjusted.contains(&mine.span_id);
+                span::compare(mine, theirs, rules, &pairing, is_adjusted, &mut out.differences);
+                span::flags(mine, theirs, rules, &mut out);
             }
             out.differences
                 .extend(pairing.missing.iter().map(|s| about(What::SpanMissing, s, "a span", "none")));

@@ -3,7 +3,7 @@
 //! *Migrated* history: traces drawn at random from the whole time that is to be kept are read from both environments, compared span by
 //! span ([`difference`]), and looked for in the candidate by the searches that find them in the active. What is missing in a
 //! row is a hole, and told as a time range; what is readable and not found is an index that lags. Hour by hour, the traces that the same
-//! searches find in both are counted.
+//! searches find in both are counted; an hour of which they cannot be is told, and if it is more than one in twenty, there is no verdict.
 //!
 //! History that is *kept* in the active instead: it must stay readable there for as long as promised. What a search finds can be read;
 //! and what was recorded right before the cut-over is still there.
@@ -26,7 +26,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossfade_stats::{Confidence, upper_share};
 use serde_json::{Value, json};
@@ -34,13 +34,15 @@ use serde_json::{Value, json};
 pub use self::kept::{Kept, Promise};
 use self::ranges::{Point, Range, in_a_row};
 pub use self::rules::RULES;
+use crate::difference::flags::Flags;
 use crate::difference::groups::{Group, Groups};
-use crate::difference::{Compared, Rules, compare};
+use crate::difference::{Rules, compare};
 use crate::finding::{Finding, Place};
 use crate::model::TraceId;
 use crate::parity::{Names, Read, Unread};
-use crate::reads::{DIFFERING_IDS_MAX, Reads, SAMPLE_IDS_MAX, ids, keep};
+use crate::reads::{DIFFERING_IDS_MAX, Reads, SAMPLE_IDS_MAX, ids, keep, vanished};
 use crate::report::Report;
+use crate::rule::Severity;
 use crate::words::{counted, grouped, percent, ppm};
 
 /// Fewer traces, unless they are all there are, are no verdict: 95 % that at most 5 % differ.
@@ -53,6 +55,10 @@ const UNSEARCHED_MAX: u64 = 10;
 const HOUR_FEWEST: u64 = 5;
 /// An hour with less of its traces is told.
 const HOUR_SHARE: f64 = 0.95;
+/// Of all hours, one in so many may be uncounted.
+const UNCOUNTED_MAX: u64 = 20;
+/// Times that one line names.
+const RANGES_SHOWN: usize = 6;
 const FINDINGS_MAX: usize = 40;
 const HOUR: u64 = 3_600_000_000_000;
 
@@ -116,16 +122,26 @@ pub struct Counts {
     pub both: u64,
 }
 
+impl Counts {
+    fn add(&mut self, more: Counts) {
+        self.active += more.active;
+        self.candidate += more.candidate;
+        self.both += more.both;
+    }
+}
+
 /// Takes in old traces one by one, and keeps no span.
 #[derive(Clone, Debug)]
 pub struct History {
     names: Names,
     rules: Rules,
     groups: Groups,
+    flags: Flags,
     readable: Vec<Point>,
     findable: BTreeMap<String, Vec<Point>>,
     asked: BTreeMap<String, Asked>,
     hours: BTreeMap<u64, Counts>,
+    uncounted: BTreeSet<u64>,
     sample: Vec<TraceId>,
     differing: Vec<TraceId>,
     compared: u64,
@@ -141,10 +157,12 @@ impl History {
             names,
             rules,
             groups: Groups::default(),
+            flags: Flags::default(),
             readable: Vec::new(),
             findable: BTreeMap::new(),
             asked: BTreeMap::new(),
             hours: BTreeMap::new(),
+            uncounted: BTreeSet::new(),
             sample: Vec::new(),
             differing: Vec::new(),
             compared: 0,
@@ -156,10 +174,12 @@ impl History {
 
     /// Takes in what searches of some time found.
     pub fn count(&mut self, begin: u64, counts: Counts) {
-        let hour = self.hours.entry(begin / HOUR).or_default();
-        hour.active += counts.active;
-        hour.candidate += counts.candidate;
-        hour.both += counts.both;
+        self.hours.entry(begin / HOUR).or_default().add(counts);
+    }
+
+    /// Searches of some time could not be counted: they give but a part, however short it is, or there was no time.
+    pub fn uncounted(&mut self, begin: u64) {
+        self.uncounted.insert(begin / HOUR);
     }
 
     /// Takes in one old trace.
@@ -175,15 +195,16 @@ impl History {
         }
         self.compared += 1;
         self.readable.push(Point { at: old.begun, id: old.id, is_there: !theirs.is_empty() });
-        let Compared { differences, .. } = compare(mine, theirs, &self.rules);
-        if !differences.is_empty() {
+        let compared = compare(mine, theirs, &self.rules);
+        self.flags.add(old.id, &compared);
+        if !compared.differences.is_empty() {
             self.different += 1;
             keep(&mut self.differing, old.id, DIFFERING_IDS_MAX);
         }
         if theirs.is_empty() {
             return;
         }
-        self.groups.add(old.id, &differences);
+        self.groups.add(old.id, &compared.differences);
         for search in &old.searches {
             self.searched(old, search);
         }
@@ -216,6 +237,9 @@ impl History {
 
     /// What it comes to. `sample`: how the traces were drawn, with the seed. `is_all`: whether these are all traces of that time.
     pub fn report(mut self, sample: Value, is_all: bool) -> Report {
+        self.flags.settle(&mut self.groups, &mut self.different, &mut self.differing);
+        // Of an hour, a part is enough.
+        self.uncounted.retain(|hour| !self.hours.contains_key(hour));
         self.readable.sort_unstable();
         self.findable.values_mut().for_each(|points| points.sort_unstable());
         let mut findings = self.missing();
@@ -223,7 +247,9 @@ impl History {
         findings.extend(self.not_found());
         findings.extend(self.hours());
         findings.extend(self.unknown(is_all));
+        findings.extend(self.not_counted());
         findings.extend(self.unsearched());
+        findings.extend(self.notes());
         let report = Report::new("history", self.line(), findings, self.facts(sample, is_all));
         if self.compared == 0 && self.reads.is_silent() { report.unreachable() } else { report }
     }
@@ -311,18 +337,16 @@ impl History {
         };
         let mut runs: Vec<(u64, u64, Counts)> = Vec::new();
         let mut was_poor = false;
-        for (hour, counts) in &self.hours {
+        for (begin, end, counts) in self.telling_hours() {
             match runs.last_mut() {
-                _ if !poor(counts) => {}
+                _ if !poor(&counts) => {}
                 Some((_, last, sum)) if was_poor => {
-                    *last = *hour;
-                    sum.active += counts.active;
-                    sum.both += counts.both;
+                    *last = end;
+                    sum.add(counts);
                 }
-                _ => runs.push((*hour, *hour, *counts)),
+                _ => runs.push((begin, end, counts)),
             }
-            // Too few to say anything neither end a run nor begin one.
-            was_poor = poor(counts) || was_poor && counts.active < HOUR_FEWEST;
+            was_poor = poor(&counts);
         }
         let finding = |(first, last, counts): (u64, u64, Counts)| {
             let range = Range::between(first * HOUR, (last + 1) * HOUR, counts.active - counts.both);
@@ -341,6 +365,56 @@ impl History {
                 .known_by("")
         };
         runs.into_iter().take(FINDINGS_MAX).map(finding).collect()
+    }
+
+    /// Hours with enough traces to say something, by the first and the last; those with fewer, with the next ones that are such.
+    fn telling_hours(&self) -> Vec<(u64, u64, Counts)> {
+        let mut out = Vec::new();
+        let mut few: Option<(u64, u64, Counts)> = None;
+        for (hour, counts) in self.hours.iter().filter(|(_, counts)| counts.active > 0) {
+            if counts.active >= HOUR_FEWEST {
+                few = None;
+                out.push((*hour, *hour, *counts));
+                continue;
+            }
+            let (_, last, sum) = few.get_or_insert((*hour, *hour, Counts::default()));
+            *last = *hour;
+            sum.add(*counts);
+            if sum.active >= HOUR_FEWEST {
+                out.extend(few.take());
+            }
+        }
+        out
+    }
+
+    /// Hours of which no search shows how many traces there are.
+    fn not_counted(&self) -> Option<Finding> {
+        let (count, all) =
+            (self.uncounted.len() as u64, self.uncounted.len() as u64 + self.hours.len() as u64);
+        let ranges = self.uncounted_ranges();
+        let first = ranges.first()?;
+        let shown: Vec<String> = ranges.iter().take(RANGES_SHOWN).map(ToString::to_string).collect();
+        let more = if ranges.len() > RANGES_SHOWN { ", and other times" } else { "" };
+        let detail = format!(
+            "{} of {} not counted: {}{more}",
+            grouped(count),
+            counted(all, "hour was", "hours were"),
+            shown.join(", ")
+        );
+        let finding =
+            Finding::new(&rules::UNCOUNTED).at(self.candidate().component(first.to_string())).detail(detail);
+        Some(if count * UNCOUNTED_MAX > all { finding.severity(Severity::Unknown) } else { finding })
+    }
+
+    fn uncounted_ranges(&self) -> Vec<Range> {
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        for hour in &self.uncounted {
+            match runs.last_mut() {
+                Some((_, end)) if *end == *hour => *end += 1,
+                _ => runs.push((*hour, *hour + 1)),
+            }
+        }
+        runs.into_iter().map(|(from, until)| Range::between(from * HOUR, until * HOUR, 0)).collect()
     }
 
     fn ranged(&self, rule: &'static crate::rule::Rule, range: &Range, detail: String) -> Finding {
@@ -368,6 +442,15 @@ impl History {
         let traces = (drawn, "trace", "traces");
         let is_too_much = unread_is_too_much(self.reads.unread, drawn);
         out.extend(self.reads.finding(&rules::UNREAD, self.candidate(), traces, is_too_much));
+        out
+    }
+
+    fn notes(&self) -> Vec<Finding> {
+        let Names { active, candidate } = &self.names;
+        let drawn = self.compared + self.reads.unread + self.vanished;
+        let place = Place::environment(active);
+        let mut out = self.flags.not_kept(&rules::FLAGS_NOT_KEPT, [active, candidate]);
+        out.extend(vanished(&rules::VANISHED, place, self.vanished, drawn, active));
         out
     }
 
@@ -413,6 +496,7 @@ impl History {
             .iter()
             .map(|(hour, c)| json!([ranges::hour(*hour * HOUR), c.active, c.candidate, c.both]))
             .collect();
+        let uncounted: Vec<String> = self.uncounted_ranges().iter().map(ToString::to_string).collect();
         json!({
             "active": self.names.active,
             "candidate": self.names.candidate,
@@ -428,6 +512,7 @@ impl History {
             "searches": searches,
             "searches_unanswered": unanswered,
             "hours_active_candidate_both": hours,
+            "hours_uncounted": uncounted,
             "differences": self.groups.facts(2 * FINDINGS_MAX),
             "differing_traces": ids(&self.differing),
             "traces": ids(&self.sample),

@@ -31,19 +31,18 @@ use serde_json::{Value, json};
 
 use self::boundary::{Boundaries, Side};
 pub use self::rules::RULES;
+use crate::difference::flags::Flags;
 use crate::difference::groups::{Group, Groups};
 use crate::difference::{self, What, compare};
 use crate::finding::{Finding, Place};
 use crate::model::{Span, TraceId};
-use crate::reads::{DIFFERING_IDS_MAX, Reads, SAMPLE_IDS_MAX, ids, keep};
+use crate::reads::{DIFFERING_IDS_MAX, Reads, SAMPLE_IDS_MAX, ids, keep, vanished};
 use crate::report::Report;
 use crate::rule::Severity;
 use crate::words::{counted, grouped, percent, ppm};
 
 /// Findings about differences.
 const FINDINGS_MAX: usize = 60;
-/// Of the pairs drawn, the share of which both sides may be gone.
-const VANISHED_MAX: f64 = 0.02;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,6 +87,7 @@ pub struct Parity {
     rules: difference::Rules,
     limits: Limits,
     groups: Groups,
+    flags: Flags,
     boundaries: Boundaries,
     sample: Vec<TraceId>,
     differing: Vec<TraceId>,
@@ -108,6 +108,7 @@ impl Parity {
             rules,
             limits,
             groups: Groups::default(),
+            flags: Flags::default(),
             boundaries: Boundaries::default(),
             sample: Vec::new(),
             differing: Vec::new(),
@@ -138,6 +139,7 @@ impl Parity {
         self.boundaries.add(Side::Active, mine);
         self.boundaries.add(Side::Candidate, theirs);
         let compared = compare(mine, theirs, &self.rules);
+        self.flags.add(trace, &compared);
         self.compared += 1;
         self.spans += mine.len() as u64;
         self.repeated += u64::from(compared.repeated);
@@ -187,7 +189,8 @@ impl Parity {
     }
 
     /// What it comes to. `sample`: how the traces were drawn, with the seed.
-    pub fn report(&self, sample: Value) -> Report {
+    pub fn report(mut self, sample: Value) -> Report {
+        self.flags.settle(&mut self.groups, &mut self.different, &mut self.differing);
         let standing = self.standing();
         let mut findings = self.differences(standing);
         findings.extend(self.boundaries.findings(&self.names));
@@ -280,16 +283,10 @@ impl Parity {
             let detail = format!("{} stored more than once", counted(self.repeated, "span is", "spans are"));
             out.push(Finding::new(&rules::REPEATED).at(self.candidate()).detail(detail));
         }
-        if self.vanished > 0 {
-            let detail = format!(
-                "{} found by search, and read by id from neither environment",
-                counted(self.vanished, "trace was", "traces were")
-            );
-            let too_many = self.vanished as f64 > VANISHED_MAX * self.drawn() as f64;
-            let severity = if too_many { Severity::Unknown } else { rules::VANISHED.severity };
-            let finding = Finding::new(&rules::VANISHED).at(self.candidate()).detail(detail);
-            out.push(finding.severity(severity));
-        }
+        let names = [self.names.active.as_str(), &self.names.candidate];
+        out.extend(self.flags.not_kept(&rules::FLAGS_NOT_KEPT, names));
+        let neither = "neither environment";
+        out.extend(vanished(&rules::VANISHED, self.candidate(), self.vanished, self.drawn(), neither));
         out
     }
 

@@ -4,13 +4,16 @@ use crate::difference::too_large;
 use crate::finding::{Finding, Place};
 use crate::model::{Span, TraceId};
 use crate::parity::{Read, Unread};
-use crate::rule::Rule;
+use crate::rule::{Rule, Severity};
 use crate::words::{counted, grouped};
 
 /// Ids of the sample that facts list.
 pub(crate) const SAMPLE_IDS_MAX: usize = 5_000;
 /// Ids of differing traces that facts list.
 pub(crate) const DIFFERING_IDS_MAX: usize = 200;
+
+/// Of the traces drawn, the share that may be gone when they are read.
+const VANISHED_MAX: f64 = 0.02;
 
 /// What could not be read, counted.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +100,25 @@ impl Reads {
         let place = Place::environment(environment).trace(*trace);
         Some(Finding::new(rule).at(place).detail(format!("{detail}; first: {why}")))
     }
+}
+
+/// That a search has found traces which nobody gives: a note, and no verdict if they are too many of `drawn`. `from`: whom they could
+/// not be read from.
+pub(crate) fn vanished(
+    rule: &'static Rule,
+    place: Place,
+    vanished: u64,
+    drawn: u64,
+    from: &str,
+) -> Option<Finding> {
+    if vanished == 0 {
+        return None;
+    }
+    let found = counted(vanished, "trace was", "traces were");
+    let detail = format!("{found} found by search, and read by id from {from}; {} drawn", grouped(drawn));
+    let too_many = vanished as f64 > VANISHED_MAX * drawn as f64;
+    let severity = if too_many { Severity::Unknown } else { rule.severity };
+    Some(Finding::new(rule).at(place).detail(detail).severity(severity))
 }
 
 /// As facts list them.

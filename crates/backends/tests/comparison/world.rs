@@ -31,9 +31,14 @@ type Change<'a> = dyn Fn(usize, u64, &mut Span) -> bool + 'a;
 impl World {
     /// `count` traces of a day in blue; in green those spans of them that `keep` says, as it changes them.
     pub(crate) async fn new(count: u64, keep: &Change<'_>) -> World {
+        World::of(DAY, count, keep).await
+    }
+
+    /// The same, of another time.
+    pub(crate) async fn of(time: Window, count: u64, keep: &Change<'_>) -> World {
         let world =
             World { blue: Environment::start(1).await.unwrap(), green: Environment::start(2).await.unwrap() };
-        for (nth, (began, request)) in traffic(count).enumerate() {
+        for (nth, (began, request)) in traffic_of(time, count).enumerate() {
             put(&world.green.store(), began, kept(request.clone(), |span| keep(nth, began.0, span)));
             put(&world.blue.store(), began, request);
         }
@@ -46,8 +51,12 @@ impl World {
 }
 
 pub(crate) fn traffic(count: u64) -> impl Iterator<Item = (UnixNanos, ExportTraceServiceRequest)> {
+    traffic_of(DAY, count)
+}
+
+fn traffic_of(time: Window, count: u64) -> impl Iterator<Item = (UnixNanos, ExportTraceServiceRequest)> {
     let config = TrafficConfig::default();
-    past(&config, DAY.from..DAY.until, count).collect::<Vec<_>>().into_iter()
+    past(&config, time.from..time.until, count).collect::<Vec<_>>().into_iter()
 }
 
 pub(crate) fn put(store: &Arc<Store>, at: UnixNanos, request: ExportTraceServiceRequest) {
@@ -125,6 +134,17 @@ async fn pass_on(
 /// The same; but nothing at all, for as long as anybody waits, if the request has a word in it.
 async fn pass_on_unless(
     hangs_at: Option<&str>,
+    stream: BufReader<TcpStream>,
+    reads: SocketAddr,
+    searches: SocketAddr,
+) -> std::io::Result<()> {
+    pass_on_as(|head| head, hangs_at, stream, reads, searches).await
+}
+
+/// The same; the request as it is changed.
+async fn pass_on_as(
+    change: fn(String) -> String,
+    hangs_at: Option<&str>,
     mut stream: BufReader<TcpStream>,
     reads: SocketAddr,
     searches: SocketAddr,
@@ -135,6 +155,7 @@ async fn pass_on_unless(
             return Ok(());
         }
     }
+    let head = change(head);
     if hangs_at.is_some_and(|word| head.contains(word)) {
         std::future::pending::<()>().await;
     }
@@ -143,4 +164,26 @@ async fn pass_on_unless(
     upstream.write_all(head.replacen("\r\n", "\r\nconnection: close\r\n", 1).as_bytes()).await?;
     tokio::io::copy(&mut upstream, stream.get_mut()).await?;
     Ok(())
+}
+
+/// A server in front of a query service, whose searches give traces of the whole day, whatever the time that is asked for.
+pub(crate) async fn whenever(service: SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(pass_on_as(of_the_day, None, BufReader::new(stream), service, service));
+        }
+    });
+    address
+}
+
+/// A request of any time as one of the day.
+fn of_the_day(head: String) -> String {
+    let part = |part: &str| match part.split_once('=') {
+        Some((key @ "query.start_time_min", _)) => format!("{key}=2027-01-15T08:00:00Z"),
+        Some((key @ "query.start_time_max", _)) => format!("{key}=2027-01-16T08:00:00Z"),
+        _ => part.to_owned(),
+    };
+    head.split('&').map(part).collect::<Vec<_>>().join("&")
 }

@@ -67,9 +67,7 @@ pub(crate) fn run(command: Command) -> Outcome {
 
 /// The text of a file that was named on the command line.
 fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", path.display()))
-        .or_usage()
+    crossfade_control::files::read(path).or_usage()
 }
 
 /// The site's configuration.

@@ -192,7 +192,10 @@ pub(super) async fn run(cx: &Cx<'_>) -> Report {
             report.summary.push_str(&unknown(&found));
             report
         }
-        Err(error) => cannot_look("drift", error.to_string()),
+        Err(error) => {
+            let report = cannot_look("drift", error.to_string());
+            if error.is_unreachable() { report.unreachable() } else { report }
+        }
     };
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| broke("drift"))
 }

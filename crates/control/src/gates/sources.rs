@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,14 +103,17 @@ impl fmt::Display for Source {
     }
 }
 
-/// A file's bytes; one that is too long is not read whole.
-pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
+/// A file's bytes; one that is too long is not read whole, and a pipe that nobody writes to not waited for.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
     let failed = |source| SourceError::Read { path: path.to_owned(), source };
     let unusable = |what: String| SourceError::Unusable { source_name: path.display().to_string(), what };
-    let file = std::fs::File::open(path).map_err(failed)?;
-    let about = file.metadata().map_err(failed)?;
+    let about = path.metadata().map_err(failed)?;
     if about.is_dir() {
         return Err(unusable("this is a folder; name the files in it".to_owned()));
+    }
+    // What a shell puts in place of `<(command)` has a writer.
+    if about.file_type().is_fifo() && !path.starts_with("/dev") && !path.starts_with("/proc") {
+        return Err(unusable("this is a pipe; name a file".to_owned()));
     }
     let too_long =
         |size: String| unusable(format!("the file has {size} bytes; at most {BYTES_MAX} are read"));
@@ -117,12 +121,13 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, SourceError> {
         return Err(too_long(about.len().to_string()));
     }
     let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
     file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() > BYTES_MAX { Err(too_long(format!("more than {BYTES_MAX}"))) } else { Ok(bytes) }
 }
 
 /// Bytes as text; what is binary is said to be, with its place.
-pub(super) fn text(bytes: Vec<u8>, source_name: &str) -> Result<String, SourceError> {
+pub(crate) fn text(bytes: Vec<u8>, source_name: &str) -> Result<String, SourceError> {
     let text = String::from_utf8(bytes).map_err(|error| error.utf8_error().valid_up_to());
     let start = text.as_ref().map(|text| text.trim_start()).unwrap_or_default();
     let page = start.starts_with('<') && !start.starts_with("<<");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::pairing::Pairing;
-use super::{Difference, Rules, What, about, operation};
+use super::{Compared, Difference, Rules, Store, What, about, operation};
 use crate::model::{AttributeValue, Attributes, Event, Link, Span, SpanId, StatusCode, base64};
 
 /// What Jaeger adds to spans, or consumes from them.
@@ -56,7 +56,8 @@ pub(super) fn compare(
         span_id: _,
         parent,
         trace_state,
-        flags,
+        // See `flags`.
+        flags: _,
         resource,
         scope,
         scope_version,
@@ -93,15 +94,33 @@ pub(super) fn compare(
     out.text(What::Scope, "name", scope, &theirs.scope);
     out.text(What::Scope, "version", scope_version, &theirs.scope_version);
     out.text(What::TraceState, "", trace_state, &theirs.trace_state);
-    // A store that keeps no flags has 0 there.
-    if *flags != 0 && theirs.flags != 0 && *flags != theirs.flags {
-        out.put(What::TraceState, "flags", format!("{flags:#x}"), format!("{:#x}", theirs.flags));
-    }
     out.attributes(Place::Resource, "", resource, &theirs.resource, theirs);
     out.attributes(Place::Scope, "", scope_attributes, &theirs.scope_attributes, theirs);
     out.attributes(Place::Span, "", attributes, &theirs.attributes, theirs);
     out.events(events, &theirs.events, theirs, is_adjusted);
     out.links(links, &theirs.links, theirs);
+}
+
+/// Whether the spans' flags differ. Of those that are 0 on one side, the first is kept aside: its store may have no room for them.
+pub(super) fn flags(mine: &Span, theirs: &Span, rules: &Rules, compared: &mut Compared) {
+    let [was, is] = [mine.flags, theirs.flags];
+    if was == is {
+        return;
+    }
+    let differs = || Difference {
+        field: "flags".to_owned(),
+        operation: operation(mine, theirs),
+        ..about(What::TraceState, mine, &format!("{was:#x}"), &format!("{is:#x}"))
+    };
+    let [active, candidate] = &mut compared.cleared_flags;
+    let (store, side) = match (was, is) {
+        (0, _) => (rules.active, active),
+        (_, 0) => (rules.candidate, candidate),
+        _ => return compared.differences.push(differs()),
+    };
+    if store == Store::Jaeger {
+        side.get_or_insert_with(differs);
+    }
 }
 
 impl Out<'_> {

@@ -267,6 +267,31 @@ fn an_adjusted_clock_is_counted_and_a_moved_span_found() {
     assert_eq!(whats(&compare(&mine, &one, &rules).differences), [What::Times]);
 }
 
+/// Scenario: spans have other flags on one side, or none.
+/// Guarantee: other flags are a difference; none are one of which only all traces show whether it counts, and none in Tempo.
+#[test]
+fn flags_differ_and_where_they_are_cleared_it_depends() {
+    let mine = trace(1);
+    let mut theirs = mine.clone();
+    theirs[1].flags = 0x100;
+    theirs[2].flags = 0;
+    for (store, is_aside) in [(Store::Jaeger, true), (Store::Tempo, false)] {
+        let compared = compare(&mine, &theirs, &Rules::between(store, store));
+        let [difference] = compared.differences.as_slice() else { panic!("{compared:?}") };
+        assert_eq!((difference.what, difference.field.as_str()), (What::TraceState, "flags"));
+        assert_eq!((difference.active.as_str(), difference.candidate.as_str()), ("0x101", "0x100"));
+        assert_eq!(compared.has_flags, [true, true]);
+        assert_eq!(compared.cleared_flags.each_ref().map(Option::is_some), [false, is_aside]);
+        let swapped = compare(&theirs, &mine, &Rules::between(store, store));
+        assert_eq!(swapped.cleared_flags.each_ref().map(Option::is_some), [is_aside, false]);
+    }
+    theirs.iter_mut().for_each(|span| span.flags = 0);
+    assert_eq!(
+        compare(&mine, &theirs, &Rules::between(Store::Jaeger, Store::Jaeger)).has_flags,
+        [true, false]
+    );
+}
+
 /// Zipkin's client and server spans share an id; Tempo gives the server another one when it answers.
 #[test]
 fn shared_ids_are_told_apart_by_tempo_and_that_is_no_difference() {

@@ -61,6 +61,18 @@ rules! { "CF-HISTORY-";
         "Whether searches find old traces in the candidate is not known: they had no answer, or show nothing."
         "Nobody knows the id of what he looks for; an index that does not answer, or is empty, hides everything that is stored."
         "Put one of the searches yourself, to both environments; the detail has the error. Check the index, and limits on searches.";
+    VANISHED = "015" history_vanished Note Data [NIST_AU_11, NIST_SA_11]
+        "Old traces that a search found could not be read by id from the active environment."
+        "They counted for nothing, and many of them keep the gate from a verdict. Usually they were about to be deleted by retention; otherwise the index knows more than the store."
+        "Look at more recent traces with a shorter `reach`, or at the retention of the active environment.";
+    FLAGS_NOT_KEPT = "016" history_flags_not_kept Note Data [NIST_AU_3, NIST_SI_7]
+        "No span of one environment has flags, and spans of the other do."
+        "Whether a trace was sampled, and whether a span's caller was another process, is no longer in the record. Some of Jaeger's storages have no room for it."
+        "Nothing, if that is the storage's doing. Otherwise look for a conversion on the way that clears flags.";
+    UNCOUNTED = "017" history_hours_uncounted Note Data [NIST_AU_11, NIST_SA_11]
+        "Of some hours it is not known whether searches find as many old traces in the candidate."
+        "A hole in such an hour shows only if one of the traces drawn lies in it. If it is more than one hour in twenty, there is no verdict."
+        "Where searches give but a part of however short a time, raise what a search may give. Where the time was up, raise `deadline` or shorten `reach`.";
 }
 
 /// The rule of a kind of difference.

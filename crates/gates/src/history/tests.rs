@@ -191,6 +191,56 @@ fn hours_in_which_less_is_found_are_one_range() {
     assert_eq!(report.facts["hours_active_candidate_both"][10], json!(["2027-01-15T18", 20, 2, 2]));
 }
 
+/// Scenario: hours have few traces each, and in three of them nothing is found.
+/// Guarantee: together they are enough to tell; an hour beside them with enough of its own stands for itself.
+#[test]
+fn hours_with_few_traces_tell_together() {
+    let mut gate = gate();
+    for hour in 0..24 {
+        let (active, candidate) = match hour {
+            6..9 => (3, 0),
+            9 | 20 => (20, 20),
+            19 => (3, 0),
+            _ => (3, 3),
+        };
+        gate.count(AT + hour * HOUR, Counts { active, candidate, both: candidate });
+    }
+    let report = gate.report(json!({}), false);
+    let said = report.findings.iter().filter(|finding| finding.rule == "history_fewer_found");
+    let seen: Vec<&str> = said.filter_map(|finding| finding.place.component.as_deref()).collect();
+    assert_eq!(
+        seen,
+        ["2027-01-15T14:00:00Z to 2027-01-15T16:00:00Z", "2027-01-16T02:00:00Z to 2027-01-16T04:00:00Z"]
+    );
+}
+
+/// Scenario: of some hours searches give but a part.
+/// Guarantee: they are named as times; a few are told, and more are no verdict. An hour that was counted in part is counted.
+#[test]
+fn hours_that_could_not_be_counted_are_named() {
+    let run = |uncounted: u64| {
+        let mut gate = gate();
+        for (i, trace) in generate(1, AT, 100).into_iter().enumerate() {
+            let [active, candidate] = [trace.spans.clone(), trace.spans].map(Read::Spans);
+            gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches: searches(true) });
+            let begin = AT + i as u64 * HOUR;
+            if i as u64 >= 50 && (i as u64) < 50 + uncounted {
+                gate.uncounted(begin);
+            } else {
+                gate.count(begin, Counts { active: 20, candidate: 20, both: 20 });
+                gate.uncounted(begin + HOUR / 2);
+            }
+        }
+        gate.report(json!({}), false)
+    };
+    assert_eq!((run(0).verdict(), rules(&run(0)).len()), (Verdict::Pass, 0));
+    assert_eq!((run(5).verdict(), rules(&run(5))), (Verdict::Pass, vec!["history_hours_uncounted"]));
+    let report = run(6);
+    assert_eq!((report.verdict(), rules(&report)), (Verdict::NoVerdict, vec!["history_hours_uncounted"]));
+    let detail = "6 of 100 hours were not counted: 2027-01-17T10:00:00Z to 2027-01-17T16:00:00Z";
+    assert_eq!(report.findings[0].detail, detail);
+}
+
 /// Scenario: of a day's hours every other one was searched; in three in a row, but for one with too few, nothing is found.
 /// Guarantee: that is one range, and an hour in which all is found ends it.
 #[test]
@@ -237,6 +287,50 @@ fn what_could_not_be_read_never_passes() {
     let mut gate = gate();
     gate.stopped(Unread { why: "gone".into(), answered: false });
     assert!(gate.report(json!({}), true).unreachable);
+}
+
+/// Scenario: blue's searches find traces that blue does not give by id.
+/// Guarantee: the few that retention may take are told and pass; more are no verdict, though these be all traces there are.
+#[test]
+fn traces_that_search_finds_and_blue_does_not_give_are_no_verdict_if_they_are_many() {
+    let run = |compared: u32, vanished: u32, is_all: bool| {
+        let mut gate = gate();
+        for (i, trace) in generate(1, AT, compared + vanished).into_iter().enumerate() {
+            let spans = Read::Spans(trace.spans);
+            let active = if i < vanished as usize { Read::Spans(Vec::new()) } else { spans.clone() };
+            gate.add(&Old { id: trace.id, begun: AT, active, candidate: spans, searches: searches(true) });
+        }
+        let report = gate.report(json!({}), is_all);
+        (report.verdict(), rules(&report).concat())
+    };
+    assert_eq!(run(100, 2, false), (Verdict::Pass, "history_vanished".to_owned()));
+    for (compared, vanished, is_all) in [(60, 440, false), (1, 99, true)] {
+        let found = run(compared, vanished, is_all);
+        assert_eq!(found, (Verdict::NoVerdict, "history_vanished".to_owned()), "{compared} {vanished}");
+    }
+}
+
+/// Scenario: both keep flags, and on one trace's way to green they are cleared; or nothing in green has any.
+/// Guarantee: that is a difference where other spans of green have theirs; a store that has none at all is told.
+#[test]
+fn flags_that_are_cleared_are_told() {
+    let run = |store: Store, clears: &dyn Fn(usize) -> bool| {
+        let mut gate = History::new(gate().names, Rules::between(Store::Jaeger, store));
+        for (i, trace) in generate(1, AT, 100).into_iter().enumerate() {
+            let mut theirs = trace.spans.clone();
+            theirs.iter_mut().filter(|_| clears(i)).for_each(|span| span.flags = 0);
+            let [active, candidate] = [trace.spans, theirs].map(Read::Spans);
+            gate.add(&Old { id: trace.id, begun: AT, active, candidate, searches: searches(true) });
+        }
+        let report = gate.report(json!({}), false);
+        (report.verdict(), rules(&report).concat(), report.facts["different"].clone())
+    };
+    let told = |rule: &str, verdict, different: u64| (verdict, rule.to_owned(), json!(different));
+    assert_eq!(run(Store::Jaeger, &|i| i == 7), told("history_content_changed", Verdict::Fail, 1));
+    assert_eq!(run(Store::Jaeger, &|i| i != 7), told("history_content_changed", Verdict::Fail, 99));
+    assert_eq!(run(Store::Jaeger, &|_| true), told("history_flags_not_kept", Verdict::Pass, 0));
+    // Tempo has them until it writes a block.
+    assert_eq!(run(Store::Tempo, &|i| i > 7), told("", Verdict::Pass, 0));
 }
 
 /// Scenario: old traces stay in blue for thirty days.

@@ -125,6 +125,10 @@ rules! { "CF-PARITY-";
         "Traces that a search found could be read by id from neither environment."
         "They counted for nothing, and many of them keep the gate from a verdict. Usually they were about to be deleted by retention; otherwise the index knows more than the store."
         "Look at more recent traces, or at the retention of both environments.";
+    FLAGS_NOT_KEPT = "029" flags_not_kept Note Data [NIST_AU_3, NIST_SI_7]
+        "No span of one environment has flags, and spans of the other do."
+        "Whether a trace was sampled, and whether a span's caller was another process, is not recorded there. Some of Jaeger's storages have no room for it."
+        "Nothing, if that is the storage's doing. Otherwise look for a conversion on the way that clears flags.";
 }
 
 /// The rule of a kind of difference.

@@ -167,6 +167,20 @@ fn traces_that_search_finds_and_nobody_has_are_no_verdict_if_they_are_many() {
     assert_eq!((run(60).verdict(), ids(&run(60))), (Verdict::NoVerdict, vec!["traces_vanished"]));
 }
 
+/// Scenario: flags are cleared on the way to green: of some traces, or of all.
+/// Guarantee: of some is a difference, since green keeps flags; of all is told.
+#[test]
+fn cleared_flags_are_a_difference_unless_there_are_none() {
+    let run = |clears: &dyn Fn(usize) -> bool| {
+        let report = compared(0.01, 300, |i, spans| {
+            spans.iter_mut().filter(|_| clears(i)).for_each(|span| span.flags = 0);
+        });
+        (report.facts["different"].clone(), ids(&report).concat())
+    };
+    assert_eq!(run(&|i| i % 3 == 0), (json!(100), "trace_state_differs".to_owned()));
+    assert_eq!(run(&|_| true), (json!(0), "flags_not_kept".to_owned()));
+}
+
 #[test]
 fn traces_on_one_side_only_are_told_by_side_and_those_on_none_are_only_counted() {
     let mut gate = gate(0.5);
