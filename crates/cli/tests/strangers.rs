@@ -46,15 +46,19 @@ const RECEIVERS: [&str; 3] = [
     "check -o json",
 ];
 
-fn site(blue: &Environment, otlp: &str, query: &str) -> Arc<Folder> {
+/// Of them, those that are asked as if they were Tempo, too.
+const AS_TEMPO: [&str; 3] = ["hangs", "a page that calls itself JSON", "half a list"];
+
+fn site(blue: &Environment, otlp: &str, kind: &str, query: &str) -> Arc<Folder> {
     let folder = Folder::new();
-    let side = |otlp: &str, query: &str| {
+    let side = |otlp: &str, kind: &str, query: &str| {
         format!(
-            "    otlp: {{ endpoint: \"http://{otlp}\", protocol: http/protobuf }}\n    query: {{ kind: jaeger, endpoint: \"http://{query}\" }}\n    configs: {{ collector: [collector.yaml] }}\n"
+            "    otlp: {{ endpoint: \"http://{otlp}\", protocol: http/protobuf }}\n    query: {{ kind: {kind}, endpoint: \"http://{query}\" }}\n    configs: {{ collector: [collector.yaml] }}\n"
         )
     };
-    let blue = side(&blue.http_addr().to_string(), &blue.query_addr().to_string());
-    folder.write("crossfade.yaml", &format!("environments:\n  blue:\n{blue}  green:\n{}", side(otlp, query)));
+    let blue = side(&blue.http_addr().to_string(), "jaeger", &blue.query_addr().to_string());
+    let green = side(otlp, kind, query);
+    folder.write("crossfade.yaml", &format!("environments:\n  blue:\n{blue}  green:\n{green}"));
     folder.write("rollout.yaml", &format!("{ROLLOUT}{GATES}"));
     assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
     Arc::new(folder)
@@ -75,9 +79,11 @@ async fn ask(what: &str, folder: &Arc<Folder>, stranger: &str, commands: Vec<Str
         let (ran, command) = run.await.unwrap();
         let said = format!("{}{}", ran.stdout, ran.stderr);
         let flaw = match ran.code {
-            1 | 3 | 5 if said.contains("panicked") => "a panic",
+            1 | 2 | 3 | 5 if said.contains("panicked") => "a panic",
             1 | 3 | 5 if !said.contains(stranger) && !said.contains("green") => "nobody is named",
             5 => continue,
+            // What it answers is no configuration.
+            2 if command.starts_with("drift") && said.contains(stranger) => continue,
             1 | 3 if !ONLY_READ.iter().any(|reads| command.starts_with(reads)) => continue,
             // Whom it lets in, it shows, whatever it says then.
             0 if command.starts_with("posture") && what != "store a page" => continue,
@@ -90,7 +96,8 @@ async fn ask(what: &str, folder: &Arc<Folder>, stranger: &str, commands: Vec<Str
     flaws
 }
 
-/// Scenario: green's store, then its receiver, hangs, hangs up, answers a page, an error, other bytes, or half of something.
+/// Scenario: green's store, then its receiver, hangs, hangs up, answers a page, an error, other bytes, or half of something;
+/// or it is asked for green's effective configuration.
 /// Guarantee: no command passes or panics, each says the address, and those that only read do not take it for a finding.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_never_a_pass() {
@@ -99,13 +106,19 @@ async fn a_stranger_is_never_a_pass() {
     let (otlp, query) = (green.http_addr().to_string(), green.query_addr().to_string());
     for (what, answers) in impostors() {
         let stranger = impostor(answers).to_string();
-        for (place, otlp, query, commands) in
-            [("store", &otlp, &stranger, &STORES[..]), ("receiver", &stranger, &query, &RECEIVERS)]
-        {
-            let load = format!("{LOAD} --otlp http://{otlp} --query http://{query}");
-            let commands = commands.iter().map(|command| (*command).to_owned()).chain([load]).collect();
+        let drift = format!("drift --blue collector.yaml --green http://{stranger}/effective");
+        let load = |otlp: &str, query: &str| format!("{LOAD} --otlp http://{otlp} --query http://{query}");
+        let mut rounds = vec![
+            ("store", &otlp, "jaeger", &stranger, &STORES[..], vec![load(&otlp, &stranger), drift]),
+            ("receiver", &stranger, "jaeger", &query, &RECEIVERS, vec![load(&stranger, &query)]),
+        ];
+        if AS_TEMPO.contains(&what) {
+            rounds.push(("Tempo", &otlp, "tempo", &stranger, &STORES, Vec::new()));
+        }
+        for (place, otlp, kind, query, commands, more) in rounds {
+            let commands = commands.iter().map(|command| (*command).to_owned()).chain(more).collect();
             let (what, folder, stranger) =
-                (format!("{place} {what}"), site(&blue, otlp, query), stranger.clone());
+                (format!("{place} {what}"), site(&blue, otlp, kind, query), stranger.clone());
             asked.spawn(async move { ask(&what, &folder, &stranger, commands).await });
         }
     }
