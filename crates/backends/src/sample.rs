@@ -16,6 +16,7 @@
 //! Crossfade's own traces are left out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crossfade_gates::model::{Span, TraceId};
 use crossfade_gates::probe::is_own;
@@ -35,6 +36,8 @@ const SEARCHES_MAX: u32 = 4_000;
 const IDS_MAX: usize = 200_000;
 /// How often a search is put whose failure may pass.
 const ATTEMPTS: u32 = 3;
+/// Before the second time, and twice as long before the third.
+const PAUSE: Duration = Duration::from_millis(250);
 /// Searches at once; the client has a bound of its own.
 const AT_ONCE: usize = 16;
 /// No slice is narrower: stores count in microseconds, or seconds.
@@ -223,7 +226,10 @@ pub(crate) async fn find_within(
     let mut attempt = 1;
     let ids = loop {
         match begun(query, &find).await {
-            Err(error) if error.may_retry() && attempt < ATTEMPTS => attempt += 1,
+            Err(error) if error.may_retry() && attempt < ATTEMPTS => {
+                tokio::time::sleep(PAUSE * attempt).await;
+                attempt += 1;
+            }
             answer => break answer?,
         }
     };

@@ -1,5 +1,6 @@
 //! The history gate over sockets.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossfade_backends::history::{HistoryConfig, kept as kept_in, run};
@@ -10,7 +11,7 @@ use crossfade_gates::report::{Report, Verdict};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::support::{Reply, serve};
-use super::world::{BEGIN, DAY, HOUR, World, asking, in_front, jaeger, names, rules, whenever};
+use super::world::{BEGIN, DAY, HOUR, World, asking, in_front, jaeger, names, refusing, rules, whenever};
 
 fn config() -> HistoryConfig {
     HistoryConfig {
@@ -85,6 +86,27 @@ async fn searches_that_are_always_full_count_nothing() {
     let said = said.unwrap_or_else(|| panic!("{report:?}"));
     assert_eq!(said.detail, "24 of 24 hours were not counted: 2027-01-15T08:00:00Z to 2027-01-16T08:00:00Z");
     assert_eq!(report.verdict(), Verdict::NoVerdict);
+}
+
+/// Scenario: green refuses some searches in a row while hours are counted; and another green all of them.
+/// Guarantee: what a burst hits is not counted, and all else is; a store that refuses all is not asked for everything.
+#[tokio::test]
+async fn a_burst_of_refusals_does_not_end_the_count() {
+    let world = World::new(400, &|_, _, _| true).await;
+    let (blue, _) = world.queries();
+    // Such limits only counting has.
+    let counting = "num_traces=250";
+    let (address, seen) = refusing(counting, 40..64, world.green.query_addr()).await;
+    let report = run(&blue, &jaeger(&address), &config(), &|_, _, _| {}).await;
+    assert_eq!((report.verdict(), rules(&report)), (Verdict::Pass, vec![]), "{report:?}");
+    assert_eq!(report.facts["hours_active_candidate_both"].as_array().unwrap().len(), 24);
+    assert!(seen.load(Ordering::Relaxed) > 100);
+
+    let (address, seen) = refusing(counting, 0..usize::MAX, world.green.query_addr()).await;
+    let report = run(&blue, &jaeger(&address), &config(), &|_, _, _| {}).await;
+    assert_eq!(report.verdict(), Verdict::NoVerdict, "{report:?}");
+    // Twenty-four times, three attempts each, and what is under way then.
+    assert!((72..=96).contains(&seen.load(Ordering::Relaxed)), "{seen:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Two simulated environments that hold the traffic of a day.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
 use crossfade_backends::sample::Window;
@@ -149,21 +151,51 @@ async fn pass_on_as(
     reads: SocketAddr,
     searches: SocketAddr,
 ) -> std::io::Result<()> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if stream.read_line(&mut head).await? == 0 {
-            return Ok(());
-        }
-    }
-    let head = change(head);
+    let head = change(head_of(&mut stream).await?);
     if hangs_at.is_some_and(|word| head.contains(word)) {
         std::future::pending::<()>().await;
     }
     let to = if head.starts_with("GET /api/v3/traces/") { reads } else { searches };
+    pass_head_on(head, stream, to).await
+}
+
+async fn pass_head_on(head: String, mut stream: BufReader<TcpStream>, to: SocketAddr) -> std::io::Result<()> {
     let mut upstream = TcpStream::connect(to).await?;
     upstream.write_all(head.replacen("\r\n", "\r\nconnection: close\r\n", 1).as_bytes()).await?;
     tokio::io::copy(&mut upstream, stream.get_mut()).await?;
     Ok(())
+}
+
+async fn head_of(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await? > 0 {}
+    Ok(head)
+}
+
+/// A server in front of a query service, which refuses some of the questions that have `word` in them; and how many those were so far.
+pub(crate) async fn refusing(
+    word: &'static str,
+    refused: Range<usize>,
+    service: SocketAddr,
+) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (count, refused, mut stream) = (Arc::clone(&count), refused.clone(), BufReader::new(stream));
+            tokio::spawn(async move {
+                let head = head_of(&mut stream).await?;
+                if head.contains(word) && refused.contains(&count.fetch_add(1, Ordering::Relaxed)) {
+                    let reply = b"HTTP/1.1 503 Busy\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                    return stream.write_all(reply).await;
+                }
+                pass_head_on(head, stream, service).await
+            });
+        }
+    });
+    (address, seen)
 }
 
 /// A server in front of a query service, whose searches give traces of the whole day, whatever the time that is asked for.

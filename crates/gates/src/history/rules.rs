@@ -72,7 +72,7 @@ rules! { "CF-HISTORY-";
     UNCOUNTED = "017" history_hours_uncounted Note Data [NIST_AU_11, NIST_SA_11]
         "Of some hours it is not known whether searches find as many old traces in the candidate."
         "A hole in such an hour shows only if one of the traces drawn lies in it. If it is more than one hour in twenty, there is no verdict."
-        "Where searches give but a part of however short a time, raise what a search may give. Where the time was up, raise `deadline` or shorten `reach`.";
+        "Where the time was up, raise `deadline` or shorten `reach`. Where the store did not answer, look at its load. Where a service has more traces in the shortest time of a search (Tempo: 1 s) than a search gives (1,000, or the store's own limit, such as Tempo's `max_result_limit`), raise that limit if it is lower; otherwise compare the volume of these hours in both stores yourself.";
 }
 
 /// The rule of a kind of difference.
