@@ -298,6 +298,8 @@ async fn strange_certificate(
         Client::NotRefused => {
             let tls = Tls::probing(settings, Some(certificate));
             return match target.knock(&tls, peer.patience).await {
+                // Whoever verifies behind the handshake refuses there; whom it refuses for want of a token, nobody sees.
+                Ok(Fact::Known(Access::Refused)) => (Fact::Known(Access::Refused), None),
                 // It answers, so it took the certificate.
                 Ok(Fact::Known(_)) => (Fact::Known(Access::Taken), Some(tls)),
                 Ok(Fact::Unknown(_)) if !without => (Fact::Known(Access::Taken), Some(tls)),

@@ -64,7 +64,9 @@ fn holds(part: &str, wanted: &str) -> bool {
     let is_url = part.contains("://");
     let ends = |end: usize| {
         let next = part[end..].chars().next();
-        next.is_none_or(|c| matches!(c, '.' | ':' | '[' | ']') || is_url && c == '/')
+        // And `checkout -> payments` begins with a name.
+        let is_arrow = part[end..].starts_with(" -> ");
+        is_arrow || next.is_none_or(|c| matches!(c, '.' | ':' | '[' | ']') || is_url && c == '/')
     };
     !wanted.is_empty() && part.match_indices(wanted).any(|(at, _)| begins(at) && ends(at + wanted.len()))
 }
@@ -186,6 +188,8 @@ mod tests {
             ("trace state of a link", "trace state of a link", true),
             ("trace state of a link", "trace state", false),
             ("span attribute with a telling key", "span attribute", false),
+            ("checkout -> payments: POST", "checkout", true),
+            ("checkout -> payments: POST", "payments", true),
         ] {
             assert_eq!(holds(part, wanted), expected, "{wanted} in {part}");
         }

@@ -80,9 +80,21 @@ impl Peer {
         }
     }
 
-    /// Whether anything comes of connecting, be it an error: nothing does where packets are dropped.
+    /// Whether anything comes of connecting: nothing does where packets are dropped, or rejected on the way. A name that leads nowhere
+    /// says nothing of the machine.
     pub(super) async fn takes_connections(&self) -> bool {
-        timeout(self.patience, TcpStream::connect((self.host.as_str(), self.port))).await.is_ok()
+        let unreachable = |error: &io::Error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::PermissionDenied
+            )
+        };
+        match timeout(self.patience, TcpStream::connect((self.host.as_str(), self.port))).await {
+            Ok(Err(error)) => !unreachable(&error),
+            answer => answer.is_ok(),
+        }
     }
 
     /// Whether a port that speaks TLS serves plain text too.

@@ -151,6 +151,13 @@ fn place(host: &str, port: u16) -> Place {
     (if host == "localhost" { "127.0.0.1".to_owned() } else { host }, port)
 }
 
+/// Whether an interface can be reached by a host's name: one that is bound to its own machine is nobody else's business there, and
+/// what answers at its port is not it.
+fn reaches(listener: &Listener, host: &str) -> bool {
+    let host = place(host, 0).0;
+    !listener.loopback || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
 /// What there is to look at, and the declared interfaces of which nobody knows where they are.
 fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Target>, Vec<Unplaced>), String> {
     let headers = environment.header_map()?;
@@ -196,7 +203,7 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
     hosts.dedup_by_key(|host| place(host, 0));
     for listener in declared {
         let Some(port) = listener.port else { continue };
-        for host in &hosts {
+        for host in hosts.iter().filter(|host| reaches(listener, host)) {
             let place = place(host, port);
             if seen.contains(&place) {
                 // It is told where this one is: it is not that of which nobody knows where it is.
@@ -217,7 +224,8 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
         }
     }
     let mut unplaced = Vec::new();
-    for listener in declared.iter().filter(|listener| listener.port.is_none()) {
+    let is_there = |listener: &&Listener| hosts.iter().any(|host| reaches(listener, host));
+    for listener in declared.iter().filter(|listener| listener.port.is_none()).filter(is_there) {
         // What the site names of that kind may well be it.
         match named.iter().position(|(kind, _)| *kind == listener.kind) {
             Some(at) => drop(named.swap_remove(at)),
@@ -304,7 +312,8 @@ service:
     }
 
     // Scenario: an environment has further receivers, and machines of several names; what its configuration opens may be on any.
-    // Guarantee: all are looked at, each once; and what nobody knows where it is is not passed over.
+    // Guarantee: all are looked at, each once; and what nobody knows where it is is not passed over. What is bound to a machine itself, as
+    // a Collector's metrics are unless it is told otherwise, is looked at on this machine alone: elsewhere its port is another's.
     #[tokio::test]
     async fn whatever_is_open_is_looked_at() {
         let own = "    otlp: { endpoint: \"http://in:4317\" }
@@ -320,11 +329,13 @@ service:
             "zpages#2 out:55679",
             "health in:13132",
             "health#2 out:13132",
-            "metrics in:8888",
-            "metrics#2 out:8888",
         ];
         assert_eq!(targets, expected);
         assert_eq!(unplaced, ["collector:extensions.pprof.endpoint"]);
+        let everywhere =
+            BLUE.replace("service:", "service:\n  telemetry: { metrics: { address: \"0.0.0.0:8888\" } }");
+        let (targets, _) = looked_at(own, &everywhere).await;
+        assert_eq!(targets[expected.len()..], ["metrics in:8888", "metrics#2 out:8888"]);
         // Named in the site, it is known where it is.
         let (_, unplaced) = looked_at(
             &own.replace("admin: [", "admin: [{ kind: pprof, endpoint: \"http://in:1777\" }, "),

@@ -1,5 +1,7 @@
 //! Interfaces that a configuration opens beside the ones that a site names.
 
+use std::net::IpAddr;
+
 use crossfade_yaml::Node;
 
 use super::facts::AdminKind;
@@ -16,6 +18,8 @@ pub struct Listener {
     pub port: Option<u16>,
     /// Whether gRPC is spoken there, and not HTTP.
     pub grpc: bool,
+    /// Whether it is bound to the machine itself: from elsewhere nobody gets there.
+    pub loopback: bool,
 }
 
 /// The port of a Prometheus reader that names none (OpenTelemetry's declarative configuration).
@@ -72,19 +76,23 @@ fn extension(config: &Node, id: &Node, version: Option<Version>, found: &mut Vec
         }
         let old_key = || settings?.get("endpoint").filter(|_| keys.first() != Some(&"grpc"));
         let written = settings.and_then(|settings| settings.at(keys)).or_else(old_key);
-        let port = match written.filter(|endpoint| !endpoint.is_null()) {
+        let (port, loopback) = match written.filter(|endpoint| !endpoint.is_null()) {
             // A socket in the file system is nobody's but the machine's.
-            Some(_) if settings.is_some_and(on_file_system) => continue,
-            Some(endpoint) => port_of(endpoint),
-            None => extension_default(&kind, keys, version).map_or(Some(*usual), |usual| port_of(&usual)),
+            Some(_) if settings.is_some_and(|settings| on_file_system(settings, keys)) => continue,
+            Some(endpoint) => (port_of(endpoint), is_loopback(endpoint)),
+            None => extension_default(&kind, keys, version)
+                .map_or((Some(*usual), false), |usual| (port_of(&usual), is_loopback(&usual))),
         };
         let path = format!("extensions.{id}.{}", keys.join("."));
-        found.push(Listener { kind: *admin, path, port, grpc: keys.first() == Some(&"grpc") });
+        found.push(Listener { kind: *admin, path, port, grpc: keys.first() == Some(&"grpc"), loopback });
     }
 }
 
-fn on_file_system(settings: &Node) -> bool {
-    settings.get("transport").and_then(Node::as_str).is_some_and(|transport| transport.starts_with("unix"))
+/// A socket in the file system, said beside the address.
+fn on_file_system(settings: &Node, keys: &[&str]) -> bool {
+    let beside = settings.at(&keys[..keys.len() - 1]).and_then(|block| block.get("transport"));
+    let transport = beside.or_else(|| settings.get("transport")).and_then(Node::as_str);
+    transport.is_some_and(|transport| transport.starts_with("unix"))
 }
 
 fn metrics(config: &Node, version: Option<Version>, found: &mut Vec<Listener>) {
@@ -107,7 +115,8 @@ fn metrics(config: &Node, version: Option<Version>, found: &mut Vec<Listener>) {
     let address = written("address");
     if let Some(address) = address {
         let path = format!("{path}.address");
-        found.push(Listener { kind: AdminKind::Metrics, path, port: port_of(address), grpc: false });
+        let (port, loopback) = (port_of(address), is_loopback(address));
+        found.push(Listener { kind: AdminKind::Metrics, path, port, grpc: false, loopback });
     }
     let path = format!("{path}.readers");
     match (written("readers"), address) {
@@ -137,6 +146,7 @@ fn readers(readers: &Node, path: &str, found: &mut Vec<Listener>) {
                 path,
                 port: port.filter(|port| *port > 0),
                 grpc: false,
+                loopback: settings.get("host").and_then(Node::as_str).is_some_and(is_own_machine),
             });
         }
     }
@@ -148,6 +158,16 @@ fn port_of(endpoint: &Node) -> Option<u16> {
     text.trim().rsplit_once(':')?.1.parse().ok().filter(|port| *port > 0)
 }
 
+/// Whether `localhost:1777` is all that is listened on.
+fn is_loopback(endpoint: &Node) -> bool {
+    let host = endpoint.as_str().and_then(|text| Some(text.trim().rsplit_once(':')?.0));
+    host.is_some_and(|host| is_own_machine(host.trim_matches(['[', ']'])))
+}
+
+fn is_own_machine(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
 fn unplaced(kind: AdminKind, path: &str) -> Listener {
-    Listener { kind, path: path.to_owned(), port: None, grpc: false }
+    Listener { kind, path: path.to_owned(), port: None, grpc: false, loopback: false }
 }

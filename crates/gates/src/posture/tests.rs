@@ -409,7 +409,8 @@ fn declared(config: &str, version: Option<&str>) -> Vec<String> {
     let found = listeners(&node, version.map(|version| version.parse().unwrap()));
     let line = |l: &Listener| {
         let port = l.port.map_or("-".to_owned(), |port| port.to_string());
-        format!("{} {port}{}", l.kind.name(), if l.grpc { " g" } else { "" })
+        let (grpc, own) = (if l.grpc { " g" } else { "" }, if l.loopback { " own" } else { "" });
+        format!("{} {port}{grpc}{own}", l.kind.name())
     };
     found.iter().map(line).collect()
 }
@@ -447,14 +448,14 @@ service:
 ";
     let expected = [
         "pprof 1888",
-        "zpages 55679",
+        "zpages 55679 own",
         "health 13134",
         "health -",
-        "health 13132 g",
+        "health 13132 g own",
         "health 6",
         "health 5 g",
         "health 7",
-        "pprof -",
+        "pprof - own",
         "admin 16687",
         "admin 16685 g",
         "admin -",
@@ -478,15 +479,18 @@ fn metrics_are_there_unless_they_are_turned_off() {
     let metrics = |telemetry: &str, version| {
         declared(&format!("service: {{ pipelines: {{}}, telemetry: {telemetry} }}\n"), version)
     };
-    for version in [None, Some("0.100.0"), Some("0.158.0"), Some("2.10.0")] {
+    let own = "metrics 8888 own";
+    for (version, expected) in
+        [(None, own), (Some("0.100.0"), "metrics 8888"), (Some("0.158.0"), own), (Some("2.10.0"), own)]
+    {
         for usual in ["null", "{ logs: { level: info } }", "{ metrics: { level: normal } }"] {
-            assert_eq!(metrics(usual, version), ["metrics 8888"], "{usual}");
+            assert_eq!(metrics(usual, version), [expected], "{usual}");
         }
     }
     for none in ["{ metrics: { level: None } }", "{ metrics: { readers: [] } }"] {
         assert_eq!(metrics(none, None), Vec::<String>::new(), "{none}");
     }
-    assert_eq!(metrics("{ metrics: { address: \"localhost:9000\" } }", None), ["metrics 9000"]);
+    assert_eq!(metrics("{ metrics: { address: \"localhost:9000\" } }", None), ["metrics 9000 own"]);
     for opaque in ["\"${file:t}\"", "{ metrics: \"${env:M}\" }", "{ metrics: { readers: \"${env:R}\" } }"] {
         assert_eq!(metrics(opaque, None), ["metrics -"], "{opaque}");
     }
