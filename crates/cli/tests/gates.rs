@@ -168,6 +168,14 @@ fn results_are_not_lost() {
     assert_eq!(full.code, 1, "it fails, wherever that is written");
     assert!(full.stderr.contains("cannot write /dev/full: "), "{}", full.stderr);
     assert_eq!(serde_json::from_str::<Value>(&full.stdout).unwrap()["verdict"], "fail");
+    // What is read stays as it is, whatever reads it.
+    let over =
+        folder.run(&["drift", "--blue", "blue.yaml", "--green", "collector.yaml", "--out=./collector.yaml"]);
+    assert!(
+        over.code == 2 && over.stderr.contains("was read; write the result to another file"),
+        "{}",
+        over.stderr
+    );
     folder.write("collector.yaml", COLLECTOR);
     assert_eq!(run("--out", "/dev/full").code, 2);
     assert_eq!(run("--out", "found.json").code, 0);

@@ -184,6 +184,9 @@ impl Canaries {
         told(0, total, CANARIES);
         while let Some(result) = running.join_next().await {
             match result.expect("reading a trace does not panic, and nobody aborts it") {
+                (_, true, Ok(spans)) if spans.is_empty() => {
+                    masking.not_again = Some("what could be read is not there any more".to_owned());
+                }
                 (id, _, Ok(spans)) => read.push((id, spans)),
                 (_, true, Err(error)) => masking.not_again = Some(error.to_string()),
                 // What was not read before is told already.

@@ -100,17 +100,18 @@ fn keep(folder: &Path, report: &Report) -> Result<(), Failure> {
     Ok(())
 }
 
-/// That a file can be written, and is not `source`, which was read; it is left as it is.
+/// That a file can be written, and is neither `source`, which was read, nor named in another place of the command line; it is left
+/// as it is.
 pub(super) fn can_write(path: &Path, source: Option<&Path>) -> Result<(), Failure> {
-    if let Some(source) = source.filter(|source| are_one(path, source)) {
-        let what = format!("--out {} was read; write the result to another file", source.display());
+    if source.is_some_and(|source| are_one(path, source)) || is_named_twice(path) {
+        let what = format!("--out {} was read; write the result to another file", path.display());
         return Err(Failure::usage(anyhow::anyhow!(what)));
     }
     // To open a pipe is to wait for whoever reads it.
     if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
         return Ok(());
     }
-    let is_new = !path.exists();
+    let is_new = path.symlink_metadata().is_err();
     let opened = std::fs::File::options().append(true).create(true).open(path);
     opened.map_err(|error| cannot_write(path, &error))?;
     if is_new {
@@ -123,6 +124,17 @@ pub(super) fn can_write(path: &Path, source: Option<&Path>) -> Result<(), Failur
 fn can_keep(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, &error))?;
     can_write(&folder.join(format!(".crossfade-{}", std::process::id())), None)
+}
+
+/// Whether the command line names a file that is there as its result, and for something else.
+fn is_named_twice(path: &Path) -> bool {
+    let words = std::env::args_os().skip(1).filter_map(|word| word.into_string().ok());
+    let is_it = |word: &String| {
+        let value =
+            word.split_once('=').filter(|_| word.starts_with('-')).map_or(&**word, |(_, value)| value);
+        are_one(path, Path::new(value))
+    };
+    words.filter(is_it).count() > 1
 }
 
 /// Whether two paths lead to one file that is there.

@@ -33,8 +33,8 @@ pub struct Must {
     pub by: Source,
 }
 
-/// Searches count by whole hours.
-const RANGE_SLACK: Duration = Duration::from_secs(3_600);
+/// Searches count by whole hours, and judge those with few traces together with the next.
+const RANGE_SLACK: Duration = Duration::from_secs(2 * 3_600);
 
 impl Must {
     /// One that the rollout itself has to record.
@@ -47,7 +47,7 @@ impl Must {
         Must { by: Source::Plan, ..Must::recorded(gate, finding, named) }
     }
 
-    /// And that says of which time: the two instants of its place lie within these hours, an hour more or less, at least half as far apart.
+    /// And that says of which time: the two instants of its place lie within these hours, two more or less, at least half as far apart.
     #[must_use]
     pub const fn between(self, from: u32, until: u32) -> Must {
         Must { hours_ago: Some((from, until)), ..self }
