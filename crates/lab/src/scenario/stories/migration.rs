@@ -29,7 +29,7 @@ const FINDINGS: &[Must] = &[
 ];
 
 pub(super) fn stories() -> [Scenario; 2] {
-    let whole = Past::whole(OLDEST..HOUR, 720);
+    let whole = Past::whole(OLDEST..HOUR, 480);
     let migration = Scenario {
         name: "migration",
         about: "a store moves to its next version; its history has a hole, and its search index lags",
