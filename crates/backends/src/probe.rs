@@ -133,9 +133,11 @@ async fn read_back(
     let read = match read {
         Ok(spans) if whole(&spans) && repeats == Repeats::Unexpected => {
             sleep(LINGER).await;
-            // What came back whole stays whole: an error now takes nothing back.
+            // What came back whole stays whole: an error now takes nothing back, and neither does a store that moves traces from its
+            // memory to a block, and for a moment gives a part.
             let again = timeout(SECOND_LOOK, query.trace(trace.id)).await;
-            Ok(again.ok().and_then(Result::ok).flatten().unwrap_or(spans))
+            let again = again.ok().and_then(Result::ok).flatten();
+            Ok(again.filter(|spans| whole(spans)).unwrap_or(spans))
         }
         read => read,
     };

@@ -1,7 +1,7 @@
 //! The probe against environments that keep, lose, change and refuse.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crossfade_backends::otlp::{Client, ClientConfig, Endpoint, Protocol};
@@ -100,6 +100,35 @@ async fn duplicates_are_found() {
     let config = ProbeConfig { concurrency: 1, ..ProbeConfig::new(7, 3, PATIENT) };
     let report = run(&otlp(&address), &jaeger(&address), &config).await;
     assert_eq!(report.summary.failures, [(Failure::ExtraSpans, 3)].into(), "{}", report.line());
+}
+
+/// Scenario: a store gives a trace whole, and moves it then from one place to another, where it gives but a part for a moment.
+/// Guarantee: what came back whole has come back.
+#[tokio::test]
+async fn what_came_back_whole_stays_whole() {
+    let (environment, last) = (Environment::default(), Mutex::new(Vec::new()));
+    let parts = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&parts);
+    let address = serve(move |seen| match environment.answer(seen, Some, 0) {
+        Reply::Full(200, body) if seen.path.starts_with("/api/v3/traces/") => {
+            let mut last = last.lock().unwrap();
+            // What it has given once, it gives but for one span.
+            if *last != body {
+                last.clone_from(&body);
+                return Reply::Full(200, body);
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            let mut part: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            part["result"]["resourceSpans"].as_array_mut().unwrap().pop();
+            Reply::Full(200, part.to_string().into_bytes())
+        }
+        reply => reply,
+    })
+    .await;
+    let config = ProbeConfig { concurrency: 1, ..ProbeConfig::new(7, 1, PATIENT) };
+    let report = run(&otlp(&address), &jaeger(&address), &config).await;
+    assert_eq!(report.verdict, Verdict::Pass, "{}", report.line());
+    assert!(parts.load(Ordering::SeqCst) > 0, "it was read again");
 }
 
 /// Scenario: the OTLP endpoint is refusing for a while, or breaks off an answer after it has stored the spans.
