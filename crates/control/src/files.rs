@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crossfade_yaml::{self as yaml, ExpandError, Mark, Node, Resolution, Resolve, Value};
 
-use crate::gates::sources::{self, SourceError};
 use crate::site::{Problem, SiteError};
+use crate::sources::{self, SourceError};
 
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

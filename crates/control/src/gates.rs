@@ -27,7 +27,6 @@ pub mod posture;
 pub mod probe;
 pub mod reach;
 mod run;
-pub(crate) mod sources;
 
 use std::path::PathBuf;
 use std::sync::Arc;

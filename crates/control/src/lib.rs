@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`site`] | `crossfade.yaml`, read and checked |
 //! | [`files`] | files that people write, as trees: expanded, merged |
+//! | `sources` | where a configuration is read from: a file, or a URL
 //! | [`spec`] | a rollout spec, taken as it is written |
 //! | `init` | keys, tokens, log and genesis of a site |
 //! | `journal` | the log and the state that is its fold |
@@ -34,6 +35,7 @@ pub mod planner;
 pub mod progress;
 mod server;
 pub mod site;
+mod sources;
 pub mod spec;
 pub mod status;
 

@@ -166,23 +166,18 @@ async fn read(response: Response<Incoming>) -> (Outcome, bool) {
 fn conclude(status: u16, headers: &HeaderMap, body: &[u8]) -> Outcome {
     if (200..300).contains(&status) {
         // A proxy's login page, or somebody's website: whoever says so has stored no span.
-        let answer: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-        let is_object = body.is_empty() || answer.as_ref().is_some_and(serde_json::Value::is_object);
         let strange = if is_type(headers, "text/html") {
-            Some("a page of HTML")
-        } else if is_type(headers, JSON) && !is_object {
-            Some("JSON that is none")
+            "a page of HTML"
+        } else if is_type(headers, JSON) && !body.is_empty() {
+            match serde_json::from_slice::<serde_json::Value>(body) {
+                Ok(answer) if answer.is_object() => return accepted_in_json(&answer),
+                _ => "JSON that is none",
+            }
         } else {
-            None
+            return accepted(if is_type(headers, PROTOBUF) { body } else { &[] });
         };
-        if let Some(what) = strange {
-            let detail = format!("HTTP {status} with {what}, which is no answer of an OTLP receiver");
-            return silence(Silence::Broken, detail);
-        }
-        return match answer {
-            Some(answer) if is_type(headers, JSON) => accepted_in_json(&answer),
-            _ => accepted(if is_type(headers, PROTOBUF) { body } else { &[] }),
-        };
+        let detail = format!("HTTP {status} with {strange}, which is no answer of an OTLP receiver");
+        return silence(Silence::Broken, detail);
     }
     let code = Code::Http(status);
     let (message, delay) = explain(headers, body);

@@ -11,7 +11,7 @@ use crossfade_gates::probe::{Repeats, SERVICE, Trace, WITH_LONG_VALUES, compare,
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::{ProbeConfig, Told, Writer, is_whole, named, now, run_through};
+use super::{ProbeConfig, SECOND_LOOK, Told, Writer, is_whole, named, now, run_through};
 use crate::otlp::Client;
 use crate::query::{Find, Query, QueryError, Wanted};
 
@@ -48,8 +48,6 @@ const CANARIES: &str = "canary traces read again";
 /// How long to look for a trace where it should not be, at least, once it is readable where it was written: two stores that are one
 /// show it at once, and one with two indexes soon after.
 const SEPARATION_LOOKS: Duration = Duration::from_secs(2);
-/// The patience of the second look at canaries.
-const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 /// Runs the suite, and tells how far it has come. Takes at most four times the deadline and a little; in a healthy environment a
 /// fraction of it.

@@ -16,7 +16,7 @@ use crossfade_rollout::units::Snapshots;
 use crossfade_yaml::{Mark, Resolution, Resolve};
 
 use super::drift::{DriftError, keyed_digest};
-use super::sources::{self, Source};
+use crate::sources::{self, Source};
 
 /// One side's configuration, as it is listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

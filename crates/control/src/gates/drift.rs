@@ -14,9 +14,9 @@ use crossfade_rollout::units::Literal;
 use crossfade_yaml::{self as yaml, Node};
 
 pub use super::configs::Listed;
-pub use super::sources::{Source, SourceError};
 use super::{Cx, configs};
 use crate::site::{Environment, Site};
+pub use crate::sources::{Source, SourceError};
 
 /// Unused declarations that one line names.
 const UNUSED_SHOWN: usize = 3;

@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// All bytes.
-    pub(super) fn bytes(&self) -> Result<Vec<u8>, SourceError> {
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>, SourceError> {
         match self {
             Source::File(path) => bytes(path),
             Source::Url(url) => Ok(fetch(url)?),
@@ -89,7 +89,7 @@ impl Source {
     }
 
     /// All of it, if it is text.
-    pub(super) fn text(&self) -> Result<String, SourceError> {
+    pub(crate) fn text(&self) -> Result<String, SourceError> {
         text(self.bytes()?, &self.to_string())
     }
 }
