@@ -10,7 +10,7 @@ pub enum Business {
     Shop,
     /// Treats patients; calls an insurer and a laboratory.
     Clinic,
-    /// The same as its tests see it: a simulator stands for the insurer, and the laboratory is not called at all.
+    /// The same as its tests see it: a simulator, which answers at once, stands for the insurer, and the laboratory is not called at all.
     ClinicSimulated,
 }
 
@@ -50,6 +50,8 @@ pub(super) struct Op {
     pub(super) name: &'static str,
     pub(super) attributes: &'static [(&'static str, Attribute)],
     pub(super) calls: &'static [Op],
+    /// Whether it takes no longer than a simulator does, however much time there is.
+    pub(super) at_once: bool,
 }
 
 /// How the value of an attribute is made.
@@ -75,7 +77,7 @@ const fn op(
     attributes: &'static [(&'static str, Attribute)],
     calls: &'static [Op],
 ) -> Op {
-    Op { service, kind, name, attributes, calls }
+    Op { service, kind, name, attributes, calls, at_once: false }
 }
 
 const FRONTEND: usize = 0;
@@ -223,7 +225,8 @@ const INSURER_SIMULATOR: &[(&str, Attribute)] = &[
     ("url.full", Text("http://insurer-mock:8080/v2/eligibility")),
     ("http.response.status_code", Text("200")),
 ];
-const ASK_SIMULATOR: &[Op] = &[op(BILLING, Client, "POST eligibility", INSURER_SIMULATOR, &[])];
+const ASK_SIMULATOR: &[Op] =
+    &[Op { at_once: true, ..op(BILLING, Client, "POST eligibility", INSURER_SIMULATOR, &[]) }];
 const SERVE_TESTED_BILLING: &[Op] = &[op(BILLING, Server, "billing.Billing/Check", RPC, ASK_SIMULATOR)];
 const BOOK_IN_TESTS: &[Op] = &[
     op(APPOINTMENTS, Client, "billing.Billing/Check", RPC, SERVE_TESTED_BILLING),

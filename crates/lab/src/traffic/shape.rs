@@ -33,6 +33,8 @@ pub(crate) struct SpanPlan {
     pub(crate) span: Span,
 }
 
+/// What a simulator takes for an answer, at most, in nanoseconds.
+const AT_ONCE: u64 = 2_000_000;
 /// Share of traces in which something fails, in percent.
 const FAILING_PERCENT: u32 = 3;
 
@@ -87,6 +89,7 @@ impl Growing {
     fn lay(&mut self, op: &'static Op, start: u64, end: u64, parent: &[u8]) {
         let own_id = non_zero::<8>(&mut self.rng);
         let host = self.rng.random_range(0..HOSTS);
+        let end = if op.at_once { end.min(start + AT_ONCE) } else { end };
         let span = self.describe(op, &own_id, parent, (start, end));
         let sdk = op.service * HOSTS + host;
         self.spans.push(SpanPlan { sdk, start, end, span });
@@ -212,6 +215,22 @@ mod tests {
                 assert!(planned.start < planned.end && planned.end <= 3_000_000_000, "{planned:?}");
             }
         }
+    }
+
+    /// Guarantee: a simulator answers at once, however long the trace is, and the real one takes its time.
+    #[test]
+    fn a_simulator_is_quicker_than_what_it_stands_for() {
+        let long_calls = |business| {
+            let spans = many(business).into_iter().flat_map(|trace| trace.spans);
+            let calls: Vec<u64> = spans
+                .filter(|planned| planned.span.name == "POST eligibility")
+                .map(|planned| planned.end - planned.start)
+                .collect();
+            assert!(calls.len() > 400);
+            calls.into_iter().filter(|nanos| *nanos > AT_ONCE).count()
+        };
+        assert_eq!(long_calls(Business::ClinicSimulated), 0);
+        assert!(long_calls(Business::Clinic) > 400);
     }
 
     #[test]
