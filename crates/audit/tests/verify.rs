@@ -456,7 +456,7 @@ fn a_sample_that_somebody_could_choose_is_found() {
         let report = forge(&before.iter().chain([&finished]).map(bytes).collect::<Vec<_>>()).verify();
         let said = report.to_string();
         assert_eq!(outcome(&report, "rules") == Outcome::Passed, says.is_none(), "{said}");
-        assert!(says.is_none_or(|says| said.contains("gate-seed") && said.contains(says)), "{said}");
+        assert!(says.is_none_or(|says| said.contains("gate_seed") && said.contains(says)), "{said}");
     }
 }
 

@@ -82,6 +82,10 @@ pub struct Outline {
     /// before this was known have one test for both, and are judged by it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub split_at_window: bool,
+    /// Each outcome of a gate that draws its sample names the checkpoint that it drew by. Plans from before may have some that
+    /// do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seeds_on_record: bool,
     pub on_failure: OnFailure,
 }
 

@@ -66,6 +66,7 @@ pub const RULES: &[Rule] = &[
         "a gate says that it starts before it says what it found, and counts its runs",
         gates::runs,
     ),
+    rule("gate_seed", "a gate that draws its sample says by what", gates::seeds),
     rule(
         "approval",
         "no candidate is named before its approval, or the entry that none is required",

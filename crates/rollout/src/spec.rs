@@ -102,6 +102,7 @@ impl Spec {
             gates,
             analysis,
             split_at_window: true,
+            seeds_on_record: true,
             on_failure: self.on_failure,
         })
     }

@@ -174,7 +174,7 @@ impl Pass {
             }
             Event::GateFinished { gate, step, run, seed: Some(seed), .. } => {
                 let began = self.looking.remove(&(*gate, *step, *run))?;
-                let of = format!("gate-seed: gate {gate} drew by the checkpoint of size {}", seed.size);
+                let of = format!("gate_seed: gate {gate} drew by the checkpoint of size {}", seed.size);
                 let root = self.tree.root_at(seed.size).filter(|_| seed.size <= index);
                 match root {
                     Some(root) if root.to_string() != seed.root => {

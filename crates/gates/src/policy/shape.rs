@@ -35,6 +35,7 @@ pub const SHAPE: &[Row] = rows![
     "input.plan.left_out[gate]" "why a gate that would look unasked does not; absent if all do",
     "input.plan.analysis" "the spec's `analysis`, with the usual settings written out",
     "input.plan.split_at_window" "true in plans of this version",
+    "input.plan.seeds_on_record" "likewise",
     "input.plan.on_failure" "`rollback` or `hold`",
     "input.rollout.id" "the rollout's id",
     "input.rollout.from" "the active environment",

@@ -46,6 +46,14 @@ impl Gate {
         }
     }
 
+    /// Whether what it looks at, or sends, is drawn by a seed: whoever knows that beforehand can choose it.
+    pub const fn draws(self) -> bool {
+        match self {
+            Self::Probe | Self::Load | Self::Parity | Self::History => true,
+            Self::Drift | Self::Posture | Self::Coverage | Self::Dependencies | Self::Policy => false,
+        }
+    }
+
     /// What it asks, in one line.
     pub const fn asks(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! Gates: before traffic moves, in steps, and after promotion.
 
 use super::unless;
-use crate::event::{Event, Gate, GenerationCause, StepEnd, StepIndex};
+use crate::event::{Event, Gate, GenerationCause, Outcome, StepEnd, StepIndex};
 use crate::moments::ALWAYS;
 use crate::state::{GateRun, GateStatus, Rollout, State};
 
@@ -75,6 +75,18 @@ pub(super) fn runs(before: &State, event: &Event) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// A run that was given up, or could not look, has drawn nothing. What the seed derives from is for whoever has the log's tree.
+pub(super) fn seeds(before: &State, event: &Event) -> Option<String> {
+    before.current().filter(|rollout| rollout.outline.seeds_on_record)?;
+    let Event::GateFinished { gate, run, outcome: Outcome::Pass | Outcome::Fail, seed: None, .. } = event
+    else {
+        return None;
+    };
+    unless(!gate.draws(), || {
+        format!("gate {gate} finishes run {run}, and nothing says by what its sample was drawn")
+    })
 }
 
 pub(super) fn approval(before: &State, event: &Event) -> Option<String> {

@@ -99,6 +99,9 @@ pub fn check_outline(outline: &Outline) -> Vec<Problem> {
     check.that(outline.split_at_window, &[], || {
         "a plan of this version tests the window of a cut apart from what comes after it".to_owned()
     });
+    check.that(outline.seeds_on_record, &[], || {
+        "in a plan of this version gates that draw a sample name what they drew by".to_owned()
+    });
     let bytes = serde_json::to_vec(outline).map_or(usize::MAX, |json| json.len());
     check.that(bytes <= OUTLINE_BYTES_MAX, &[], || {
         format!(

@@ -12,7 +12,7 @@ mod gateway;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crossfade_rollout::event::{Event, Gate, GenerationCause, Outcome};
+use crossfade_rollout::event::{Event, Gate, GenerationCause, Outcome, SeedSource};
 use crossfade_rollout::observed::{
     CutSeen, GateSeen, GatewaySeen, LogHealth, Observed, ProbeSeen, SnapshotsSeen, Urgency,
 };
@@ -371,7 +371,7 @@ impl World {
                         outcome: *outcome,
                         summary: "as told".to_owned(),
                         evidence: Some(digest(4)),
-                        seed: None,
+                        seed: Some(SeedSource { size: self.log.len() as u64, root: "as told".to_owned() }),
                     });
                 }
             }

@@ -16,20 +16,20 @@ use crate::journal::faulty::Faults;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gate_goes_back_on_a_full_disk() {
     let mut rig = Rig::start().await;
-    let plan = rig.plan_of(&SPEC.replace("gates: {", "gates: { parity: { when: [weight] },")).await;
+    let plan = rig.plan_of(&SPEC.replace("gates: {", "gates: { coverage: { when: [weight] },")).await;
     let (reply, stored) = oneshot::channel();
     rig.handle.send(Message::Evidence { bytes: b"a report".to_vec(), reply });
     rig.handle.send(Message::Gate(GateSeen {
         rollout: "move".parse().unwrap(),
-        gate: Gate::Parity,
+        gate: Gate::Coverage,
         step: Some(1),
         run: 1,
         outcome: Outcome::Fail,
-        summary: "7 % of traces differ".to_owned(),
+        summary: "an operation is gone".to_owned(),
         evidence: Some(stored.await.unwrap().unwrap()),
         seed: None,
     }));
-    rig.disk.set(Faults { full_after: Some("\"gate\":\"parity\",\"rollout\":\"move\",\"run\":1"), ..WELL });
+    rig.disk.set(Faults { full_after: Some("\"gate\":\"coverage\",\"rollout\":\"move\",\"run\":1"), ..WELL });
     rig.begin_plan(plan).await.unwrap();
     rig.until("the fence", |rig| rig.gateways.iter().all(|gateway| gateway.follower.is_fenced())).await;
     assert!(!rig.events().iter().any(|event| matches!(event, Event::RollbackStarted { .. })));
@@ -37,14 +37,14 @@ async fn a_gate_goes_back_on_a_full_disk() {
     let mut rig = rig.killed_on(full()).await;
     let status = rig.status();
     let rollout = status.rollout.as_ref().unwrap();
-    let why = RollbackReason::Gate { gate: Gate::Parity, outcome: Outcome::Fail };
+    let why = RollbackReason::Gate { gate: Gate::Coverage, outcome: Outcome::Fail };
     assert_eq!((rollout.phase, rollout.rollback.as_ref()), (Phase::RollingBack, Some(&why)));
-    assert_eq!(rollout.gates_at(Some(1))[&Gate::Parity].summary, "7 % of traces differ");
+    assert_eq!(rollout.gates_at(Some(1))[&Gate::Coverage].summary, "an operation is gone");
     rig.disk.set(WELL);
     rig.until("the end", |rig| rig.phase() == Some(Phase::RolledBack)).await;
     rig.stop().await;
     let finished = rig.events().into_iter().find_map(|event| match event {
-        Event::GateFinished { gate: Gate::Parity, outcome, evidence, .. } => Some((outcome, evidence)),
+        Event::GateFinished { gate: Gate::Coverage, outcome, evidence, .. } => Some((outcome, evidence)),
         _ => None,
     });
     assert_eq!(finished, Some((Outcome::Fail, None)));
