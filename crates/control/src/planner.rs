@@ -281,6 +281,7 @@ fn findings(report: &Report) -> Vec<AdviceFinding> {
     let one = |finding: &Finding| AdviceFinding {
         id: finding.id.to_owned(),
         rule: finding.rule.to_owned(),
+        severity: finding.severity.word().to_owned(),
         place: finding.place.to_string(),
         detail: finding.detail.clone(),
     };
@@ -393,6 +394,19 @@ mod tests {
             clocks.counts[index] = *count;
         }
         clocks
+    }
+
+    /// Scenario: findings that weigh more, less and nothing beside what their rules say.
+    /// Guarantee: a plan has what keeps its gates from passing, with the weight that it has there.
+    #[test]
+    fn a_finding_weighs_what_it_did() {
+        use crossfade_gates::rule::Severity;
+        let rule = crossfade_gates::drift::RULES[0];
+        let weighs = |severity| Finding::new(rule).severity(severity);
+        let all = [Severity::Critical, Severity::Low, Severity::Unknown, Severity::Note].map(weighs);
+        let report = Report::new("drift", "", all.into(), serde_json::Value::Null);
+        let said: Vec<String> = findings(&report).into_iter().map(|finding| finding.severity).collect();
+        assert_eq!(said, ["critical", "low", "unknown"]);
     }
 
     /// A plan made while a rollout runs must not compete with its traffic.

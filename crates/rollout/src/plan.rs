@@ -150,11 +150,19 @@ pub struct AdviceFinding {
     pub id: String,
     /// Its rule's name.
     pub rule: String,
+    /// How much it weighs here, in the word of reports: a rule's findings need not all weigh the same.
+    #[serde(default = "not_said")]
+    pub severity: String,
     /// Where to look, in words.
     #[serde(rename = "where")]
     pub place: String,
     /// What it means.
     pub detail: String,
+}
+
+/// What plans from before they had it say of a finding's weight.
+fn not_said() -> String {
+    "unknown".to_owned()
 }
 
 /// One gate's dry run.

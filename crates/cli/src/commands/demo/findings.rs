@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crossfade_audit::show;
-use crossfade_gates::explain;
 use crossfade_lab::measure::{Found, Source};
 use crossfade_rollout::event::{Event, Outcome};
 use crossfade_rollout::plan::Advice;
@@ -55,9 +54,38 @@ fn of_advice(advice: &Advice) -> Vec<Found> {
         detail: finding.detail.clone(),
         expected: String::new(),
         seen: String::new(),
-        // A plan leaves the weight out: it is the rule's.
-        severity: explain::rule(&finding.id).map_or("unknown", |rule| rule.severity.word()).to_owned(),
+        severity: finding.severity.clone(),
         by: Source::Plan,
     };
     advice.findings.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crossfade_rollout::plan::AdviceFinding;
+
+    use super::*;
+
+    /// Guarantee: what a dry run found counts with the weight that it had there, and not with that of its rule.
+    #[test]
+    fn a_finding_of_a_plan_weighs_what_it_did() {
+        let rule = crossfade_gates::drift::RULES[0];
+        let finding = AdviceFinding {
+            id: rule.id.to_owned(),
+            rule: rule.name.to_owned(),
+            severity: "unknown".to_owned(),
+            place: String::new(),
+            detail: String::new(),
+        };
+        assert_ne!(rule.severity.word(), finding.severity);
+        let advice = Advice {
+            gate: "drift".to_owned(),
+            outcome: Outcome::NoVerdict,
+            summary: String::new(),
+            details: Vec::new(),
+            findings: vec![finding],
+            warning: false,
+        };
+        assert_eq!(of_advice(&advice)[0].severity, "unknown");
+    }
 }
