@@ -20,8 +20,9 @@ const VANISHED_MAX: f64 = 0.02;
 pub(crate) struct Reads {
     /// Traces that could not be read whole, on one side at least.
     pub(crate) unread: u64,
-    unanswered: u64,
     first: Option<(TraceId, String, String)>,
+    /// Who last did not answer, and why.
+    silent: Option<(String, String)>,
     stopped: Option<Unread>,
 }
 
@@ -60,7 +61,9 @@ impl Reads {
             },
             Read::Unread(unread) => (unread.why.clone(), unread.answered),
         };
-        self.unanswered += u64::from(!answered);
+        if !answered {
+            self.silent = Some((environment.to_owned(), why.clone()));
+        }
         self.first.get_or_insert_with(|| (trace, environment.to_owned(), why));
         None
     }
@@ -76,7 +79,7 @@ impl Reads {
 
     /// Whether somebody did not answer, or not as they should.
     pub(crate) fn is_silent(&self) -> bool {
-        self.unanswered > 0 || self.stopped.as_ref().is_some_and(|why| !why.answered)
+        self.silent.is_some() || self.stopped.as_ref().is_some_and(|why| !why.answered)
     }
 
     /// That reading stopped; or that too much could not be read of `drawn` (`pair`, `pairs`), if that is so.
@@ -87,8 +90,14 @@ impl Reads {
         (drawn, one, many): (u64, &str, &str),
         is_too_much: bool,
     ) -> Option<Finding> {
-        if let Some(why) = &self.stopped {
-            return Some(Finding::new(rule).at(place).detail(why.why.clone()));
+        if let Some(stopped) = &self.stopped {
+            let (place, detail) = match &self.silent {
+                Some((environment, why)) if !stopped.answered => {
+                    (Place::environment(environment), format!("{}; the last: {why}", stopped.why))
+                }
+                _ => (place, stopped.why.clone()),
+            };
+            return Some(Finding::new(rule).at(place).detail(detail));
         }
         if !is_too_much {
             return None;

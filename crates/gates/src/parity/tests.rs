@@ -118,6 +118,23 @@ fn what_could_not_be_read_never_passes() {
     assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true));
 }
 
+/// Scenario: nobody is asked any more, since one of them answered nothing.
+/// Guarantee: it is said who, and why.
+#[test]
+fn who_did_not_answer_is_named() {
+    let mut gate = gate(0.01);
+    let refused = Unread { why: "http://blue wants a client certificate".into(), answered: false };
+    gate.add(TraceId([1; 16]), &Read::Unread(refused), &Read::Spans(Vec::new()));
+    gate.stopped(Unread { why: "24 questions in a row had no answer".into(), answered: false });
+    let report = gate.report(json!({}));
+    let finding = report.findings.last().unwrap();
+    assert_eq!(
+        finding.detail,
+        "24 questions in a row had no answer; the last: http://blue wants a client certificate"
+    );
+    assert_eq!(finding.place.environment.as_deref(), Some("blue"));
+}
+
 /// Scenario: as many equal pairs as a verdict needs, and one more that could not be read; the same among many.
 /// Guarantee: it may be the one that differs, so it passes only where there are enough pairs for one that does.
 #[test]

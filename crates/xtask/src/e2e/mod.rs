@@ -10,6 +10,7 @@
 //! | [`record`] | what a client recorded |
 //! | [`jaeger`] | reading a trace back |
 //! | [`tempo`] | a Tempo by itself |
+//! | [`transport`] | in plain text or over TLS |
 //! | [`owner`] | who owns a trace, worked out anew from the log's cuts |
 //! | [`whole`] | is every recorded trace whole in a store? |
 
@@ -21,6 +22,7 @@ mod owner;
 mod record;
 mod stack;
 mod tempo;
+mod transport;
 mod whole;
 
 use crate::peers::{self, TESTS};

@@ -1,7 +1,8 @@
 //! One environment of the real world: a Collector in front of a Jaeger, each with a configuration of its own.
 
 use super::jaeger::Jaeger;
-use crate::peers::{COLLECTOR, JAEGER};
+use super::transport::Transport;
+use crate::peers::{COLLECTOR, JAEGER, Peer};
 use crate::rig::process::Process;
 use crate::rig::{listens, ports, template};
 use anyhow::{Context, Result};
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-const STARTUP: Duration = Duration::from_secs(30);
+/// A program that has a core to itself is there in two seconds.
+const STARTUP: Duration = Duration::from_secs(120);
 
 /// A running environment.
 #[derive(Debug)]
@@ -38,6 +40,16 @@ impl Environment {
         Self::beside(colour, dir, overlays, &[])
     }
 
+    /// Likewise; Collector and query API are spoken to like this. Over TLS nobody asks here: they listen, and that is all that is known.
+    pub(crate) fn spoken_to(
+        colour: &'static str,
+        dir: &Path,
+        overlays: &[&str],
+        transport: Transport,
+    ) -> Result<Self> {
+        Self::set_up(colour, dir, overlays, &[], transport)
+    }
+
     /// Likewise, with further words for the templates: ports of others.
     pub(crate) fn beside(
         colour: &'static str,
@@ -45,23 +57,34 @@ impl Environment {
         overlays: &[&str],
         others: &[(&'static str, u16)],
     ) -> Result<Self> {
+        Self::set_up(colour, dir, overlays, others, Transport::Plain)
+    }
+
+    /// Likewise, with both.
+    pub(crate) fn set_up(
+        colour: &'static str,
+        dir: &Path,
+        overlays: &[&str],
+        others: &[(&'static str, u16)],
+        transport: Transport,
+    ) -> Result<Self> {
         let [grpc, http, jaeger, query, query_grpc] = five_ports()?;
         let mut places = vec![
-            ("grpc", grpc),
-            ("http", http),
-            ("jaeger", jaeger),
-            ("query", query),
-            ("query_grpc", query_grpc),
+            ("grpc", grpc.to_string()),
+            ("http", http.to_string()),
+            ("jaeger", jaeger.to_string()),
+            ("query", query.to_string()),
+            ("query_grpc", query_grpc.to_string()),
+            ("tls", transport.server().to_owned()),
         ];
-        places.extend(others);
+        places.extend(others.iter().map(|(word, port)| (*word, port.to_string())));
         let jaeger_config = write(dir, colour, "jaeger.yaml", &places)?;
-        let mut command = Command::new(JAEGER.program()?);
-        command.arg("--config").arg(&jaeger_config);
-        // It would trace itself, to an endpoint of its own choice.
-        command.env("OTEL_TRACES_SAMPLER", "always_off");
-        let mut process = Process::start(&format!("{colour}-jaeger"), &command, dir)?;
+        let mut process = peer(&JAEGER, dir, &format!("{colour}-jaeger"), &[jaeger_config])?;
         let query = Jaeger { port: query };
-        process.until("its query API", STARTUP, || query.ready())?;
+        process.until("its query API", STARTUP, || match transport {
+            Transport::Plain => query.ready(),
+            _ => listens(query.port),
+        })?;
         let mut configs = vec![write(dir, colour, "collector.yaml", &places)?];
         for overlay in overlays {
             configs.push(write(dir, colour, overlay, &places)?);
@@ -90,12 +113,7 @@ impl Environment {
 
     /// Starts the Collector, anew if it was killed.
     pub(crate) fn start_collector(&mut self) -> Result<()> {
-        let mut command = Command::new(COLLECTOR.program()?);
-        for config in &self.configs {
-            command.arg("--config").arg(config);
-        }
-        command.current_dir(&self.dir);
-        let mut process = Process::start(&format!("{}-collector", self.colour), &command, &self.dir)?;
+        let mut process = peer(&COLLECTOR, &self.dir, &format!("{}-collector", self.colour), &self.configs)?;
         let ports = [self.grpc, self.http];
         process.until("its OTLP ports", STARTUP, || ports.iter().all(|port| listens(*port)))?;
         self.collector = Some(process);
@@ -127,12 +145,34 @@ pub(crate) enum End {
 }
 
 /// Fills in a template of `tests/e2e/config/` and writes it as `<dir>/<colour>-<name>`.
-fn write(dir: &Path, colour: &str, name: &str, ports: &[(&str, u16)]) -> Result<PathBuf> {
-    let words: Vec<_> = ports.iter().map(|(word, port)| (*word, port.to_string())).collect();
-    let words: Vec<_> = words.iter().map(|(word, port)| (*word, &**port)).collect();
+fn write(dir: &Path, colour: &str, name: &str, words: &[(&str, String)]) -> Result<PathBuf> {
+    let words: Vec<_> = words.iter().map(|(word, value)| (*word, value.as_str())).collect();
     let path = dir.join(format!("{colour}-{name}"));
     template::write(&format!("tests/e2e/config/{name}"), &words, &path)?;
     Ok(path)
+}
+
+/// Starts a peer with a template of `tests/e2e/config/`, and waits until it listens.
+pub(crate) fn start(
+    program: &Peer,
+    dir: &Path,
+    name: &str,
+    (template, words): (&str, &[(&str, String)]),
+    ports: &[u16],
+) -> Result<Process> {
+    let config = write(dir, name, template, words)?;
+    let mut process = peer(program, dir, name, &[config])?;
+    process.until("its ports", STARTUP, || ports.iter().all(|port| listens(*port)))?;
+    Ok(process)
+}
+
+/// Starts a peer in this folder, where its certificates lie.
+fn peer(program: &Peer, dir: &Path, name: &str, configs: &[PathBuf]) -> Result<Process> {
+    let mut command = Command::new(program.program()?);
+    configs.iter().for_each(|config| _ = command.arg("--config").arg(config));
+    // A Jaeger would trace itself, to an endpoint of its own choice.
+    command.current_dir(dir).env("OTEL_TRACES_SAMPLER", "always_off");
+    Process::start(name, &command, dir)
 }
 
 fn five_ports() -> Result<[u16; 5]> {
@@ -145,7 +185,8 @@ mod tests {
 
     #[test]
     fn every_word_of_every_template_is_filled_in() {
-        let places = [("grpc", 1), ("http", 2), ("jaeger", 3), ("query", 4), ("query_grpc", 5), ("tempo", 6)];
+        let words = ["grpc", "http", "jaeger", "query", "query_grpc", "tempo", "health", "tls"];
+        let places = words.map(|word| (word, "1".to_owned()));
         let dir = tempfile::tempdir().unwrap();
         for name in [
             "collector.yaml",
@@ -154,6 +195,7 @@ mod tests {
             "drops-load.yaml",
             "also-tempo.yaml",
             "also-file.yaml",
+            "health.yaml",
         ] {
             write(dir.path(), "blue", name, &places).unwrap();
         }

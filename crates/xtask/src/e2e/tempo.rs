@@ -1,5 +1,6 @@
 //! A Tempo by itself: one process, its storage in the folder of the run, gone when it is dropped.
 
+use super::transport::Transport;
 use crate::peers::TEMPO;
 use crate::rig::process::Process;
 use crate::rig::{http, listens, ports, template};
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-const STARTUP: Duration = Duration::from_secs(60);
+const STARTUP: Duration = Duration::from_secs(120);
 
 /// Whose traces it keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,17 +19,6 @@ pub(crate) enum Tenancy {
     One,
     /// Each tenant's apart, told by the header `X-Scope-OrgID`, without which it refuses.
     ByHeader,
-}
-
-/// How it is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transport {
-    /// In plain text.
-    Plain,
-    /// Over TLS, with the folder's `server.pem`.
-    Tls,
-    /// Over TLS, and only with a certificate of the folder's `ca.pem`.
-    Mutual,
 }
 
 /// How one is set up.
@@ -84,7 +74,7 @@ impl Tempo {
         let mut process = Process::start(name, &command, dir)?;
         let answers = || match settings.transport {
             Transport::Plain => http::get(query, "/ready").is_ok_and(|answer| answer.status == 200),
-            Transport::Tls | Transport::Mutual => listens(query),
+            _ => listens(query),
         };
         process.until("to be ready", STARTUP, || answers() && listens(grpc) && listens(http))?;
         Ok(Self { grpc, http, query, _process: process })
@@ -96,22 +86,11 @@ fn write(path: &Path, folder: &Path, settings: Settings, ports: [u16; 4]) -> Res
     let Settings { tenancy, transport, attribute_bytes } = settings;
     let attribute_bytes = attribute_bytes.to_string();
     let [grpc, http, query, query_grpc] = ports.map(|port| port.to_string());
-    let (server, receiver) = match transport {
-        Transport::Plain => ("{}", "null"),
-        Transport::Tls => (
-            "{ cert_file: server.pem, key_file: server.key }",
-            "{ cert_file: server.pem, key_file: server.key }",
-        ),
-        Transport::Mutual => (
-            "{ cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert }",
-            "{ cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem }",
-        ),
-    };
     let words = [
         ("multitenancy", if tenancy == Tenancy::ByHeader { "true" } else { "false" }),
         ("attribute_bytes", &attribute_bytes),
-        ("server_tls", server),
-        ("receiver_tls", receiver),
+        ("server_tls", transport.tempo()),
+        ("receiver_tls", transport.server()),
         ("grpc", &grpc),
         ("http", &http),
         ("query", &query),

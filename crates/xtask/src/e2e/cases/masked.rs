@@ -10,19 +10,18 @@
 use super::gates::{Gates, PASSED, REFUSED, exactly, separation};
 use super::posture::certificates;
 use crate::e2e::Ground;
-use crate::e2e::tempo::{Settings, Tempo, Tenancy, Transport};
-use crate::peers::{COLLECTOR, JAEGER, Peer};
+use crate::e2e::stack::start;
+use crate::e2e::tempo::{Settings, Tempo, Tenancy};
+use crate::e2e::transport::Transport;
+use crate::peers::{COLLECTOR, JAEGER};
+use crate::rig::ports;
 use crate::rig::process::Process;
-use crate::rig::{listens, ports, template};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
-const STARTUP: Duration = Duration::from_secs(60);
 /// What is masked, as RE2 has it.
 const SENSITIVE: &str = "4[0-9]{15}|5[0-9]{3}( [0-9]{4}){3}|MRN-[0-9]{8}|[a-z.]+@[a-z.]+|eyJ[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)+|[0-9]{3}-[0-9]{2}-[0-9]{4}";
 /// The same in hexadecimal, which is how bytes are matched.
@@ -75,13 +74,12 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
         ("elsewhere", "", [&BESIDE_VALUES[..], &VALUES].concat()),
     ];
     let mut suites = 0;
-    for secure in [false, true] {
-        let jaeger = Store::jaeger(dir, secure)?;
-        let tempo = Store::tempo(dir, secure)?;
+    for transport in [Transport::Plain, Transport::Tls] {
+        let jaeger = Store::jaeger(dir, transport)?;
+        let tempo = Store::tempo(dir, transport)?;
         for store in [&jaeger, &tempo] {
             for (name, processors, leaks) in &maskers {
-                let collector =
-                    Masking::start(dir, &format!("{}-{name}", store.name), processors, store, secure)?;
+                let collector = Masking::start(dir, &format!("{}-{name}", store.name), processors, store)?;
                 let flags = collector.flags(store);
                 let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
                 let report = probe(ground, &[&flags[..], &["--masks", "all"]].concat(), REFUSED)?;
@@ -96,7 +94,7 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
                 suites += 1;
             }
         }
-        if secure {
+        if transport == Transport::Tls {
             waived(ground, &jaeger, &tempo, maskers[0].1)?;
         } else {
             shared(ground, &jaeger, maskers[0].1)?;
@@ -113,7 +111,7 @@ struct Store {
     /// OTLP/gRPC, for Collectors.
     otlp: u16,
     query: u16,
-    secure: bool,
+    transport: Transport,
     _process: Held,
 }
 
@@ -124,29 +122,35 @@ enum Held {
 }
 
 impl Store {
-    fn jaeger(dir: &Path, secure: bool) -> Result<Self> {
-        let name = named("jaeger", secure);
+    fn jaeger(dir: &Path, transport: Transport) -> Result<Self> {
+        let name = named("jaeger", transport);
         let [otlp, query, query_grpc] = [ports::free()?, ports::free()?, ports::free()?];
         let words = [
             ("jaeger", otlp.to_string()),
             ("query", query.to_string()),
             ("query_grpc", query_grpc.to_string()),
-            ("tls", server(secure)),
+            ("tls", transport.server().to_owned()),
         ];
-        let process = start(&JAEGER, dir, &name, ("posture-jaeger.yaml", &words), &[query, otlp])?;
-        Ok(Self { name, kind: "jaeger", otlp, query, secure, _process: Held::Jaeger { _process: process } })
+        let process = start(&JAEGER, dir, &name, ("jaeger.yaml", &words), &[query, otlp])?;
+        Ok(Self {
+            name,
+            kind: "jaeger",
+            otlp,
+            query,
+            transport,
+            _process: Held::Jaeger { _process: process },
+        })
     }
 
-    fn tempo(dir: &Path, secure: bool) -> Result<Self> {
-        let name = named("tempo", secure);
-        let transport = if secure { Transport::Tls } else { Transport::Plain };
+    fn tempo(dir: &Path, transport: Transport) -> Result<Self> {
+        let name = named("tempo", transport);
         let tempo = Tempo::spoken_to(&name, dir, Tenancy::One, transport)?;
         let (otlp, query) = (tempo.grpc, tempo.query);
-        Ok(Self { name, kind: "tempo", otlp, query, secure, _process: Held::Tempo { _tempo: tempo } })
+        Ok(Self { name, kind: "tempo", otlp, query, transport, _process: Held::Tempo { _tempo: tempo } })
     }
 
     fn url(&self) -> String {
-        url(self.secure, self.query)
+        self.transport.url(self.query)
     }
 }
 
@@ -154,23 +158,23 @@ impl Store {
 struct Masking {
     grpc: u16,
     http: u16,
-    secure: bool,
+    transport: Transport,
     _process: Process,
 }
 
 impl Masking {
-    fn start(dir: &Path, name: &str, processors: &str, store: &Store, secure: bool) -> Result<Self> {
+    fn start(dir: &Path, name: &str, processors: &str, store: &Store) -> Result<Self> {
         let [grpc, http] = [ports::free()?, ports::free()?];
         // A Jaeger's own receiver speaks plain text; a Tempo's does as it is told.
         let client = match store.kind {
-            "tempo" if secure => "{ ca_file: ca.pem }",
-            _ => "{ insecure: true }",
+            "tempo" => store.transport.exporter(),
+            _ => Transport::Plain.exporter(),
         };
         let words = [
             ("grpc", grpc.to_string()),
             ("http", http.to_string()),
             ("store", store.otlp.to_string()),
-            ("tls", server(secure)),
+            ("tls", store.transport.server().to_owned()),
             ("client_tls", client.to_owned()),
             ("processors", processors.to_owned()),
             ("sensitive", SENSITIVE.to_owned()),
@@ -183,16 +187,16 @@ impl Masking {
             ("masking-collector.yaml", &words),
             &[grpc, http],
         )?;
-        Ok(Self { grpc, http, secure, _process: process })
+        Ok(Self { grpc, http, transport: store.transport, _process: process })
     }
 
     /// Every receiver, and the store.
     fn flags(&self, store: &Store) -> Vec<String> {
-        let (grpc, http) = (url(self.secure, self.grpc), url(self.secure, self.http));
+        let (grpc, http) = (self.transport.url(self.grpc), self.transport.url(self.http));
         let mut flags = vec!["--otlp".to_owned(), grpc, "--query".to_owned(), store.url()];
         flags.extend(["--kind".to_owned(), store.kind.to_owned()]);
         flags.extend(["http/protobuf", "http/json"].map(|protocol| format!("--receiver={protocol}={http}")));
-        if self.secure {
+        if self.transport == Transport::Tls {
             flags.push("--ca-file=ca.pem".to_owned());
         }
         flags
@@ -200,8 +204,8 @@ impl Masking {
 
     /// As a site says it.
     fn environment(&self, name: &str, store: &Store, headers: &str) -> String {
-        let (grpc, http, query) = (url(self.secure, self.grpc), url(self.secure, self.http), store.url());
-        let tls = if self.secure { ", tls: { ca_file: ca.pem }" } else { "" };
+        let (grpc, http, query) = (self.transport.url(self.grpc), self.transport.url(self.http), store.url());
+        let tls = format!(", tls: {}", self.transport.client());
         let kind = store.kind;
         format!(
             "  {name}:\n    otlp: {{ endpoint: \"{grpc}\"{tls} }}\n    \
@@ -214,8 +218,8 @@ impl Masking {
 /// What leaks is accepted, with reason and owner, and the gate of a rollout passes; without that it does not.
 fn waived(ground: &Ground, jaeger: &Store, tempo: &Store, processors: &str) -> Result<()> {
     let dir = &*ground.dir;
-    let blue = Masking::start(dir, "waived-blue", processors, jaeger, true)?;
-    let green = Masking::start(dir, "waived-green", processors, tempo, true)?;
+    let blue = Masking::start(dir, "waived-blue", processors, jaeger)?;
+    let green = Masking::start(dir, "waived-green", processors, tempo)?;
     site(dir, &[blue.environment("blue", jaeger, ""), green.environment("green", tempo, "")])?;
     let waivers = LINKS.map(|place| {
         format!("    - {{ finding: CF-PROBE-010, where: \"{place}\", reason: links carry no texts here, owner: e2e, expires: 2500-01-01 }}\n")
@@ -244,8 +248,8 @@ fn waived(ground: &Ground, jaeger: &Store, tempo: &Store, processors: &str) -> R
 /// Two Collectors that lead to one Jaeger: the site takes them for two, because of a header that Jaeger does not know.
 fn shared(ground: &Ground, jaeger: &Store, processors: &str) -> Result<()> {
     let dir = &*ground.dir;
-    let blue = Masking::start(dir, "shared-blue", processors, jaeger, false)?;
-    let green = Masking::start(dir, "shared-green", processors, jaeger, false)?;
+    let blue = Masking::start(dir, "shared-blue", processors, jaeger)?;
+    let green = Masking::start(dir, "shared-green", processors, jaeger)?;
     let tenant = |name: &str| format!(", headers: {{ x-tenant: {name} }}");
     let both = [
         blue.environment("blue", jaeger, &tenant("blue")),
@@ -264,7 +268,7 @@ fn cut(ground: &Ground) -> Result<()> {
     let dir = &*ground.dir;
     let settings = Settings { tenancy: Tenancy::ByHeader, attribute_bytes: 2_048, ..Settings::default() };
     let tempo = Tempo::set_up("tempo-stock", dir, settings)?;
-    let (otlp, query) = (url(false, tempo.grpc), url(false, tempo.query));
+    let (otlp, query) = (Transport::Plain.url(tempo.grpc), Transport::Plain.url(tempo.query));
     let tenant = |name: &str| {
         let header = format!("headers: {{ X-Scope-OrgID: {name} }}");
         format!(
@@ -335,32 +339,6 @@ fn others<'a>(report: &'a Value, id: &str) -> Vec<&'a Value> {
     findings.filter(|finding| finding["id"] != id).collect()
 }
 
-/// Starts a peer, and waits for its ports.
-fn start(
-    peer: &Peer,
-    dir: &Path,
-    name: &str,
-    (template, words): (&str, &[(&str, String)]),
-    ports: &[u16],
-) -> Result<Process> {
-    let words: Vec<_> = words.iter().map(|(word, value)| (*word, value.as_str())).collect();
-    let file = format!("{name}.yaml");
-    template::write(&format!("tests/e2e/config/{template}"), &words, &dir.join(&file))?;
-    let mut command = Command::new(peer.program()?);
-    command.arg("--config").arg(file).current_dir(dir).env("OTEL_TRACES_SAMPLER", "always_off");
-    let mut process = Process::start(name, &command, dir)?;
-    process.until("its ports", STARTUP, || ports.iter().all(|port| listens(*port)))?;
-    Ok(process)
-}
-
-fn server(secure: bool) -> String {
-    if secure { "{ cert_file: server.pem, key_file: server.key }" } else { "null" }.to_owned()
-}
-
-fn named(store: &str, secure: bool) -> String {
-    format!("{store}-{}", if secure { "tls" } else { "plain" })
-}
-
-fn url(secure: bool, port: u16) -> String {
-    format!("http{}://127.0.0.1:{port}", if secure { "s" } else { "" })
+fn named(store: &str, transport: Transport) -> String {
+    format!("{store}-{}", if transport == Transport::Plain { "plain" } else { "tls" })
 }

@@ -34,7 +34,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "compared",
-        shows: "a Jaeger and a Tempo hold the same by `parity` and `history`, and a Collector that drops spans is found out",
+        shows: "a Jaeger and a Tempo hold the same by `parity` and `history`, in plain text and over TLS, and a Collector that drops spans is found out",
         alone: false,
         run: compared::run,
     },

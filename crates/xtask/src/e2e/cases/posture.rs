@@ -6,9 +6,9 @@
 //! beside blue, is stopped for exactly what it is weaker in; what is spoken is seen, whatever the address says.
 
 use crate::e2e::Ground;
-use crate::peers::{COLLECTOR, JAEGER, Peer};
-use crate::rig::process::Process;
-use crate::rig::{listens, ports, template};
+use crate::e2e::stack::Environment;
+use crate::e2e::transport::Transport;
+use crate::rig::{ports, template};
 use anyhow::{Context, Result, ensure};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::Value;
@@ -16,28 +16,26 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
-
-const STARTUP: Duration = Duration::from_secs(30);
-const MUTUAL: &str = "{ cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem }";
-const LAX: &str = "{ cert_file: server.pem, key_file: server.key, min_version: \"1.0\" }";
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let dir = &*ground.dir;
     certificates(dir)?;
     let mut words = Vec::new();
     let mut running = Vec::new();
-    for (colour, tls) in [("blue", MUTUAL), ("green", LAX)] {
-        let grpc = ports::free()?;
-        let query = ports::free()?;
-        running.push(collector(dir, colour, grpc, tls)?);
-        running.push(jaeger(dir, colour, query, tls)?);
-        words.extend([(format!("{colour}_grpc"), grpc), (format!("{colour}_query"), query)]);
+    for (colour, transport) in [("blue", Transport::Mutual), ("green", Transport::Old)] {
+        let environment = start(dir, colour, transport)?;
+        words.extend([
+            (format!("{colour}_grpc"), environment.grpc),
+            (format!("{colour}_query"), environment.query.port),
+        ]);
+        running.push(environment);
     }
     for own in ["grpc", "http", "control"] {
         words.push((own.to_owned(), ports::free()?));
     }
-    write(dir, "posture.yaml", "crossfade.yaml", &words, "")?;
+    let words: Vec<_> = words.iter().map(|(word, port)| (word.as_str(), port.to_string())).collect();
+    let words: Vec<_> = words.iter().map(|(word, port)| (*word, port.as_str())).collect();
+    template::write("tests/e2e/config/posture.yaml", &words, &dir.join("crossfade.yaml"))?;
     // Requests and questions, over TLS.
     demand(ground, &["init", "--active", "blue"], 0)?;
     demand(ground, &["check"], 0)?;
@@ -51,56 +49,21 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
         rules(&green)
     );
     // What the file says is not asked: a plain text port behind https:// is no pass.
-    let plain = ports::free()?;
-    running.push(collector(dir, "plain", plain, "null")?);
-    let otlp = format!("https://127.0.0.1:{plain}");
+    let plain = start(dir, "plain", Transport::Plain)?;
+    let otlp = Transport::Tls.url(plain.grpc);
     report(ground, &["posture", "--otlp", &otlp, "--ca-file", "ca.pem"], 3)?;
-    let otlp = format!("http://127.0.0.1:{plain}");
+    let otlp = Transport::Plain.url(plain.grpc);
     let open = report(ground, &["posture", "--otlp", &otlp], 0)?;
     ensure!(open.to_string().contains("CF-POSTURE-001"), "plain text on loopback is not even noted");
     // And nobody is no pass either.
-    drop(running);
+    drop((running, plain));
     report(ground, &["posture", "--otlp", &otlp], 5)?;
     Ok(format!("blue passes, green is held up by {} rules", wanted.len()))
 }
 
-fn collector(dir: &Path, colour: &str, grpc: u16, tls: &str) -> Result<Process> {
-    let places = [
-        ("grpc".to_owned(), grpc),
-        ("http".to_owned(), ports::free()?),
-        ("health".to_owned(), ports::free()?),
-    ];
-    start(&COLLECTOR, dir, &format!("{colour}-collector"), ("posture-collector.yaml", &places, tls))
-}
-
-fn jaeger(dir: &Path, colour: &str, query: u16, tls: &str) -> Result<Process> {
-    let others = [("query_grpc".to_owned(), ports::free()?), ("jaeger".to_owned(), ports::free()?)];
-    let places: Vec<_> = [("query".to_owned(), query)].into_iter().chain(others).collect();
-    start(&JAEGER, dir, &format!("{colour}-jaeger"), ("posture-jaeger.yaml", &places, tls))
-}
-
-/// Starts a peer, and waits for the first of its ports.
-fn start(
-    peer: &Peer,
-    dir: &Path,
-    name: &str,
-    (template, places, tls): (&str, &[(String, u16)], &str),
-) -> Result<Process> {
-    let file = format!("{name}.yaml");
-    write(dir, template, &file, places, tls)?;
-    let mut command = Command::new(peer.program()?);
-    command.arg("--config").arg(file).current_dir(dir).env("OTEL_TRACES_SAMPLER", "always_off");
-    let mut process = Process::start(name, &command, dir)?;
-    let (_, port) = places.first().context("a peer has a port")?;
-    process.until("its port", STARTUP, || listens(*port))?;
-    Ok(process)
-}
-
-fn write(dir: &Path, template: &str, file: &str, places: &[(String, u16)], tls: &str) -> Result<()> {
-    let ports: Vec<_> = places.iter().map(|(word, port)| (word.as_str(), port.to_string())).collect();
-    let mut words: Vec<_> = ports.iter().map(|(word, port)| (*word, port.as_str())).collect();
-    words.push(("tls", tls));
-    template::write(&format!("tests/e2e/config/{template}"), &words, &dir.join(file))
+/// An environment whose Collector says how it is.
+fn start(dir: &Path, colour: &'static str, transport: Transport) -> Result<Environment> {
+    Environment::set_up(colour, dir, &["health.yaml"], &[("health", ports::free()?)], transport)
 }
 
 /// A CA, and what it signs: one certificate for every server, one for the client.

@@ -8,23 +8,22 @@
 use super::gates::{Gates, PASSED, REFUSED, UNREACHABLE, exactly, named, separation};
 use super::posture::certificates;
 use crate::e2e::Ground;
-use crate::e2e::tempo::{Tempo, Tenancy, Transport};
+use crate::e2e::tempo::{Tempo, Tenancy};
+use crate::e2e::transport::Transport;
 use crate::rig::{ports, template};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::time::Duration;
 
 /// From the start of a Tempo until it takes and gives back traces.
-const READY: Duration = Duration::from_secs(60);
-const CLIENT: &str = "{ ca_file: ca.pem, cert_file: client.pem, key_file: client.key }";
-const NOBODY: &str = "{ ca_file: ca.pem }";
+const READY: Duration = Duration::from_secs(120);
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let dir = &*ground.dir;
     certificates(dir)?;
     let blue = Tempo::spoken_to("blue", dir, Tenancy::One, Transport::Mutual)?;
     let green = Tempo::spoken_to("green", dir, Tenancy::One, Transport::Tls)?;
-    site(ground, [&blue, &green], CLIENT)?;
+    site(ground, [&blue, &green], Transport::Mutual)?;
     for spec in ["rollout-to-blue.yaml", "rollout-to-green.yaml"] {
         template::write(&format!("tests/e2e/config/{spec}"), &[], &dir.join(spec))?;
     }
@@ -48,7 +47,7 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     ];
     exactly(&beside, "fail", &wanted)?;
 
-    site(ground, [&blue, &green], NOBODY)?;
+    site(ground, [&blue, &green], Transport::Tls)?;
     let refused =
         gates.report(&["gate", "run", "probe", "--rollout", "rollout-to-blue.yaml"], UNREACHABLE)?;
     let (verdict, mut ids) = (&refused["verdict"], named(&refused));
@@ -58,8 +57,8 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     Ok("the probe passes over TLS, with a client certificate where one is demanded; posture tells the two apart".to_owned())
 }
 
-fn site(ground: &Ground, [blue, green]: [&Tempo; 2], client: &str) -> Result<()> {
-    let mut words = vec![("client", client.to_owned())];
+fn site(ground: &Ground, [blue, green]: [&Tempo; 2], shown: Transport) -> Result<()> {
+    let mut words = vec![("client", shown.client().to_owned())];
     for (word, port) in [
         ("blue_grpc", blue.grpc),
         ("blue_http", blue.http),
