@@ -14,7 +14,7 @@ fn plan() -> Value {
         "change": { "ticket": "CHG-1", "reason": "a new version", "impact": "none" },
         "steps": [{ "weight": { "percent": "100", "duration": "1h" } }, { "promote": {} },
             { "bake": { "duration": "24h", "mirror_back": true } }, { "finalize": {} }],
-        "gates": { "drift": { "allow": [] }, "probe": { "traces": 100 }, "posture": { "every": "5m" } },
+        "gates": { "drift": { "allow": [] }, "probe": { "traces": 100, "masks": ["card", "patient", "email"] }, "posture": { "every": "5m" } },
         "required_gates": ["drift", "posture", "probe"],
         "later_gates": [{ "gate": "drift", "moment": "promoted" }, { "gate": "probe", "moment": "promoted" },
             { "gate": "parity", "moment": "weight" }, { "gate": "coverage", "moment": "weight" }],
@@ -133,24 +133,54 @@ fn a_gate_that_never_looks_is_missed() {
 /// A waiver lets a finding through; but not where the standard leaves nothing to accept, and not for ever.
 #[test]
 fn waivers_have_their_limits() {
-    let accepted = |severity: &str, control: &str| {
-        let mut finding = no_certificate();
-        finding["severity"] = json!(severity);
-        finding["controls"] = json!([control]);
-        finding["accepted"] =
-            json!({ "by": "waiver", "reason": "r", "owner": "ciso", "expires": "2026-12-31" });
-        let denied = answers(Standard::PciDss, &asked(plan(), json!([finding]), json!([])));
-        requirements(&denied).join(" ")
-    };
-    assert_eq!(accepted("high", "PCI DSS 8.3.1"), "");
-    assert_eq!(accepted("critical", "PCI DSS 8.3.1"), "");
-    assert_eq!(accepted("critical", "PCI DSS 3.5.1"), "PCI DSS 3.5.1");
+    let waiver = json!({ "by": "waiver", "reason": "r", "owner": "ciso", "expires": "2026-12-31" });
+    let declaration = json!({ "by": "declaration", "reason": "r", "where": "rollout.yaml:9:7" });
+    for (standard, severity, control, is_denied) in [
+        (Standard::PciDss, "high", "PCI DSS 8.3.1", false),
+        (Standard::PciDss, "critical", "PCI DSS 8.3.1", false),
+        (Standard::PciDss, "critical", "PCI DSS 3.5.1", true),
+        (Standard::PciDss, "high", "PCI DSS 4.2.1", true),
+        (Standard::PciDss, "medium", "PCI DSS 4.2.1", false),
+        (Standard::Hipaa, "high", "HIPAA 164.312(e)(1)", true),
+    ] {
+        // To say that it is meant makes it no better.
+        for (accepted, by) in
+            [(&waiver, "waived by ciso"), (&declaration, "declared as meant in rollout.yaml:9:7")]
+        {
+            let mut finding = no_certificate();
+            finding["severity"] = json!(severity);
+            finding["controls"] = json!([control]);
+            finding["accepted"] = accepted.clone();
+            let denied = answers(standard, &asked(plan(), json!([finding]), json!([])));
+            let wanted: &[&str] = if is_denied { &[control] } else { &[] };
+            assert_eq!(requirements(&denied), wanted, "{severity} {control}, {by}");
+            assert!(denied.denials.iter().all(|denial| denial.because.contains(by)), "{denied:?}");
+        }
+    }
     let waived = |days: u64| {
         let waivers = json!([{ "finding": "CF-POSTURE-010", "owner": "ops", "expires": "some day",
             "expires_unix": NOW + days * 24 * 3600 }]);
         answers(Standard::PciDss, &asked(plan(), json!([]), waivers)).denials.len()
     };
     assert_eq!((waived(365), waived(400)), (0, 1));
+}
+
+/// Without canaries nobody knows whether masking works; but a policy cannot tell whether anything is to be masked.
+#[test]
+fn a_probe_without_canaries_is_warned_of() {
+    let warned = |standard, masks: &[&str]| {
+        let mut plan = plan();
+        plan["gates"]["probe"]["masks"] = json!(masks);
+        answers(standard, &asked(plan, json!([]), json!([]))).warnings.len()
+    };
+    for (standard, kind) in
+        [(Standard::PciDss, "card"), (Standard::Hipaa, "patient"), (Standard::Gdpr, "email")]
+    {
+        assert_eq!(
+            (warned(standard, &[]), warned(standard, &["token"]), warned(standard, &[kind])),
+            (1, 1, 0)
+        );
+    }
 }
 
 #[test]

@@ -28,6 +28,11 @@ deny contains denial("5(2)", sprintf("the waiver of %s by %s runs until %s: acce
 	waiver.expires_unix - input.time.unix > 366 * 24 * 3600
 }
 
+# Where applications mask by themselves the probe cannot tell, and so this denies nothing.
+warn contains denial("32(1)(d)", "no canary shows whether e-mail addresses come back as they were sent: if they are masked on the way, set gates.probe.masks: [email]") if {
+	not "email" in input.plan.gates.probe.masks
+}
+
 # ---- what all of the ready policies share
 
 requirement(number) := sprintf("%s %s", [standard, number])

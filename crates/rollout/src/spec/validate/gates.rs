@@ -218,6 +218,11 @@ fn waivers(check: &mut Check, waivers: &[Waiver]) {
                     .to_owned()
             },
         );
+        // One finding's id stands for every rule of every policy.
+        check.that(waiver.place.is_some() || !is_denial(id), &field("where"), || {
+            "what a policy denies is waived requirement by requirement; name it as the finding does, like `PCI DSS 6.5.1`"
+                .to_owned()
+        });
         check.that(!waiver.reason.trim().is_empty(), &field("reason"), || {
             "no reason; say why the risk is taken".to_owned()
         });
@@ -225,6 +230,10 @@ fn waivers(check: &mut Check, waivers: &[Waiver]) {
             "no owner; name a role or a ticket that answers for it".to_owned()
         });
     }
+}
+
+fn is_denial(id: &str) -> bool {
+    id.strip_prefix(ID).is_some_and(|rest| rest.starts_with("POLICY-"))
 }
 
 /// `CF-<GATE>-<three digits>`.

@@ -259,6 +259,7 @@ fn settings_of_gates_that_mean_nothing_are_refused_where_they_stand() {
         ("[pci, soc2]", "[pcii]", "unknown"),
         ("CF-POSTURE-004", "posture", "gates.waivers[0].finding: `posture` is no finding's id"),
         ("CF-POSTURE-004", "CF-NOTHING-004", "gates.waivers[0].finding: `CF-NOTHING-004` is no finding's id"),
+        ("CF-POSTURE-004, where: green", "CF-POLICY-001", "gates.waivers[0].where: what a policy denies"),
         ("reason: CHG-7", "reason: \"\"", "gates.waivers[0].reason: no reason"),
         ("owner: sre-lead", "owner: \"\"", "gates.waivers[0].owner: no owner"),
         ("2027-01-31", "soon", "`soon` is no day and no time"),
