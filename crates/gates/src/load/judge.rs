@@ -48,22 +48,27 @@ pub struct Run {
 /// The verdict on a run.
 pub fn judge(run: &Run) -> Report {
     let mut findings = Vec::new();
-    let unreachable;
+    // Findings of nothing known that a silence alone has made.
+    let mut silent = 0;
     match &run.candidate.measured {
         Ok(measured) => {
-            unreachable = measured.read_back.out_of_reach > 0;
+            silent += usize::from(measured.read_back.is_silent());
             candidate(run, measured, &mut findings);
         }
         Err(why) => {
-            unreachable = matches!(why, Unmeasured::Unreachable(_));
+            silent += usize::from(matches!(why, Unmeasured::Unreachable(_)));
             findings.push(unmeasured(&run.candidate, why));
         }
     }
+    let mut silent_beside = 0;
     if let Some(active) = &run.active {
+        silent_beside += usize::from(matches!(active.measured, Err(Unmeasured::Unreachable(_))));
         compare(run, active, &mut findings);
     }
+    let unknown = findings.iter().filter(|finding| finding.is_unknown()).count();
     let report = Report::new("load", show::summary(run), findings, show::facts(run));
-    if unreachable { report.unreachable() } else { report }
+    // Were everybody to answer, there would be a verdict.
+    if silent > 0 && unknown == silent + silent_beside { report.unreachable() } else { report }
 }
 
 /// The highest rate that met everything that is asked, together with every lower one that was tried: from the steps of

@@ -242,6 +242,11 @@ impl ReadBack {
         })
     }
 
+    /// Whether something is unknown, and all of it because nobody answered, or not as they should.
+    pub fn is_silent(&self) -> bool {
+        self.out_of_reach > 0 && self.out_of_reach == self.total().unknown
+    }
+
     /// A trace was read, or not.
     pub fn count(&mut self, read: Incomplete) {
         if self.phases.len() <= read.phase {

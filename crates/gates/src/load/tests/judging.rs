@@ -166,6 +166,33 @@ fn what_was_not_read_back_does_not_pass() {
     check(&unwanted, Verdict::Pass, &["not_read_back"]);
 }
 
+/// Scenario: one trace cannot be asked for, as nobody answers; and besides the generator was late, the load was stopped, or
+/// another trace had an answer that was none.
+/// Guarantee: nothing is known, and out of reach is not said to be why: an answer would not have made a verdict.
+#[test]
+fn out_of_reach_is_said_where_it_is_the_reason() {
+    let silent = || {
+        let mut measured = measured([10, 20, 30, 40]);
+        measured.read_back.miss(1, "timed out", true);
+        measured
+    };
+    let both = ["read_back_unknown", "generator_too_slow"];
+    let mut late = silent();
+    (0..100).for_each(|_| late.phases[2].lag.record(Duration::from_millis(200)));
+    assert!(!check(&alone(late), Verdict::NoVerdict, &both).unreachable);
+    let mut stopped = silent();
+    stopped.interrupted = true;
+    let report = check(&alone(stopped), Verdict::NoVerdict, &["read_back_unknown", "load_interrupted"]);
+    assert!(!report.unreachable);
+    let mut odd = silent();
+    odd.read_back.miss(1, "no such tenant", false);
+    assert!(!check(&alone(odd), Verdict::NoVerdict, &["read_back_unknown"]).unreachable);
+    let nobody = || Err(Unmeasured::Unreachable("gone".into()));
+    let mut gone = alone(silent());
+    gone.active = Some(Side { environment: "blue".to_owned(), measured: nobody() });
+    assert!(check(&gone, Verdict::NoVerdict, &["read_back_unknown", "active_not_measured"]).unreachable);
+}
+
 /// Scenario: the objective is missed, and the generator was late, or had no time left.
 /// Guarantee: it is not held against the environment, and not for it either.
 #[test]
