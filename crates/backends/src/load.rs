@@ -31,24 +31,31 @@ use crate::clock;
 use crate::otlp::{ClientConfig, Coding};
 use crate::query::Query;
 
+/// A receiver that is driven.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Where it is.
+    pub otlp: ClientConfig,
+    /// How requests are coded.
+    pub coding: Coding,
+}
+
 /// What is offered, and how.
 #[derive(Clone, Debug)]
 pub struct LoadConfig {
-    /// What, and when.
+    /// What, and when: to each receiver.
     pub schedule: Schedule,
     /// Makes the ids, together with the time of the run, and chooses the sample.
     pub seed: u64,
     /// Bytes of a span, about.
     pub bytes_per_span: usize,
-    /// How requests are coded.
-    pub coding: Coding,
     /// Connections, taken in turns (gRPC). Over HTTP/1.1 there are as many as there are requests in flight.
     pub connections: usize,
     /// Requests in flight at once; whatever is due beyond that waits.
     pub in_flight_max: usize,
     /// How long an answer is waited for, and for how long a request may wait to be sent.
     pub timeout: Duration,
-    /// Traces to read back, over all phases.
+    /// Traces to read back, over all receivers and phases.
     pub read_back: usize,
     /// How long reading back may take, from the end of the load.
     pub read_back_deadline: Duration,
@@ -61,7 +68,6 @@ impl LoadConfig {
             schedule,
             seed,
             bytes_per_span: 685,
-            coding: Coding::Identity,
             connections: 4,
             in_flight_max: 256,
             timeout: Duration::from_secs(10),
@@ -94,34 +100,48 @@ pub struct Reins {
     pub progress: watch::Sender<Option<Progress>>,
 }
 
-/// Offers the load to an environment, then reads a sample back, if there is somewhere to read it from.
+/// Offers the load to an environment, to one receiver after the other; then reads a sample back, if there is somewhere to read it
+/// from. What came of it, receiver by receiver: one that takes no OTLP is offered nothing.
 ///
 /// Dropping the future ends the load at once.
-///
-/// # Errors
-/// What listens there takes no OTLP; nothing was offered.
 pub async fn run(
-    otlp: ClientConfig,
+    receivers: &[Receiver],
     query: Option<&Query>,
     config: &LoadConfig,
     mut reins: Reins,
-) -> Result<Measured, LoadError> {
-    let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let at = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
-    let ids = Ids::new(config.seed, at);
-    let job = thread::Job { otlp, config: config.clone(), ids };
-    let driven = thread::run(job, &mut reins).await?;
+) -> Vec<Result<Measured, LoadError>> {
+    let mut driven = Vec::new();
+    for (index, receiver) in receivers.iter().enumerate() {
+        let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        let ids = Ids::new(config.seed, at);
+        let read_back = pace::share(config.read_back, index, receivers.len());
+        let config = LoadConfig { read_back, ..config.clone() };
+        let job = thread::Job { receiver: receiver.clone(), index, config, ids };
+        driven.push((at, ids, thread::run(job, &mut reins).await));
+    }
+    let samples: Vec<_> = driven
+        .iter()
+        .map(|(_, ids, driven)| (*ids, driven.as_ref().map_or(&[][..], |driven| driven.samples.as_slice())))
+        .collect();
     let read_back = match query {
-        Some(query) => read_back::read_back(query, config, ids, &driven.samples, &mut reins.stop).await,
-        None => ReadBack::default(),
+        Some(query) => read_back::read_back(query, config, &samples, &mut reins.stop).await,
+        None => vec![ReadBack::default(); samples.len()],
     };
-    Ok(Measured {
-        seed: config.seed,
-        at,
-        spans_per_request: config.schedule.spans_per_request(),
-        phases: driven.counts,
-        interrupted: driven.interrupted,
-        read_back,
-        words: driven.words,
-    })
+    driven
+        .into_iter()
+        .zip(read_back)
+        .map(|((at, _, driven), read_back)| {
+            let driven = driven?;
+            Ok(Measured {
+                seed: config.seed,
+                at,
+                spans_per_request: config.schedule.spans_per_request(),
+                phases: driven.counts,
+                interrupted: driven.interrupted,
+                read_back,
+                words: driven.words,
+            })
+        })
+        .collect()
 }

@@ -61,7 +61,7 @@ async fn an_environment_that_keeps_up_passes() {
     let report = json(&load(&environment, &["--seed", "7", "-o", "json"]).await);
     assert_eq!((report["gate"].as_str(), report["verdict"].as_str()), (Some("load"), Some("pass")));
     let facts = report["facts"]["environments"].as_object().expect("environments").values().next();
-    let facts = facts.expect("one");
+    let facts = &facts.expect("one")["receivers"][0];
     assert_eq!((facts["seed"].as_str(), facts["phases"].as_array().map(Vec::len)), (Some("7"), Some(3)));
     assert_eq!(facts["phases"][1]["offered"], facts["phases"][1]["accepted"]);
     assert_eq!(environment.store().duplicate_count(), 0, "a seed that is used again makes other ids");

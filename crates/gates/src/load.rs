@@ -11,6 +11,8 @@
 //! there too. The highest rate that met the objective is found among the rates of one run - the ramp's steps, the rate held, the
 //! spike - and not by a search: the more steps a ramp has, the closer it is.
 //!
+//! An environment that has several receivers is driven through each in turn, and held to the objective at each.
+//!
 //! | module | holds |
 //! |---|---|
 //! | [`profile`] | ramp, hold, spike; the time of every request |
@@ -36,7 +38,7 @@ mod show;
 mod tests;
 
 pub use ids::{Ids, SPANS_PER_TRACE, traces_per_request};
-pub use judge::{Highest, Run, Side, Unmeasured, highest_rate, judge};
+pub use judge::{Highest, Lane, Run, Side, Unmeasured, highest_rate, judge};
 pub use latency::Latency;
 pub use limits::{Limits, Objective, ObjectiveError};
 pub use measured::{Answer, Counts, Found, Incomplete, Measured, ReadBack, Words};

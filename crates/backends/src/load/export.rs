@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use super::pace::{Done, Target};
 use super::template::Template;
-use super::{LoadConfig, LoadError};
-use crate::otlp::{Client, ClientConfig, Coding, Message, Outcome, Silence};
+use super::{LoadConfig, LoadError, Receiver};
+use crate::otlp::{Client, Coding, Message, Outcome, Silence};
 
 /// How long the first answer is waited for at most.
 const KNOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -31,13 +31,14 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    pub(crate) fn new(otlp: &ClientConfig, config: &LoadConfig, ids: Ids) -> Self {
+    pub(crate) fn new(receiver: &Receiver, config: &LoadConfig, ids: Ids) -> Self {
+        let clients = (0..config.connections.max(1)).map(|_| Client::new(receiver.otlp.clone()));
         Self {
-            clients: (0..config.connections.max(1)).map(|_| Client::new(otlp.clone())).collect(),
+            clients: clients.collect(),
             template: Template::new(config.schedule.spans_per_request(), config.bytes_per_span),
             ids,
             began: 0,
-            coding: config.coding,
+            coding: receiver.coding,
             timeout: config.timeout,
             spare: Arc::default(),
         }

@@ -59,7 +59,9 @@ pub(crate) struct Driven {
 /// How it goes.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// Since the beginning.
+    /// Which receiver, in the order in which they take turns.
+    pub receiver: usize,
+    /// Since its turn began.
     pub elapsed: Duration,
     /// The phase that goes on, and what became of its requests so far.
     pub counts: Option<Counts>,
@@ -145,7 +147,7 @@ pub(crate) async fn drive<T: Target>(
 }
 
 /// What falls to one of `parts`, if all get as much as they can.
-fn share(of: usize, part: usize, parts: usize) -> usize {
+pub(super) fn share(of: usize, part: usize, parts: usize) -> usize {
     of / parts.max(1) + usize::from(part < of % parts.max(1))
 }
 
@@ -239,7 +241,7 @@ impl<'a> Tally<'a> {
     }
 
     fn progress(&self, now: Instant, in_flight: usize) -> Progress {
-        Progress { elapsed: now - self.start, counts: self.counts.last().cloned(), in_flight }
+        Progress { receiver: 0, elapsed: now - self.start, counts: self.counts.last().cloned(), in_flight }
     }
 
     fn driven(mut self, interrupted: bool) -> Driven {

@@ -11,21 +11,24 @@ use tokio::time::Instant;
 use super::LoadConfig;
 use crate::query::{Query, QueryError};
 
-/// Asks for every sampled trace until it is whole, or until the deadline.
+/// Asks for every sampled trace until it is whole, or until the deadline. What came of it, for each receiver whose ids and
+/// samples, phase by phase, these are.
 pub(super) async fn read_back(
     query: &Query,
     config: &LoadConfig,
-    ids: Ids,
-    samples: &[Sample],
+    receivers: &[(Ids, &[Sample])],
     stop: &mut watch::Receiver<bool>,
-) -> ReadBack {
+) -> Vec<ReadBack> {
     let deadline = Instant::now() + config.read_back_deadline;
     let spans = config.schedule.spans_per_request();
     let mut asking = JoinSet::new();
-    for (phase, sample) in samples.iter().enumerate() {
-        for picked in sample.traces() {
-            let query = query.clone();
-            asking.spawn(async move { (phase, picked, one(&query, ids, picked, spans, deadline).await) });
+    for (receiver, (ids, samples)) in receivers.iter().enumerate() {
+        for (phase, sample) in samples.iter().enumerate() {
+            for picked in sample.traces() {
+                let (query, ids) = (query.clone(), *ids);
+                let which = (receiver, phase, picked);
+                asking.spawn(async move { (which, one(&query, ids, picked, spans, deadline).await) });
+            }
         }
     }
     let mut answers = Vec::new();
@@ -40,9 +43,10 @@ pub(super) async fn read_back(
         }
     };
     // In the order in which they were sent: what is kept as an example does not depend on who answered first.
-    answers.sort_by_key(|(phase, picked, _)| (*phase, *picked));
-    let mut read = ReadBack { asked: true, stopped, ..ReadBack::default() };
-    for (phase, picked, answer) in answers {
+    answers.sort_by_key(|(which, _)| *which);
+    let mut read = vec![ReadBack { asked: true, stopped, ..ReadBack::default() }; receivers.len()];
+    for ((receiver, phase, picked), answer) in answers {
+        let (read, ids) = (&mut read[receiver], receivers[receiver].0);
         match answer {
             Ok((expected, found)) => {
                 let trace_id = ids.trace(picked.request, picked.trace);

@@ -11,16 +11,17 @@ use tokio::time::Instant;
 
 use super::export::Exporter;
 use super::pace::{Driven, Pace, Progress, drive};
-use super::{LoadConfig, LoadError, Reins};
+use super::{LoadConfig, LoadError, Receiver, Reins};
 use crate::clock;
-use crate::otlp::ClientConfig;
 
 /// How long answers are waited for when the load is stopped early.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What the thread does.
 pub(super) struct Job {
-    pub(super) otlp: ClientConfig,
+    pub(super) receiver: Receiver,
+    /// Which it is.
+    pub(super) index: usize,
     pub(super) config: LoadConfig,
     pub(super) ids: Ids,
 }
@@ -63,7 +64,7 @@ fn work(
     let parked = Arc::new(AtomicU64::new(0));
     let runtime = runtime(&parked).map_err(|error| LoadError::Thread(error.to_string()))?;
     runtime.block_on(async {
-        let mut exporter = Exporter::new(&job.otlp, &job.config, job.ids);
+        let mut exporter = Exporter::new(&job.receiver, &job.config, job.ids);
         tokio::select! {
             biased;
             // Then nothing is offered.
@@ -81,7 +82,7 @@ fn work(
             sample: job.config.read_back,
             parked: Some(parked),
         };
-        let look = |now| drop(progress.send_replace(Some(now)));
+        let look = |now| drop(progress.send_replace(Some(Progress { receiver: job.index, ..now })));
         Ok(drive(&pace, exporter, Instant::now(), stop, look).await)
     })
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crossfade_backends::load::{LoadConfig, LoadError, Progress, Reins, run};
+use crossfade_backends::load::{LoadConfig, LoadError, Progress, Receiver, Reins, run};
 use crossfade_backends::otlp::{ClientConfig, Coding, Endpoint, Protocol};
 use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
 use crossfade_gates::load::{Found, Measured, PEER_SERVICE, Part, Phase, SERVICE, Schedule};
@@ -29,12 +29,13 @@ fn config() -> LoadConfig {
     config
 }
 
-fn otlp(address: &str, protocol: Protocol) -> ClientConfig {
-    ClientConfig {
+fn receiver(address: &str, protocol: Protocol, coding: Coding) -> Receiver {
+    let otlp = ClientConfig {
         endpoint: Endpoint::parse(address, protocol).unwrap(),
         headers: HeaderMap::new(),
         connect_timeout: Duration::from_secs(60),
-    }
+    };
+    Receiver { otlp, coding }
 }
 
 fn jaeger(address: &str) -> Query {
@@ -48,6 +49,11 @@ fn reins() -> (watch::Sender<bool>, watch::Receiver<Option<Progress>>, Reins) {
     (stop, seen, Reins { stop: stopped, progress })
 }
 
+fn one<T>(mut all: Vec<T>) -> T {
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
 async fn load(
     address: &str,
     protocol: Protocol,
@@ -56,7 +62,7 @@ async fn load(
 ) -> Result<Measured, LoadError> {
     let (_stop, _seen, reins) = reins();
     let query = query.map(jaeger);
-    run(otlp(address, protocol), query.as_ref(), config, reins).await
+    one(run(&[receiver(address, protocol, Coding::Identity)], query.as_ref(), config, reins).await)
 }
 
 /// A load over HTTP on a server that takes the first, empty requests, and answers all others so.
@@ -97,8 +103,9 @@ async fn what_is_offered_arrives() {
             Protocol::HttpProtobuf | Protocol::HttpJson => serve(take).await,
         };
         let query = serve(move |seen| environment.answer(seen, Some, 0)).await;
-        let config = LoadConfig { coding, ..config() };
-        let measured = load(&address, protocol, Some(&query), &config).await.unwrap();
+        let (_stop, _seen, reins) = reins();
+        let receivers = [receiver(&address, protocol, coding)];
+        let measured = one(run(&receivers, Some(&jaeger(&query)), &config(), reins).await).unwrap();
         assert_eq!(sums(&measured), [600, 600, 0, 0, 0, 0], "{protocol:?} {coding:?}");
         let found = Found { asked: 10, whole: 10, ..Found::default() };
         assert_eq!(measured.read_back.phases, [found, found]);
@@ -237,8 +244,8 @@ async fn a_stop_returns_what_was_measured() {
     let config = LoadConfig { schedule: Schedule::new(&[hold], SPANS), ..config() };
     let (stop, mut seen, reins) = reins();
     let query = jaeger(&address);
-    let otlp = otlp(&address, Protocol::HttpProtobuf);
-    let running = run(otlp, Some(&query), &config, reins);
+    let receivers = [receiver(&address, Protocol::HttpProtobuf, Coding::Identity)];
+    let running = run(&receivers, Some(&query), &config, reins);
     let stopping = async {
         let accepted = |p: &Option<Progress>| {
             p.as_ref().is_some_and(|p| p.counts.as_ref().is_some_and(|c| c.accepted > 0))
@@ -247,7 +254,7 @@ async fn a_stop_returns_what_was_measured() {
         stop.send_replace(true);
     };
     let (measured, ()) = tokio::join!(running, stopping);
-    let measured = measured.unwrap();
+    let measured = one(measured).unwrap();
     let [offered, accepted, ..] = sums(&measured);
     assert!(measured.interrupted && accepted > 0 && offered < 2_000 * 60, "{offered}");
     assert_eq!(accepted + measured.phases[0].abandoned, offered);
@@ -260,7 +267,8 @@ async fn a_stop_is_heard_before_anybody_answers() {
     let address = serve(|_| Reply::Hang).await;
     let (stop, _seen, reins) = reins();
     stop.send_replace(true);
-    let measured = run(otlp(&address, Protocol::HttpProtobuf), None, &config(), reins).await.unwrap();
+    let receivers = [receiver(&address, Protocol::HttpProtobuf, Coding::Identity)];
+    let measured = one(run(&receivers, None, &config(), reins).await).unwrap();
     assert!(measured.interrupted);
     assert_eq!(measured.phases.iter().map(|counts| counts.accepted).sum::<u64>(), 0);
 }

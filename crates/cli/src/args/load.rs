@@ -33,7 +33,7 @@ pub(crate) struct Load {
     /// The site's configuration
     #[arg(short, long, env = "CROSSFADE_CONFIG", default_value = "crossfade.yaml", value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// An environment of the site, instead of --otlp and --query
+    /// An environment of the site, instead of --otlp and --query; its receivers (gRPC, HTTP) take turns, and share the time
     #[arg(long, value_name = "NAME", conflicts_with = "otlp")]
     pub(crate) environment: Option<String>,
     /// Another one to hold it against; it gets the same load before, on top of what it serves

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use crossfade_backends::load::{LoadConfig, Progress};
+use crossfade_backends::load::{LoadConfig, Progress, Receiver};
 use crossfade_backends::otlp::{ClientConfig, Coding, Endpoint, Protocol};
 use crossfade_backends::query::{Query, QueryConfig};
 use crossfade_control::gates::guarded;
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 async fn watched(load: &Load) -> Run {
     let (stop, stopped) = watch::channel(false);
     let told = Told::default();
-    let measuring = measure(load, stopped, |environment, progress| told.tell(environment, progress));
+    let measuring = measure(load, stopped, |going| told.tell(going.target, going.progress));
     tokio::pin!(measuring);
     let run = loop {
         tokio::select! {
@@ -112,7 +112,7 @@ fn load(args: &Args, rate: u64, candidate: Target, active: Option<Target>) -> Re
     if args.duration.0.is_zero() {
         return usage("--hold: a duration of nothing; write for instance 60s");
     }
-    let spans = args.spans_per_request.unwrap_or_else(|| Profile::spans_per_request(rate));
+    let spans = args.spans_per_request.unwrap_or_else(|| candidate.spans_per_request(rate));
     let schedule = Schedule::new(&profile.phases(), spans);
     if schedule.length() > LONGEST || args.timeout.0.is_zero() {
         return usage("--ramp, --hold and --spike may take a day together, and --timeout must be some time");
@@ -136,10 +136,15 @@ fn load(args: &Args, rate: u64, candidate: Target, active: Option<Target>) -> Re
 }
 
 fn targets(args: &Args) -> Result<(Target, Option<Target>), Failure> {
-    let coded = |target: Target| match args.compression {
-        None => target,
-        Some(Compression::None) => Target { coding: Coding::Identity, ..target },
-        Some(Compression::Gzip) => Target { coding: Coding::Gzip, ..target },
+    let coded = |mut target: Target| {
+        for receiver in &mut target.receivers {
+            receiver.coding = match args.compression {
+                None => receiver.coding,
+                Some(Compression::None) => Coding::Identity,
+                Some(Compression::Gzip) => Coding::Gzip,
+            };
+        }
+        target
     };
     let Some(environment) = &args.environment else {
         if args.against.is_some() {
@@ -168,12 +173,9 @@ fn endpoints(args: &Args) -> Result<Target, Failure> {
         None => None,
         Some(url) => Some(Query::new(QueryConfig::new(args.kind, query_endpoint("--query", url)?))),
     };
-    Ok(Target {
-        name: otlp.to_owned(),
-        otlp: ClientConfig::new(endpoint, http::HeaderMap::new()),
-        query,
-        coding: Coding::Identity,
-    })
+    let otlp_config = ClientConfig::new(endpoint, http::HeaderMap::new());
+    let receivers = vec![Receiver { otlp: otlp_config, coding: Coding::Identity }];
+    Ok(Target { name: otlp.to_owned(), receivers, query })
 }
 
 /// The rate to hold: as it is given, or a multiple of what clients send now.

@@ -225,11 +225,13 @@ fn load_() -> Report {
         ..Measured::default()
     };
     let run = under_load::Run {
-        candidate: under_load::Side { environment: "green".to_owned(), measured: Ok(measured) },
+        candidate: under_load::Side {
+            environment: "green".to_owned(),
+            lanes: vec![under_load::Lane { protocol: "grpc", coding: "gzip", measured: Ok(measured) }],
+        },
         active: None,
         limits: Limits::new(Duration::from_millis(250)),
         read_back: true,
-        transport: "grpc, gzip".to_owned(),
     };
     under_load::judge(&run)
 }

@@ -15,8 +15,56 @@ use crate::report::Report;
 pub struct Side {
     /// Its name.
     pub environment: String,
+    /// Its receivers, in the order in which they were driven: they take turns.
+    pub lanes: Vec<Lane>,
+}
+
+/// One receiver of an environment: each is judged by itself.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// Over which protocol requests were sent.
+    pub protocol: &'static str,
+    /// How they were compressed.
+    pub coding: &'static str,
     /// What was measured, or why nothing was.
     pub measured: Result<Measured, Unmeasured>,
+}
+
+impl Side {
+    /// One that was not driven.
+    pub fn undriven(environment: &str, why: Unmeasured) -> Self {
+        let lane = Lane { protocol: "", coding: "", measured: Err(why) };
+        Self { environment: environment.to_owned(), lanes: vec![lane] }
+    }
+
+    /// That of a lane: the environment, and the protocol where that tells lanes apart.
+    fn at<'a>(&'a self, lane: &'a Lane) -> At<'a> {
+        At { environment: &self.environment, protocol: (self.lanes.len() > 1).then_some(lane.protocol) }
+    }
+}
+
+/// Where a finding belongs.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    environment: &'a str,
+    protocol: Option<&'a str>,
+}
+
+impl At<'_> {
+    fn place(self) -> Place {
+        let place = Place::environment(self.environment);
+        match self.protocol {
+            Some(protocol) => place.component(protocol),
+            None => place,
+        }
+    }
+
+    fn part(self, part: &str) -> Place {
+        Place::environment(self.environment).component(match self.protocol {
+            Some(protocol) => format!("{part} over {protocol}"),
+            None => part.to_owned(),
+        })
+    }
 }
 
 /// Why nothing was measured.
@@ -41,8 +89,6 @@ pub struct Run {
     pub limits: Limits,
     /// Whether traces were to be read back.
     pub read_back: bool,
-    /// How much a request was compressed and over which protocol it was sent, in words.
-    pub transport: String,
 }
 
 /// The verdict on a run.
@@ -50,21 +96,23 @@ pub fn judge(run: &Run) -> Report {
     let mut findings = Vec::new();
     // Findings of nothing known that a silence alone has made.
     let mut silent = 0;
-    match &run.candidate.measured {
-        Ok(measured) => {
-            silent += usize::from(measured.read_back.is_silent());
-            candidate(run, measured, &mut findings);
-        }
-        Err(why) => {
-            silent += usize::from(matches!(why, Unmeasured::Unreachable(_)));
-            findings.push(unmeasured(&run.candidate, why));
+    for lane in &run.candidate.lanes {
+        let at = run.candidate.at(lane);
+        match &lane.measured {
+            Ok(measured) => {
+                silent += usize::from(measured.read_back.is_silent());
+                candidate(run, measured, at, &mut findings);
+            }
+            Err(why) => {
+                silent += usize::from(matches!(why, Unmeasured::Unreachable(_)));
+                findings.push(unmeasured(at, why));
+            }
         }
     }
-    let mut silent_beside = 0;
-    if let Some(active) = &run.active {
-        silent_beside += usize::from(matches!(active.measured, Err(Unmeasured::Unreachable(_))));
-        compare(run, active, &mut findings);
+    if !run.read_back && run.candidate.lanes.iter().any(|lane| lane.measured.is_ok()) {
+        findings.push(Finding::new(&NOT_READ_BACK).at(Place::environment(&run.candidate.environment)));
     }
+    let silent_beside = run.active.as_ref().map_or(0, |active| compare(run, active, &mut findings));
     let unknown = findings.iter().filter(|finding| finding.is_unknown()).count();
     let report = Report::new("load", show::summary(run), findings, show::facts(run));
     // Were everybody to answer, there would be a verdict.
@@ -92,8 +140,8 @@ pub struct Highest {
     pub and_no_higher: bool,
 }
 
-fn unmeasured(side: &Side, why: &Unmeasured) -> Finding {
-    let at = Place::environment(&side.environment);
+fn unmeasured(at: At<'_>, why: &Unmeasured) -> Finding {
+    let at = at.place();
     match why {
         Unmeasured::Unreachable(why) => Finding::new(&LOAD_UNREACHABLE).at(at).detail(why.clone()),
         Unmeasured::Unable(why) => Finding::new(&LOAD_NOT_RUN).at(at).detail(why.clone()),
@@ -105,19 +153,20 @@ fn unmeasured(side: &Side, why: &Unmeasured) -> Finding {
     }
 }
 
-fn candidate(run: &Run, measured: &Measured, findings: &mut Vec<Finding>) {
-    let at = || Place::environment(&run.candidate.environment);
+fn candidate(run: &Run, measured: &Measured, at: At<'_>, findings: &mut Vec<Finding>) {
     if measured.interrupted || measured.read_back.stopped {
         let reached =
             measured.phases.last().map_or_else(|| "its beginning".to_owned(), |c| c.phase.part.name());
-        findings
-            .push(Finding::new(&LOAD_INTERRUPTED).at(at()).detail(format!("It was stopped in {reached}.")));
+        let detail = format!("It was stopped in {reached}.");
+        findings.push(Finding::new(&LOAD_INTERRUPTED).at(at.place()).detail(detail));
     }
-    findings.extend(generator(run, measured).map(|finding| finding.at(at())));
-    findings.extend(too_few(run, measured).map(|finding| finding.at(at())));
-    findings.extend(objectives(&run.limits, measured, &at));
-    findings.extend(errors(run, measured).map(|(finding, phase)| finding.at(at().component(phase))));
-    findings.extend(completeness(run, measured, &at));
+    findings.extend(generator(run, measured).map(|finding| finding.at(at.place())));
+    findings.extend(too_few(run, measured).map(|finding| finding.at(at.place())));
+    findings.extend(objectives(&run.limits, measured, at));
+    findings.extend(errors(run, measured).map(|(finding, phase)| finding.at(at.part(&phase))));
+    if run.read_back {
+        findings.extend(completeness(measured, at));
+    }
 }
 
 fn generator(run: &Run, measured: &Measured) -> Option<Finding> {
@@ -149,7 +198,7 @@ pub(super) fn held(measured: &Measured) -> Option<&Counts> {
     measured.phases.iter().find(|counts| counts.phase.part == Part::Hold)
 }
 
-fn objectives(limits: &Limits, measured: &Measured, at: &dyn Fn() -> Place) -> Vec<Finding> {
+fn objectives(limits: &Limits, measured: &Measured, at: At<'_>) -> Vec<Finding> {
     let missed = |spike: bool| -> Vec<(&Counts, Objective, Duration)> {
         let of = measured.phases.iter().filter(|c| (c.phase.part == Part::Spike) == spike);
         of.filter(|c| limits.undriven(c).is_none())
@@ -173,7 +222,7 @@ fn objectives(limits: &Limits, measured: &Measured, at: &dyn Fn() -> Place) -> V
             let detail = format!("{name} was {} at {}.{from}", show::millis(*took), rate(counts));
             Some(
                 Finding::new(rule)
-                    .at(at().component(counts.phase.part.name()))
+                    .at(at.part(&counts.phase.part.name()))
                     .detail(detail)
                     .expected(format!("{name} at most {}", show::millis(objective.within)))
                     .seen(show::millis(*took)),
@@ -216,14 +265,11 @@ fn errors(run: &Run, measured: &Measured) -> Option<(Finding, String)> {
     Some((finding, worst.phase.part.name()))
 }
 
-fn completeness(run: &Run, measured: &Measured, at: &dyn Fn() -> Place) -> Vec<Finding> {
+fn completeness(measured: &Measured, at: At<'_>) -> Vec<Finding> {
     let read = &measured.read_back;
-    if !run.read_back {
-        return vec![Finding::new(&NOT_READ_BACK).at(at())];
-    }
     if !read.asked {
         let detail = "There is no query endpoint to read them from.";
-        return vec![Finding::new(&READ_BACK_UNKNOWN).at(at()).detail(detail)];
+        return vec![Finding::new(&READ_BACK_UNKNOWN).at(at.place()).detail(detail)];
     }
     let total = read.total();
     let mut findings = Vec::new();
@@ -236,7 +282,7 @@ fn completeness(run: &Run, measured: &Measured, at: &dyn Fn() -> Place) -> Vec<F
             show::count(total.absent)
         );
         let finding = Finding::new(&INCOMPLETE_UNDER_LOAD)
-            .at(at().component(phase).trace(example.trace_id))
+            .at(at.part(&phase).trace(example.trace_id))
             .detail(detail)
             .expected(format!("{} spans of the trace", example.expected))
             .seen(format!("{} spans", example.found));
@@ -245,45 +291,67 @@ fn completeness(run: &Run, measured: &Measured, at: &dyn Fn() -> Place) -> Vec<F
     if total.unknown > 0 {
         let why = read.unknown.as_deref().unwrap_or("no answer");
         let detail = format!("{} of {} traces could not be asked for: {why}", total.unknown, total.asked);
-        findings.push(Finding::new(&READ_BACK_UNKNOWN).at(at()).detail(detail));
+        findings.push(Finding::new(&READ_BACK_UNKNOWN).at(at.place()).detail(detail));
     }
     let accepted: u64 = measured.phases.iter().map(|counts| counts.accepted).sum();
     if total.asked == 0 && accepted > 0 && !read.stopped {
         let detail = "No request was accepted with all of its spans, so there was no trace to ask for.";
-        findings.push(Finding::new(&READ_BACK_UNKNOWN).at(at()).detail(detail));
+        findings.push(Finding::new(&READ_BACK_UNKNOWN).at(at.place()).detail(detail));
     }
     findings
 }
 
-fn compare(run: &Run, active: &Side, findings: &mut Vec<Finding>) {
-    let at = Place::environment(&active.environment);
-    let measured = match &active.measured {
+/// Each lane beside that of the same protocol. Returns how often the active environment is not known because it is silent.
+fn compare(run: &Run, active: &Side, findings: &mut Vec<Finding>) -> usize {
+    let mut silent = 0;
+    let mut alone = Vec::new();
+    for lane in &run.candidate.lanes {
+        let Some(theirs) = active.lanes.iter().find(|theirs| theirs.protocol == lane.protocol) else {
+            alone.push(lane.protocol);
+            continue;
+        };
+        silent += usize::from(matches!(theirs.measured, Err(Unmeasured::Unreachable(_))));
+        let ours = lane.measured.as_ref().ok().and_then(held);
+        beside(run, (ours, run.candidate.at(lane)), (&theirs.measured, active.at(theirs)), findings);
+    }
+    if !alone.is_empty() {
+        let rule =
+            if alone.len() < run.candidate.lanes.len() { &NOTHING_BESIDE } else { &ACTIVE_NOT_MEASURED };
+        let detail = format!("The site names no receiver of it for {}.", alone.join(" and "));
+        findings.push(Finding::new(rule).at(Place::environment(&active.environment)).detail(detail));
+    }
+    silent
+}
+
+fn beside(
+    run: &Run,
+    (ours, our_place): (Option<&Counts>, At<'_>),
+    (theirs, at): (&Result<Measured, Unmeasured>, At<'_>),
+    findings: &mut Vec<Finding>,
+) {
+    let unknown = |why: String| Finding::new(&ACTIVE_NOT_MEASURED).at(at.place()).detail(why);
+    let measured = match theirs {
         Ok(measured) => measured,
         Err(Unmeasured::Unreachable(why) | Unmeasured::Unable(why) | Unmeasured::Refused(why)) => {
-            findings.push(Finding::new(&ACTIVE_NOT_MEASURED).at(at).detail(why.clone()));
+            findings.push(unknown(why.clone()));
             return;
         }
     };
     let Some(theirs) = held(measured).filter(|_| !measured.interrupted) else {
-        let detail = "It was stopped before the rate was held to the end.";
-        findings.push(Finding::new(&ACTIVE_NOT_MEASURED).at(at).detail(detail));
+        findings.push(unknown("It was stopped before the rate was held to the end.".to_owned()));
         return;
     };
     if let Some(why) = run.limits.undriven(theirs) {
-        findings.push(
-            Finding::new(&ACTIVE_NOT_MEASURED).at(at).detail(format!("The generator was late: {why}.")),
-        );
+        findings.push(unknown(format!("The generator was late: {why}.")));
         return;
     }
     if let Some((objective, took)) = run.limits.missed(theirs) {
         let detail = format!("{} was {}.", objective.name(), show::millis(took));
-        findings.push(Finding::new(&ACTIVE_MISSES_TOO).at(at).detail(detail));
+        findings.push(Finding::new(&ACTIVE_MISSES_TOO).at(at.place()).detail(detail));
     }
-    let ours = run.candidate.measured.as_ref().ok().and_then(held);
     if let (Some(ours), Some(worse_max)) = (ours, run.limits.worse_max) {
-        let at = Place::environment(&run.candidate.environment).component(Part::Hold.name());
         let slower = slower(&run.limits, ours, theirs, worse_max);
-        findings.extend(slower.map(|finding| finding.at(at)));
+        findings.extend(slower.map(|finding| finding.at(our_place.part(&Part::Hold.name()))));
     }
 }
 

@@ -133,6 +133,15 @@ impl Schedule {
         Self { phases: phases.copied().collect(), spans_per_request: spans_per_request.max(1) }
     }
 
+    /// The same rates, each for its share of the time: one of so many that take turns.
+    #[must_use]
+    pub fn turn(&self, of: usize) -> Self {
+        let of = u32::try_from(of.max(1)).unwrap_or(u32::MAX);
+        let phases: Vec<Phase> =
+            self.phases.iter().map(|phase| Phase { duration: phase.duration / of, ..*phase }).collect();
+        Self::new(&phases, self.spans_per_request)
+    }
+
     /// The phases that arrivals name by index.
     pub fn phases(&self) -> &[Phase] {
         &self.phases

@@ -60,4 +60,8 @@ rules! { "CF-LOAD-";
         "The load could not be run."
         "What was not measured is not known to hold."
         "Give it what it lacks; the detail says what.";
+    NOTHING_BESIDE = "015" nothing_beside Note Capacity [NIST_CM_4_2]
+        "The candidate has a receiver of a protocol that the active environment has none of."
+        "What is new cannot be slower than before; it was held against the objective alone."
+        "Where the active environment has such a receiver, name it under `receivers`.";
 }

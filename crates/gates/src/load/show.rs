@@ -5,13 +5,23 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::judge::{Run, Side, Unmeasured, held, highest_rate};
+use super::judge::{Lane, Run, Unmeasured, held, highest_rate};
 use super::limits::Limits;
 use super::measured::{Counts, Found, Incomplete, Measured};
 
-/// `50,000 spans/s held: p99 41 ms (blue 38 ms), errors 0.00 %, 200/200 read back; good for 75,000 spans/s or more`.
+/// `50,000 spans/s in hold: p99 41 ms (blue 38 ms), errors 0.00 %, 200/200 read back; good for 75,000 spans/s or more`; where
+/// there are several receivers, of each.
 pub(super) fn summary(run: &Run) -> String {
-    let measured = match &run.candidate.measured {
+    let lanes = &run.candidate.lanes;
+    let told = lanes.iter().map(|lane| match lanes.len() {
+        1 => lane_summary(run, lane),
+        _ => format!("{}: {}", lane.protocol, lane_summary(run, lane)),
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn lane_summary(run: &Run, lane: &Lane) -> String {
+    let measured = match &lane.measured {
         Ok(measured) => measured,
         Err(Unmeasured::Unreachable(why)) => return format!("nothing measured: {why}"),
         Err(Unmeasured::Refused(why) | Unmeasured::Unable(why)) => return format!("nothing offered: {why}"),
@@ -23,7 +33,8 @@ pub(super) fn summary(run: &Run) -> String {
     let name = run.limits.objectives.first().map_or_else(|| "p99".to_owned(), |objective| objective.name());
     let quantile = |counts: &Counts| counts.latency.quantile(share).map_or("unknown".to_owned(), millis);
     let theirs = run.active.as_ref().and_then(|active| {
-        let counts = held(active.measured.as_ref().ok()?)?;
+        let theirs = active.lanes.iter().find(|theirs| theirs.protocol == lane.protocol)?;
+        let counts = held(theirs.measured.as_ref().ok()?)?;
         Some(format!(" ({} {})", active.environment, quantile(counts)))
     });
     let read = measured.read_back.total();
@@ -53,17 +64,29 @@ fn good_for(measured: &Measured, limits: &Limits) -> String {
 
 /// What every phase came to, for people; with two environments side by side, line by line.
 pub fn table(run: &Run) -> String {
-    let sides: Vec<(&Side, &Measured)> = run
-        .active
+    let several = run.candidate.lanes.len() > 1;
+    let beside = |lane: &Lane| {
+        let active = run.active.as_ref()?;
+        Some((active, active.lanes.iter().find(|theirs| theirs.protocol == lane.protocol)?))
+    };
+    let sides: Vec<(String, &Measured)> = run
+        .candidate
+        .lanes
         .iter()
-        .chain([&run.candidate])
-        .filter_map(|side| Some((side, side.measured.as_ref().ok()?)))
+        .flat_map(|lane| beside(lane).into_iter().chain([(&run.candidate, lane)]))
+        .filter_map(|(side, lane)| {
+            let name = match several {
+                true => format!("{} {}", side.environment, lane.protocol),
+                false => side.environment.clone(),
+            };
+            Some((name, lane.measured.as_ref().ok()?))
+        })
         .collect();
     let rows = sides.iter().map(|(_, measured)| measured.phases.len()).max().unwrap_or(0);
     if rows == 0 {
         return String::new();
     }
-    let widest = sides.iter().map(|(side, _)| side.environment.chars().count()).max().unwrap_or(0).max(11);
+    let widest = sides.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(11);
     let mut out = String::new();
     let head = ["spans/s", "accepted", "errors", "p50", "p90", "p99", "p99.9", "max"];
     let head = row_of(&head.map(str::to_owned));
@@ -74,12 +97,12 @@ pub fn table(run: &Run) -> String {
             let Some(counts) = measured.phases.get(row) else { continue };
             let name = counts.phase.part.name();
             let shown = if title.as_ref() == Some(&name) { "" } else { &name };
-            put(&mut out, &format!("  {shown:<9} {:<widest$}{}", side.environment, cells(counts)));
+            put(&mut out, &format!("  {shown:<9} {side:<widest$}{}", cells(counts)));
             title = Some(name);
         }
     }
     for (side, measured) in &sides {
-        put(&mut out, &format!("  {} is {}", side.environment, good_for(measured, &run.limits)));
+        put(&mut out, &format!("  {side} is {}", good_for(measured, &run.limits)));
     }
     out
 }
@@ -104,14 +127,19 @@ fn row_of(cells: &[String]) -> String {
 pub(super) fn facts(run: &Run) -> Value {
     let mut environments = serde_json::Map::new();
     for side in run.active.iter().chain([&run.candidate]) {
-        let facts = match &side.measured {
-            Ok(measured) => of(measured, &run.limits),
-            Err(why) => json!({ "unmeasured": format!("{why:?}") }),
-        };
+        let lanes = side.lanes.iter().map(|lane| {
+            let mut facts = match &lane.measured {
+                Ok(measured) => of(measured, &run.limits),
+                Err(why) => json!({ "unmeasured": format!("{why:?}") }),
+            };
+            facts["protocol"] = lane.protocol.into();
+            facts["compression"] = lane.coding.into();
+            facts
+        });
+        let facts = json!({ "receivers": lanes.collect::<Vec<_>>() });
         environments.insert(side.environment.clone(), facts);
     }
     json!({
-        "transport": run.transport,
         "objectives": run.limits.objectives.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "worse_max": run.limits.worse_max,
         "errors_max": run.limits.errors_max,

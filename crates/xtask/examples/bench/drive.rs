@@ -1,7 +1,7 @@
 //! The load gate's generator, driven up in steps until it can no more. Prints each step as a line of JSON.
 
 use anyhow::{Context, Result};
-use crossfade_backends::load::{LoadConfig, Reins, run as run_load};
+use crossfade_backends::load::{LoadConfig, Receiver, Reins, run as run_load};
 use crossfade_backends::otlp::{ClientConfig, Coding, Endpoint, Protocol};
 use crossfade_gates::load::{Counts, Part, Phase, Schedule};
 use serde_json::json;
@@ -44,9 +44,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         .zip(&args.rates)
         .map(|(step, rate)| Phase { part: Part::Ramp { step, of }, rate: *rate, duration })
         .collect();
-    let config = LoadConfig { coding, ..LoadConfig::new(Schedule::new(&phases, args.spans), 1) };
+    let config = LoadConfig::new(Schedule::new(&phases, args.spans), 1);
     let (_stop, stop) = watch::channel(false);
-    let measured = run_load(otlp, None, &config, Reins { stop, progress: watch::Sender::default() }).await?;
+    let reins = Reins { stop, progress: watch::Sender::default() };
+    let mut measured = run_load(&[Receiver { otlp, coding }], None, &config, reins).await;
+    let measured = measured.pop().context("one receiver")??;
     let cpu_nanos = cpu_nanos()?;
     measured.phases.iter().for_each(|counts| println!("{}", line(counts, args.seconds, cpu_nanos)));
     Ok(())

@@ -40,17 +40,20 @@ fn trace(phase: usize, found: usize) -> Incomplete {
     Incomplete { trace_id: TraceId([7; 16]), phase, expected: 8, found }
 }
 
-fn side(environment: &str, measured: Measured) -> Side {
-    Side { environment: environment.to_owned(), measured: Ok(measured) }
+fn lane(protocol: &'static str, measured: Result<Measured, Unmeasured>) -> Lane {
+    Lane { protocol, coding: "identity", measured }
+}
+
+fn side(environment: &str, measured: Result<Measured, Unmeasured>) -> Side {
+    Side { environment: environment.to_owned(), lanes: vec![lane("grpc", measured)] }
 }
 
 fn alone(measured: Measured) -> Run {
     Run {
-        candidate: side("green", measured),
+        candidate: side("green", Ok(measured)),
         active: None,
         limits: Limits::new(Duration::from_millis(250)),
         read_back: true,
-        transport: "grpc".to_owned(),
     }
 }
 
@@ -69,7 +72,7 @@ fn what_keeps_up_passes() {
         "900 spans/s in hold: p99 30 ms, errors 0.00 %, 20/20 read back; good for 1,350 spans/s or more";
     assert_eq!(report.summary, line);
     assert!(!report.unreachable);
-    let green = &report.facts["environments"]["green"];
+    let green = &report.facts["environments"]["green"]["receivers"][0];
     assert_eq!((green["seed"].as_str(), green["highest_rate_met"].as_u64()), (Some("7"), Some(1_350)));
     assert_eq!(green["phases"][2]["sent"], 9_000);
 }
@@ -94,7 +97,10 @@ fn a_higher_rate_does_not_make_up_for_a_lower_one() {
     let run = alone(measured([400, 10, 10, 10]));
     let report = check(&run, Verdict::Fail, &["objective_missed"]);
     assert!(report.summary.ends_with("good for no rate that was tried"), "{}", report.summary);
-    assert_eq!(report.facts["environments"]["green"]["highest_rate_met"], serde_json::Value::Null);
+    assert_eq!(
+        report.facts["environments"]["green"]["receivers"][0]["highest_rate_met"],
+        serde_json::Value::Null
+    );
 }
 
 #[test]
@@ -189,7 +195,7 @@ fn out_of_reach_is_said_where_it_is_the_reason() {
     assert!(!check(&alone(odd), Verdict::NoVerdict, &["read_back_unknown"]).unreachable);
     let nobody = || Err(Unmeasured::Unreachable("gone".into()));
     let mut gone = alone(silent());
-    gone.active = Some(Side { environment: "blue".to_owned(), measured: nobody() });
+    gone.active = Some(side("blue", nobody()));
     assert!(check(&gone, Verdict::NoVerdict, &["read_back_unknown", "active_not_measured"]).unreachable);
 }
 
@@ -237,10 +243,7 @@ fn what_was_stopped_is_no_verdict() {
 
 #[test]
 fn what_cannot_be_reached_is_no_verdict_and_what_refuses_fails() {
-    let with = |why| Run {
-        candidate: Side { environment: "green".to_owned(), measured: Err(why) },
-        ..alone(Measured::default())
-    };
+    let with = |why| Run { candidate: side("green", Err(why)), ..alone(Measured::default()) };
     let gone = Unmeasured::Unreachable("connection refused".to_owned());
     assert!(check(&with(gone), Verdict::NoVerdict, &["load_unreachable"]).unreachable);
     let unable = Unmeasured::Unable("no thread".to_owned());
@@ -250,7 +253,7 @@ fn what_cannot_be_reached_is_no_verdict_and_what_refuses_fails() {
 }
 
 fn both(green: Measured, blue: Measured) -> Run {
-    let mut run = Run { active: Some(side("blue", blue)), ..alone(green) };
+    let mut run = Run { active: Some(side("blue", Ok(blue))), ..alone(green) };
     run.limits.worse_max = Some(0.2);
     run
 }
@@ -275,8 +278,7 @@ fn slower_than_the_active_fails() {
 fn a_comparison_needs_both() {
     let good = || measured([10, 20, 30, 40]);
     let mut run = both(good(), good());
-    run.active =
-        Some(Side { environment: "blue".to_owned(), measured: Err(Unmeasured::Unreachable("gone".into())) });
+    run.active = Some(side("blue", Err(Unmeasured::Unreachable("gone".into()))));
     assert!(!check(&run, Verdict::NoVerdict, &["active_not_measured"]).unreachable, "green was");
     let stopped = Measured { interrupted: true, ..good() };
     check(&both(good(), stopped), Verdict::NoVerdict, &["active_not_measured"]);
@@ -303,6 +305,50 @@ fn both_stand_side_by_side() {
     blue is good for 1,350 spans/s or more
     green is good for 1,350 spans/s or more
     ");
+}
+
+/// Scenario: two receivers, the second of which is slow; then slower than blue's, which has both, or the first alone, or another.
+/// Guarantee: each is judged by itself, beside its like; the place says which.
+#[test]
+fn every_receiver_is_held_to_the_objective() {
+    let two = |name: &str, lanes: [(&'static str, [u64; 4]); 2]| {
+        let lanes = lanes.map(|(protocol, millis)| lane(protocol, Ok(measured(millis))));
+        Side { environment: name.to_owned(), lanes: lanes.into() }
+    };
+    let good = [10, 20, 30, 40];
+    let mut run = alone(measured(good));
+    run.candidate = two("green", [("grpc", good), ("http/protobuf", [10, 20, 800, 40])]);
+    let report = check(&run, Verdict::Fail, &["objective_missed"]);
+    assert_eq!(report.findings[0].place.component.as_deref(), Some("hold over http/protobuf"));
+    let (grpc, http) = report.summary.split_once("; http/protobuf: ").unwrap();
+    assert!(grpc.starts_with("grpc: 900 spans/s in hold: p99 30 ms"), "{}", report.summary);
+    assert!(http.starts_with("900 spans/s in hold: p99 800 ms"), "{}", report.summary);
+    assert_eq!(report.facts["environments"]["green"]["receivers"][1]["highest_rate_met"], 600);
+
+    run.candidate = two("green", [("grpc", good), ("http/protobuf", [10, 20, 60, 70])]);
+    run.limits.worse_max = Some(0.2);
+    run.active = Some(two("blue", [("http/protobuf", good), ("grpc", good)]));
+    let report = check(&run, Verdict::Fail, &["slower_than_active"]);
+    assert_eq!(report.findings[0].place.component.as_deref(), Some("hold over http/protobuf"));
+    assert!(table(&run).contains("blue http/protobuf "), "{}", table(&run));
+    run.active = Some(side("blue", Ok(measured(good))));
+    check(&run, Verdict::Pass, &["nothing_beside"]);
+    run.active =
+        Some(Side { lanes: vec![lane("other", Ok(measured(good)))], ..side("blue", Ok(measured(good))) });
+    check(&run, Verdict::NoVerdict, &["active_not_measured"]);
+}
+
+#[test]
+fn those_who_take_turns_have_the_time_together() {
+    let phases = [phase_of(900, 60), phase_of(1_350, 10)];
+    let whole = Schedule::new(&phases, 10);
+    let turn = whole.turn(2);
+    assert_eq!((turn.length() * 2, turn.total() * 2), (whole.length(), whole.total()));
+    assert_eq!(turn.phases()[1].rate, 1_350);
+}
+
+fn phase_of(rate: u64, seconds: u64) -> Phase {
+    Phase { part: Part::Hold, rate, duration: Duration::from_secs(seconds) }
 }
 
 #[test]

@@ -65,5 +65,6 @@ fn keeps_up(report: &Value) -> Result<()> {
 
 fn measured(report: &Value) -> Result<&Value> {
     let environments = report["facts"]["environments"].as_object().context("facts of environments")?;
-    environments.values().next().context("one environment")
+    let receivers = environments.values().next().context("one environment")?["receivers"].as_array();
+    receivers.and_then(|receivers| receivers.first()).context("one receiver")
 }
