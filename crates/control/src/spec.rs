@@ -189,7 +189,7 @@ steps: [{ mirror: { percent: 5, duration: 1m } }, { weight: { percent: 100, dura
     fn a_waiver_of_what_no_gate_finds_is_refused_with_its_place() {
         let waive = |id: &str| {
             format!(
-                "gates:\n  waivers:\n    - {{ finding: {id}, reason: r, owner: o, expires: 2500-01-01 }}\n"
+                "gates:\n  waivers:\n    - {{ finding: {id}, where: w, reason: r, owner: o, expires: 2500-01-01 }}\n"
             )
         };
         let said = refusal(&waive("CF-DRIFT-999"));
@@ -199,7 +199,10 @@ steps: [{ mirror: { percent: 5, duration: 1m } }, { weight: { percent: 100, dura
             ),
             "{said}"
         );
-        assert!(read(&format!("{SPEC}{}", waive("CF-DRIFT-001")), "rollout.yaml").is_ok());
+        for (id, _) in crossfade_gates::explain::known() {
+            let said = read(&format!("{SPEC}{}", waive(id)), "rollout.yaml").err();
+            assert!(said.is_none(), "{id}: {said:?}");
+        }
     }
 
     #[test]

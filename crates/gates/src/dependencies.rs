@@ -35,6 +35,7 @@ use serde_json::{Value, json};
 
 use self::edge::{Edge, edges, is_declared, is_simulated};
 use crate::coverage::{Recorded, Side, Trouble};
+use crate::probe::is_own;
 use crate::{Finding, Place, Report};
 
 pub use self::rules::RULES;
@@ -111,9 +112,10 @@ pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
         if tests.inventory.traces > 0 {
             look.all(&live_edges, &test_edges);
         }
-        look.nameless(live);
+        let outside = live_edges.iter().filter(|edge| edge.is_outside()).count();
+        look.nameless(live, outside);
         look.left_out(live);
-        summary = look.summary(live_edges.iter().filter(|edge| edge.is_outside()).count());
+        summary = look.summary(outside);
         facts["live_traces"] = live.inventory.traces.into();
         facts["test_traces"] = tests.inventory.traces.into();
         facts["left_out"] = json!([live.inventory.left_out, tests.inventory.left_out]);
@@ -339,8 +341,10 @@ impl Look<'_> {
         }
     }
 
-    fn nameless(&mut self, live: &Recorded) {
-        let services = live.inventory.services.iter().filter(|(_, service)| service.nameless_calls > 0);
+    /// `outside`: so many peers are known by name. Where none is, nothing was compared.
+    fn nameless(&mut self, live: &Recorded, outside: usize) {
+        let services = live.inventory.services.iter();
+        let services = services.filter(|(name, service)| !is_own(name) && service.nameless_calls > 0);
         let services: Vec<(&str, u32)> =
             services.map(|(name, service)| (name.as_str(), service.nameless_calls)).collect();
         if services.is_empty() {
@@ -348,9 +352,13 @@ impl Look<'_> {
         }
         let calls: u64 = services.iter().map(|(_, calls)| u64::from(*calls)).sum();
         let names = crate::coverage::list(services.iter().map(|(name, _)| *name));
-        let detail = format!("{calls} calls of {names} do not say whom they call");
+        let (rule, rest) = match outside {
+            0 => (&rules::NOTHING_NAMED, ", and no other call leads outside: nothing was compared"),
+            _ => (&rules::NAMELESS, ""),
+        };
+        let detail = format!("{calls} calls of {names} do not say whom they call{rest}");
         let place = Place::environment(&self.inputs.live.name);
-        self.findings.push(Finding::new(&rules::NAMELESS).at(place).detail(detail));
+        self.findings.push(Finding::new(rule).at(place).detail(detail));
     }
 
     fn summary(&self, outside: usize) -> String {

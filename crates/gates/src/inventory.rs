@@ -120,7 +120,7 @@ pub struct Service {
     /// Traces by the minute of their first span of it, in minutes since 1970.
     #[serde(default)]
     pub minutes: BTreeMap<u64, u32>,
-    /// Client, producer and consumer spans that do not say whom they call.
+    /// Client, producer and consumer spans that do not say whom they call, and that no other service's span answers.
     #[serde(default)]
     pub nameless_calls: u32,
 }

@@ -48,4 +48,8 @@ rules! { "CF-DEPS-";
         "Live traffic has more services, or calls more peers, than are looked at."
         "What was not looked at may be untested."
         "Look at a shorter time (`window`); check that host names in spans are names, and hold no ids.";
+    NOTHING_NAMED = "012" dependency_nothing_named Unknown Behaviour [PCI_6_5_1, PCI_10_2, NIST_SA_11]
+        "Live traffic makes calls outside, and none of them says whom it calls."
+        "Nothing could be compared: each of them may be untested."
+        "Update the instrumentation: `server.address`, `rpc.service`, `db.system.name`, `messaging.destination.name`.";
 }

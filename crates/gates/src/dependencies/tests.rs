@@ -281,6 +281,25 @@ fn what_is_not_known_is_no_verdict() {
     }
 }
 
+/// Scenario: no outside call of live traffic says whom it calls; or all that do not are answered by another service.
+/// Guarantee: where nothing was compared there is no verdict; and who is called within needs no name.
+#[test]
+fn calls_of_which_none_has_a_name_are_no_verdict() {
+    const NAMELESS: &[(&str, &str)] = &[("http.method", "GET")];
+    let tests = [calls("intake", "submit claim", INSURER)];
+    let live = [Calls { calls: 40, ..calls("intake", "who", NAMELESS) }];
+    let report = judged(&live, &tests);
+    let expected = ["CF-DEPS-012", "CF-DEPS-006"];
+    assert_eq!((ids(&report), report.verdict()), (expected.to_vec(), Verdict::NoVerdict));
+    assert!(report.findings[0].detail.starts_with("40 calls of `intake` do not say whom they call"));
+    let own = [Calls { calls: 40, ..calls("crossfade-probe", "who", NAMELESS) }];
+    assert_eq!(
+        judged(&own, &tests).verdict(),
+        Verdict::Pass,
+        "what Crossfade calls is not the applications'"
+    );
+}
+
 #[test]
 fn calls_within_are_not_judged_and_odd_ones_are_notes() {
     const NAMELESS: &[(&str, &str)] = &[("http.method", "GET")];
@@ -294,6 +313,7 @@ fn calls_within_are_not_judged_and_odd_ones_are_notes() {
     assert_eq!((ids(&report), report.verdict()), (vec!["CF-DEPS-007", "CF-DEPS-006"], Verdict::Pass));
     let mut side = recorded(&live);
     side.inventory.calls.iter_mut().for_each(|call| call.answered = call.calls);
+    side.inventory.services.values_mut().for_each(|service| service.nameless_calls = 0);
     let live = Side { name: "blue".into(), url: "http://q".into(), recorded: Ok(side) };
     let report =
         judge(&Inputs { live, source: "t".into(), tests: Ok(recorded(&tests[1..])) }, &Limits::default());

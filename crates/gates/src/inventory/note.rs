@@ -70,9 +70,6 @@ impl Inventory {
             }
             Some(Some(_)) => {}
         }
-        if sight.is_call() && sight.peer.is_none() {
-            service.nameless_calls = service.nameless_calls.saturating_add(1);
-        }
     }
 
     fn calls(&mut self, trace: &[Sight], by_id: &BTreeMap<SpanId, &Sight>, only: Option<&str>) {
@@ -84,7 +81,14 @@ impl Inventory {
             }
         }
         for sight in trace.iter().filter(|sight| only.is_none_or(|only| *sight.service == *only)) {
-            let Some(peer) = &sight.peer else { continue };
+            let Some(peer) = &sight.peer else {
+                let service = self.services.get_mut(&*sight.service);
+                if let Some(service) = service.filter(|_| sight.is_call() && !answered.contains(&sight.span))
+                {
+                    service.nameless_calls = service.nameless_calls.saturating_add(1);
+                }
+                continue;
+            };
             let at = At { start: sight.start, trace: sight.trace, serial: self.serial };
             let Some(call) = self.call(sight, peer) else { continue };
             call.seen.note(at);

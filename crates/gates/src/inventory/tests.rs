@@ -87,6 +87,10 @@ fn a_trace_is_counted_once_for_all_it_holds() {
     assert_eq!(payment.seen.example, Some(TraceId([2; 16])));
     assert_eq!(payment.minutes.values().sum::<u32>(), 2);
     assert_eq!((shop.nameless_calls, inventory.range()), (1, Some((AT + MINUTE, AT + 2 * MINUTE))));
+    spans.push(span(1, 6, 5, "payment", "Charge", Kind::Server));
+    let mut answered = Inventory::new();
+    enter(&mut answered, &spans, None);
+    assert_eq!(answered.services["shop"].nameless_calls, 0, "who answers is known");
 }
 
 #[test]
