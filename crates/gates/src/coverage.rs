@@ -44,8 +44,9 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::inventory::{Inventory, Sent};
+use crate::inventory::{Inventory, Passed, Sent};
 use crate::probe::is_own;
+use crate::rule::Severity;
 use crate::{Finding, Place, Report};
 
 pub use self::compare::to_count;
@@ -204,6 +205,32 @@ pub fn is_too_little(finding: &Finding) -> bool {
     [rules::TOO_LITTLE.id, rules::NOT_COUNTED.id].contains(&finding.id)
 }
 
+/// More passed the taps unseen than may, in the window: no verdict, unless nothing that could be in there would change it.
+fn unseen(inputs: &Inputs, limits: &Limits, findings: &[Finding]) -> Option<Finding> {
+    let Window { from, until } = inputs.window;
+    let (mut passed, mut hidden) = (Passed::default(), 0);
+    for tap in inputs.sent.as_deref().unwrap_or_default() {
+        let of = tap.passed_within(from, until);
+        passed += of;
+        // So many traces the tap would have looked at, had each had but one span.
+        hidden += of.unseen / u64::from(tap.tap.one_in.max(1));
+    }
+    if passed.is_seen() {
+        return None;
+    }
+    let share = crate::words::percent(passed.unseen as f64 / passed.spans.max(1) as f64);
+    let detail = format!(
+        "{} of {} spans came by the gateway between {} and {} and were not seen: too much at a time, or requests too large or not readable",
+        crate::words::grouped(passed.unseen),
+        crate::words::grouped(passed.spans),
+        words::time(from),
+        words::time(until),
+    );
+    let finding = Finding::new(&rules::SENT_UNSEEN).detail(detail).expected("at most 2 % unseen").seen(share);
+    let decides = hidden >= u64::from(limits.sent_min) && !findings.iter().any(Finding::fails);
+    Some(if decides { finding } else { finding.severity(Severity::Note) })
+}
+
 /// Judges.
 pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
     let mut findings = Vec::new();
@@ -263,6 +290,7 @@ pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
         look.all(&blue.inventory, &green.inventory);
         findings.append(&mut look.findings);
     }
+    findings.extend(unseen(inputs, limits, &findings));
     let summary = facts.summary(inputs, &findings);
     let report = Report::new(GATE, summary, findings, facts.into_json());
     if unreachable { report.unreachable() } else { report }

@@ -49,7 +49,7 @@ pub mod limits {
     pub const CALLS: usize = 2_000;
     /// Operations of one service that call one peer; others are counted together, without a name.
     pub const CALL_OPERATIONS: usize = 32;
-    /// Minutes for which a service's traces are counted.
+    /// Minutes for which a service's traces, and spans that come by, are counted.
     pub const MINUTES: usize = 120;
     /// Ids of traces that are kept for one minute.
     pub const RECENT: usize = 64;
@@ -248,8 +248,36 @@ pub struct Sent {
     pub now: u64,
     /// How well the tap sees.
     pub tap: TapCounts,
+    /// What came by, by the minute in which it came, in minutes since 1970: the last two hours.
+    #[serde(default)]
+    pub passed: BTreeMap<u64, Passed>,
     /// What it saw.
     pub inventory: Inventory,
+}
+
+/// Spans that came by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Passed {
+    /// All of them.
+    #[serde(with = "text")]
+    pub spans: u64,
+    /// Those that the tap did not see, though they were not left out by choice: shed, not readable, or too many of one trace.
+    #[serde(with = "text")]
+    pub unseen: u64,
+}
+
+impl Passed {
+    /// Whether nearly all of them were seen, so that what was not seen was hardly there.
+    pub fn is_seen(self) -> bool {
+        self.unseen <= self.spans / UNSEEN_ONE_IN
+    }
+}
+
+impl std::ops::AddAssign for Passed {
+    fn add_assign(&mut self, more: Self) {
+        self.spans = self.spans.saturating_add(more.spans);
+        self.unseen = self.unseen.saturating_add(more.unseen);
+    }
 }
 
 /// How well a tap sees.
@@ -271,19 +299,31 @@ pub struct TapCounts {
     /// Spans that it has read.
     #[serde(with = "text")]
     pub spans: u64,
+    /// Spans that came by and that it has not seen, though they were not left out by choice.
+    #[serde(with = "text", default)]
+    pub unseen: u64,
     /// How long it was busy, in nanoseconds.
     #[serde(with = "text")]
     pub busy: u64,
 }
 
-/// One request in so many may have passed a tap unseen, that still knows what was not sent.
+/// One span in so many may have passed a tap unseen, that still knows what was not sent.
 const UNSEEN_ONE_IN: u64 = 50;
+const MINUTE_NANOS: u64 = 60_000_000_000;
 
-impl TapCounts {
-    /// Whether it has read nearly every request, so that what it did not see was hardly there.
-    pub fn sees_nearly_all(&self) -> bool {
-        let unseen = self.shed.saturating_add(self.unreadable);
-        let all = self.tapped.saturating_add(self.shed);
-        self.enabled && unseen <= all / UNSEEN_ONE_IN
+impl Sent {
+    /// What came by within a time, to the minute.
+    pub fn passed_within(&self, from: u64, until: u64) -> Passed {
+        let mut sum = Passed::default();
+        for passed in self.passed.range(from / MINUTE_NANOS..=until.max(from) / MINUTE_NANOS) {
+            sum += *passed.1;
+        }
+        sum
+    }
+
+    /// Whether the tap has seen nearly all that came since then. One that does not count by the minute has not.
+    pub fn saw_nearly_all_since(&self, from: u64) -> bool {
+        let is_counted = !self.passed.is_empty() || self.tap.tapped.saturating_add(self.tap.shed) == 0;
+        self.tap.enabled && is_counted && self.passed_within(from, self.now).is_seen()
     }
 }

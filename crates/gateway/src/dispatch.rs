@@ -103,7 +103,7 @@ pub(crate) async fn dispatch(
     let arrived = Instant::now();
     let mut is_new = true;
     loop {
-        let Plan { route, awaited } = {
+        let Plan { route, awaited, spans } = {
             let mut scratch = worker.scratch();
             let plan = plan(worker, &arrival, &mut memory, &mut scratch);
             scratch.tidy();
@@ -111,7 +111,7 @@ pub(crate) async fn dispatch(
         };
         // What cannot be scanned was not let in, and what is planned again after a fence came once.
         if std::mem::take(&mut is_new) {
-            worker.tap.offer(&arrival.message);
+            worker.tap.offer(&arrival.message, spans);
         }
         let mut planned = awaited.into_iter();
         let heard = match (planned.next(), planned.next()) {
@@ -211,6 +211,8 @@ fn fate(outcome: &Outcome) -> Fate {
 struct Plan {
     route: Arc<Route>,
     awaited: Vec<Awaited>,
+    /// How many the request has.
+    spans: u64,
 }
 
 /// Decides what goes where, and queues what is queued. Never waits.
@@ -232,8 +234,9 @@ fn plan(
     let split = splitter
         .split(plain, |span| tally.decide(&route, span, now))
         .map_err(|error| Refusal::Unscannable(error.to_string()))?;
-    if split.spans() == 0 {
-        return Ok(Plan { route, awaited: Vec::new() });
+    let spans = split.spans() as u64;
+    if spans == 0 {
+        return Ok(Plan { route, awaited: Vec::new(), spans });
     }
     let mut load = Load { worker, arrival, route: &route, tally, plain, unpacked: None };
     let sides = |awaited: bool| {
@@ -252,7 +255,7 @@ fn plan(
         let counted = load.queue(split.part(part), part, place, true);
         load.queue(split.part(SPARE), SPARE, place, !counted);
     }
-    Ok(Plan { route, awaited })
+    Ok(Plan { route, awaited, spans })
 }
 
 /// What a request's spans are, seen together.

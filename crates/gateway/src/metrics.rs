@@ -156,6 +156,12 @@ fn tap(page: &mut Page, overview: &Overview) {
     }
     page.family("crossfade_tap_spans_total", "Spans that it has looked at.", "counter");
     page.sample("crossfade_tap_spans_total", &[], counts.spans);
+    page.family(
+        "crossfade_tap_spans_unseen_total",
+        "Spans that came by and that it has not seen: shed, not readable, or too many of one trace.",
+        "counter",
+    );
+    page.sample("crossfade_tap_spans_unseen_total", &[], counts.unseen);
     page.family("crossfade_tap_busy_seconds_total", "How long it was busy.", "counter");
     page.sample("crossfade_tap_busy_seconds_total", &[], seconds(counts.busy.into()));
     page.family("crossfade_tap_one_trace_in", "It looks at one trace in so many.", "gauge");

@@ -232,6 +232,7 @@ impl Overview {
             since: self.since.0,
             now: clock::now().0,
             tap: self.commons.tap.counts(),
+            passed: self.commons.tap.passed(),
             inventory: self.commons.tap.read(Clone::clone),
         }
     }

@@ -14,6 +14,9 @@
 //! hash of the trace id, so that a trace is taken whole or not at all. (By request would be cheaper, and would tear the call
 //! edges, which are what is looked for. The seed is not that of the routing: the sample would be all one colour.)
 //!
+//! What came by is counted in spans, by the minute, and so is what was not seen of it: shed, not readable, or too many spans of one trace. What
+//! is not taken by choice is no part of that.
+//!
 //! | module | holds |
 //! |---|---|
 //! | `decode` | one request to what is seen of its spans |
@@ -26,7 +29,7 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -36,13 +39,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossfade_backends::otlp::{Coding, Message};
-use crossfade_gates::inventory::{Inventory, TapCounts};
+use crossfade_gates::inventory::limits::MINUTES;
+use crossfade_gates::inventory::{Inventory, Passed, TapCounts};
 
 use self::assemble::Assembly;
 use self::decode::Decoder;
 use self::pace::Pace;
+use crate::clock;
 use crate::config::TapConfig;
 
+const MINUTE_NANOS: u64 = 60_000_000_000;
 /// How often the boxes are emptied.
 const TICK: Duration = Duration::from_millis(20);
 /// A message shorter than this is copied: it may be a slice of a much larger read buffer, which it would keep.
@@ -69,13 +75,23 @@ pub(crate) struct TapBox {
     enabled: bool,
     bytes_max: usize,
     waiting: Mutex<Waiting>,
+    /// Spans that came since the box was last emptied, and those of them that were shed.
+    spans: AtomicU64,
+    shed_spans: AtomicU64,
     counts: Arc<Counts>,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
-    messages: Vec<Message>,
+    messages: Vec<Tapped>,
     bytes: usize,
+}
+
+/// A request, and how many spans it has.
+#[derive(Debug)]
+struct Tapped {
+    message: Message,
+    spans: u64,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +100,7 @@ struct Counts {
     shed: AtomicU64,
     unreadable: AtomicU64,
     spans: AtomicU64,
+    unseen: AtomicU64,
     busy: AtomicU64,
     /// The exponent: one trace in 2^n.
     halvings: AtomicU32,
@@ -94,23 +111,26 @@ struct Counts {
 struct Held {
     inventory: Inventory,
     assembly: Assembly,
+    /// By the minute.
+    passed: BTreeMap<u64, Passed>,
 }
 
 impl TapBox {
-    /// Hands over a request, if that costs nothing.
-    pub(crate) fn offer(&self, message: &Message) {
-        if !self.enabled || message.bytes.is_empty() {
+    /// Hands over a request of so many spans, if that costs nothing.
+    pub(crate) fn offer(&self, message: &Message, spans: u64) {
+        if !self.enabled || spans == 0 {
             return;
         }
+        self.spans.fetch_add(spans, Ordering::Relaxed);
         let Ok(mut waiting) = self.waiting.try_lock() else {
-            self.counts.shed.fetch_add(1, Ordering::Relaxed);
+            self.shed(spans);
             return;
         };
         let length = message.bytes.len();
         let weight = if length < COPIED_BYTES { length.max(MESSAGE_BYTES) } else { length.max(SLICE_BYTES) };
         if waiting.bytes + weight > self.bytes_max {
             drop(waiting);
-            self.counts.shed.fetch_add(1, Ordering::Relaxed);
+            self.shed(spans);
             return;
         }
         waiting.bytes += weight;
@@ -119,7 +139,12 @@ impl TapBox {
         } else {
             message.bytes.clone()
         };
-        waiting.messages.push(Message { bytes, coding: message.coding });
+        waiting.messages.push(Tapped { message: Message { bytes, coding: message.coding }, spans });
+    }
+
+    fn shed(&self, spans: u64) {
+        self.counts.shed.fetch_add(1, Ordering::Relaxed);
+        self.shed_spans.fetch_add(spans, Ordering::Relaxed);
     }
 }
 
@@ -128,10 +153,17 @@ impl Tap {
         let counts: Arc<Counts> = Arc::default();
         let enabled = config.cpu_share_ppm > 0;
         let tap_box = || {
-            let (waiting, counts) = (Mutex::default(), Arc::clone(&counts));
-            Arc::new(TapBox { enabled, bytes_max: config.box_bytes, waiting, counts })
+            Arc::new(TapBox {
+                enabled,
+                bytes_max: config.box_bytes,
+                waiting: Mutex::default(),
+                spans: AtomicU64::new(0),
+                shed_spans: AtomicU64::new(0),
+                counts: Arc::clone(&counts),
+            })
         };
-        let held = Held { inventory: Inventory::new(), assembly: Assembly::new(config.settle) };
+        let assembly = Assembly::new(config.settle);
+        let held = Held { inventory: Inventory::new(), assembly, passed: BTreeMap::new() };
         Arc::new(Tap {
             enabled,
             boxes: (0..workers).map(|_| tap_box()).collect(),
@@ -150,6 +182,11 @@ impl Tap {
         look(&self.held().inventory)
     }
 
+    /// What came by, by the minute.
+    pub(crate) fn passed(&self) -> BTreeMap<u64, Passed> {
+        self.held().passed.clone()
+    }
+
     pub(crate) fn counts(&self) -> TapCounts {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         TapCounts {
@@ -159,6 +196,7 @@ impl Tap {
             shed: count(&self.counts.shed),
             unreadable: count(&self.counts.unreadable),
             spans: count(&self.counts.spans),
+            unseen: count(&self.counts.unseen),
             busy: count(&self.counts.busy),
         }
     }
@@ -186,6 +224,7 @@ pub(crate) fn start(tap: &Arc<Tap>, config: &TapConfig) -> io::Result<TapThread>
         decoder: Decoder::new(),
         pace: Pace::new(share, Instant::now()),
         waiting: VecDeque::new(),
+        passed: Passed::default(),
     };
     thread::Builder::new().name("tap".to_owned()).spawn(move || work.run(&ended))?;
     Ok(TapThread { _alive: Some(alive) })
@@ -197,7 +236,9 @@ struct Work {
     decoder: Decoder,
     pace: Pace,
     /// Taken out of the boxes, and not yet looked at.
-    waiting: VecDeque<Message>,
+    waiting: VecDeque<Tapped>,
+    /// Not yet entered.
+    passed: Passed,
 }
 
 impl Work {
@@ -215,16 +256,19 @@ impl Work {
             self.collect();
         }
         while self.pace.has_time()
-            && let Some(message) = self.waiting.pop_front()
+            && let Some(tapped) = self.waiting.pop_front()
         {
-            self.look(&message);
+            self.look(&tapped);
         }
         let tap = Arc::clone(&self.tap);
         let mut held = tap.held();
         // What it waits for whoever reads is no work.
         let begun = Instant::now();
-        let Held { inventory, assembly } = &mut *held;
-        assembly.finish(now, 1 << self.pace.halvings(), inventory);
+        let Held { inventory, assembly, passed } = &mut *held;
+        let weight = 1 << self.pace.halvings();
+        assembly.finish(now, weight, inventory);
+        self.passed.unseen += std::mem::take(&mut assembly.cut_off) * u64::from(weight);
+        self.enter(passed);
         self.spent(begun.elapsed());
         drop(held);
         let shed = self.tap.counts.shed.load(Ordering::Relaxed);
@@ -241,14 +285,34 @@ impl Work {
         }
     }
 
-    fn look(&mut self, message: &Message) {
+    /// Enters what came and what was not seen since the last time.
+    fn enter(&mut self, passed: &mut BTreeMap<u64, Passed>) {
+        for tap_box in &self.tap.boxes {
+            self.passed.spans += tap_box.spans.swap(0, Ordering::Relaxed);
+            self.passed.unseen += tap_box.shed_spans.swap(0, Ordering::Relaxed);
+        }
+        let more = std::mem::take(&mut self.passed);
+        if more == Passed::default() {
+            return;
+        }
+        self.tap.counts.unseen.fetch_add(more.unseen, Ordering::Relaxed);
+        *passed.entry(clock::now().0 / MINUTE_NANOS).or_default() += more;
+        while passed.len() > MINUTES {
+            passed.pop_first();
+        }
+    }
+
+    fn look(&mut self, Tapped { message, spans }: &Tapped) {
         let tap = Arc::clone(&self.tap);
         let mut held = tap.held();
         let now = Instant::now();
         let assembly = &mut held.assembly;
         match self.decoder.decode(message, self.pace.halvings(), |sight| assembly.add(sight, now)) {
             Ok(spans) => drop(self.tap.counts.spans.fetch_add(spans, Ordering::Relaxed)),
-            Err(_) => drop(self.tap.counts.unreadable.fetch_add(1, Ordering::Relaxed)),
+            Err(_) => {
+                self.tap.counts.unreadable.fetch_add(1, Ordering::Relaxed);
+                self.passed.unseen += spans;
+            }
         }
         self.spent(now.elapsed());
     }

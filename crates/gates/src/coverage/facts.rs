@@ -35,7 +35,14 @@ impl Facts {
             "alpha": limits.alpha,
             "blue": recorded(&inputs.blue),
             "green": recorded(&inputs.green),
-            "taps": taps.iter().map(|tap| json!({ "gateway": tap.gateway, "since": tap.since.to_string(), "tap": tap.tap })).collect::<Vec<_>>(),
+            "taps": taps.iter().map(|tap| {
+                json!({
+                    "gateway": tap.gateway,
+                    "since": tap.since.to_string(),
+                    "tap": tap.tap,
+                    "in_window": tap.passed_within(inputs.window.from, inputs.window.until),
+                })
+            }).collect::<Vec<_>>(),
             "services": services(inputs),
         });
         Self { json, rare: Vec::new(), quiet: Vec::new(), comparisons: 0, ln_threshold: f64::NEG_INFINITY }

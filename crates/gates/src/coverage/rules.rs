@@ -78,4 +78,10 @@ rules! { "CF-COVERAGE-";
         "What share of the traffic the candidate receives is not known."
         "What it should have recorded follows from that share."
         "Run the gate beside the gateway, which is asked at the control plane's address; or say the share: `--share`, in percent.";
+    SENT_UNSEEN = "018" coverage_sent_unseen Unknown Data [PCI_10_7, NIST_AU_5]
+        "Of what was sent, the gateway's tap has not seen all that it should have."
+        "A service that is sent and recorded nowhere may be in what was not seen. What the tap leaves out by choice, one trace in so many, \
+         is another thing."
+        "Have clients send smaller batches (the tap reads 4 MiB and 50,000 spans of one), or give the tap more of a processor; `crossfade_tap_requests_total` says \
+         what became of requests. Then look again.";
 }

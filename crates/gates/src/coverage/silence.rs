@@ -61,7 +61,7 @@ impl Look<'_> {
         // The taps looked, at nearly all that there was, and for long enough to have seen it among the traces that they take.
         let looked = |tap: &Sent| {
             let secs = tap.now.saturating_sub(tap.since.max(after.from)) as f64 / 1e9;
-            tap.tap.sees_nearly_all() && !by_chance(secs / f64::from(tap.tap.one_in.max(1)))
+            tap.saw_nearly_all_since(after.from) && !by_chance(secs / f64::from(tap.tap.one_in.max(1)))
         };
         let watched = !taps.is_empty() && taps.iter().all(looked);
         let rule = if watched { &rules::APPLICATION_SILENT } else { &rules::SERVICE_STOPPED };

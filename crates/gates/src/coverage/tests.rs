@@ -128,7 +128,8 @@ fn why_there_is_no_share_is_said() {
 fn tap(inventory: Inventory) -> Sent {
     let tap = TapCounts { enabled: true, one_in: 1, ..TapCounts::default() };
     let (since, now) = (BEFORE.from - MINUTE, WINDOW.until);
-    Sent { schema_version: 1, gateway: "gw".into(), boot: "b".into(), since, now, tap, inventory }
+    let (gateway, boot) = ("gw".into(), "b".into());
+    Sent { schema_version: 1, gateway, boot, since, now, tap, passed: BTreeMap::new(), inventory }
 }
 
 fn at_noon() -> u64 {
@@ -320,20 +321,29 @@ fn a_silent_application_is_told_from_a_blind_environment() {
         "a tap that has just begun knows nothing"
     );
     // A tap that takes few traces, or could not read what came, does not know what it did not see.
-    let tapped = |change: fn(&mut TapCounts)| {
+    let tapped = |change: fn(&mut Sent)| {
         let mut tap = tap(shop(NOON - 5 * MINUTE));
         tap.tap.tapped = 1_000;
-        change(&mut tap.tap);
+        tap.passed = [(at_noon() / MINUTE, Passed { spans: 1_000, unseen: 0 })].into();
+        change(&mut tap);
         ids(&stopped(Ok(vec![tap])))[0].to_owned()
     };
+    fn unseen(tap: &mut Sent, spans: u64) {
+        tap.passed.values_mut().for_each(|passed| passed.unseen = spans);
+    }
     for (change, id) in [
-        (|tap| tap.one_in = 2, "CF-COVERAGE-008"),
-        (|tap| tap.one_in = 65_536, "CF-COVERAGE-009"),
-        (|tap| tap.unreadable = 20, "CF-COVERAGE-008"),
-        (|tap| tap.unreadable = 21, "CF-COVERAGE-009"),
-        (|tap| tap.shed = 21, "CF-COVERAGE-009"),
-        (|tap| tap.enabled = false, "CF-COVERAGE-009"),
-    ] as [(fn(&mut TapCounts), &str); 6]
+        (|tap| tap.tap.one_in = 2, "CF-COVERAGE-008"),
+        (|tap| tap.tap.one_in = 65_536, "CF-COVERAGE-009"),
+        (|tap| unseen(tap, 20), "CF-COVERAGE-008"),
+        (|tap| unseen(tap, 21), "CF-COVERAGE-009"),
+        // What passed long before does not make it blind now.
+        (
+            |tap| tap.passed.extend([(BEFORE.from / MINUTE, Passed { spans: 900, unseen: 900 })]),
+            "CF-COVERAGE-008",
+        ),
+        (|tap| tap.passed.clear(), "CF-COVERAGE-009"),
+        (|tap| tap.tap.enabled = false, "CF-COVERAGE-009"),
+    ] as [(fn(&mut Sent), &str); 7]
     {
         assert_eq!(tapped(change), id);
     }
@@ -343,6 +353,30 @@ fn a_silent_application_is_told_from_a_blind_environment() {
             (Verdict::Fail, 1)
         );
     }
+}
+
+// Scenario: both record the same; of what came by, the tap has not seen more than one span in fifty. Then that was before the window, so little
+// that no service could be hidden in it, or of what one trace in many stands for; or a service is missing anyway.
+// Guarantee: there is no verdict where a service may hide in what was not seen, and a note where that would change nothing.
+#[test]
+fn what_the_tap_has_not_seen_may_hide_a_service() {
+    let with = |minute: u64, spans: u64, unseen: u64, one_in: u32, green: Inventory| {
+        let mut tap = tap(shop(at_noon()));
+        tap.tap.one_in = one_in;
+        tap.passed = [(minute / MINUTE, Passed { spans, unseen })].into();
+        let report = judged(&Inputs { sent: Ok(vec![tap]), ..inputs(shop(at_noon()), green) });
+        let noted = report.findings.iter().any(|finding| finding.id == "CF-COVERAGE-018");
+        (report.verdict(), noted)
+    };
+    let all = || shop(at_noon());
+    assert_eq!(with(at_noon(), 10_000, 200, 1, all()), (Verdict::Pass, false));
+    assert_eq!(with(at_noon(), 10_000, 201, 1, all()), (Verdict::NoVerdict, true));
+    assert_eq!(with(WINDOW.from - MINUTE, 10_000, 9_000, 1, all()), (Verdict::Pass, false));
+    assert_eq!(with(at_noon(), 500, 19, 1, all()), (Verdict::Pass, true));
+    assert_eq!(with(at_noon(), 10_000, 300, 16, all()), (Verdict::Pass, true));
+    let mut blind = all();
+    blind.services.remove("payment");
+    assert_eq!(with(at_noon(), 10_000, 9_000, 1, blind), (Verdict::Fail, true));
 }
 
 #[test]

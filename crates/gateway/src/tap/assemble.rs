@@ -22,11 +22,20 @@ pub(crate) struct Assembly {
     /// In the order of their first spans.
     order: VecDeque<(Instant, TraceId)>,
     spans: usize,
+    /// Spans that were left out because their trace has too many.
+    pub(crate) cut_off: u64,
 }
 
 impl Assembly {
     pub(crate) fn new(settle: Duration) -> Assembly {
-        Assembly { settle, names: Names::default(), open: BTreeMap::new(), order: VecDeque::new(), spans: 0 }
+        Assembly {
+            settle,
+            names: Names::default(),
+            open: BTreeMap::new(),
+            order: VecDeque::new(),
+            spans: 0,
+            cut_off: 0,
+        }
     }
 
     pub(crate) fn add(&mut self, make: impl FnOnce(&mut Names) -> Sight, now: Instant) {
@@ -39,6 +48,8 @@ impl Assembly {
         if sights.len() < TRACE_SPANS_MAX {
             sights.push(sight);
             self.spans += 1;
+        } else {
+            self.cut_off += 1;
         }
     }
 

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossfade_backends::otlp::{Message, Protocol};
-use crossfade_gates::inventory::{Inventory, Sent};
+use crossfade_gates::inventory::{Inventory, Passed, Sent};
 use crossfade_gateway::{Handle, Token, admin_router};
 use http::Method;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
@@ -131,10 +131,42 @@ async fn a_tap_that_is_held_up_costs_the_clients_nothing() {
     })
     .await;
     assert!(counts.shed > 0 && counts.tapped > 0, "{counts:?}");
+    let counts = until("what was shed is counted in spans", || {
+        let sent = bench.handle.sent();
+        (sent.tap.unseen == counts.shed).then_some(sent.tap)
+    })
+    .await;
     let metrics = bench.handle.metrics();
     assert!(metrics.contains(&format!("crossfade_tap_requests_total{{fate=\"shed\"}} {}\n", counts.shed)));
     inventory_is(&bench.handle, "what it got", |inventory| u64::from(inventory.traces) == counts.tapped)
         .await;
+}
+
+// Scenario: a batch of more than the tap reads of one request, plain and compressed, among small ones; then some are shed.
+// Guarantee: all are passed on; what the tap has not seen is counted in spans, for the minute in which it came.
+#[tokio::test]
+async fn what_the_tap_cannot_read_is_counted_in_spans() {
+    const LARGE: usize = 80_000;
+    let passed = |bench: &Bench| {
+        let sent = bench.handle.sent();
+        let mut sum = Passed::default();
+        sent.passed.values().for_each(|passed| sum += *passed);
+        assert_eq!(sent.tap.unseen, sum.unseen);
+        (sum.spans, sum.unseen)
+    };
+    let (blue, _green, bench) = bench(|config| config.tap.box_bytes = 64 << 20).await;
+    let client = bench.client(Protocol::Grpc);
+    let large = encode(&request(&vec![span(trace()); LARGE]));
+    assert!(large.bytes.len() > 4 << 20, "{}", large.bytes.len());
+    let small = || encode(&request(&[span(trace())]));
+    for message in [small(), large.clone(), Message::gzip(&large.bytes), small()] {
+        assert!(export(&client, message).await.is_clean());
+    }
+    assert_eq!(blue.seen().len(), 4);
+    let large = 2 * LARGE as u64;
+    until("all is counted", || (passed(&bench) == (large + 2, large)).then_some(())).await;
+    let metrics = bench.handle.metrics();
+    assert!(metrics.contains(&format!("crossfade_tap_spans_unseen_total {large}\n")), "{metrics}");
 }
 
 #[tokio::test]
