@@ -10,7 +10,7 @@
 //! | `load`, `manifest`, `environment` | several files, Kubernetes objects: to one tree; what `${env:X}` stands for |
 //! | `model`, `ids`, `forms` | what the Collector makes of a tree, in older forms as well |
 //! | `collector`, `pipelines`, `ways`, `renames`, `tree` | the comparison |
-//! | `tempo` | what Tempo's words mean |
+//! | `tempo` | what Tempo's words mean, and what it fills in |
 //! | `values`, `address`, `defaults`, `version`, `references` | when two values are the same |
 //! | `classify`, `kinds`, `rules` | which rule a difference falls under |
 //! | `secret` | values as text, secrets as keyed digests |

@@ -40,7 +40,8 @@ pub(crate) fn compare(
     if Model::is_collector(blue) && Model::is_collector(green) {
         document.collector(&Model::read(blue), &Model::read(green));
     } else if tempo::is_tempo(blue) && tempo::is_tempo(green) {
-        document.rest(Subject::Tempo, blue, green, &[]);
+        let (blue, green) = tempo::without(blue, green, [versions.blue, versions.green]);
+        document.rest(Subject::Tempo, &blue, &green, &[]);
     } else {
         document.rest(Subject::Other, blue, green, &[]);
     }

@@ -1,5 +1,7 @@
 //! Tempo's configuration: flat Go structs with their own words. Its distributor's receivers are the Collector's.
 
+mod filled;
+
 use crossfade_yaml::{Node, parse};
 
 use super::classify::{Role, Subject};
@@ -9,6 +11,8 @@ use super::rules;
 use super::secret::is_hidden;
 use super::version::Version;
 use crate::rule::Rule;
+
+pub(crate) use filled::{is_own, without};
 
 /// Keys that Tempo has at its top. `storage` and `server` are other programs' too.
 pub(super) const TOP: [&str; 17] = [

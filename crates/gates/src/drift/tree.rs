@@ -79,6 +79,9 @@ impl Tree<'_, '_> {
         if [blue, green].into_iter().filter_map(|side| side.node).any(is_withheld) {
             return self.differ_by(&rules::VALUE_UNKNOWN, path, blue, green, None);
         }
+        if matches!(self.subject, Subject::Tempo) && blue.node != green.node && tempo::is_own(path) {
+            return self.same(Why::OwnEndpoint, path, blue, green);
+        }
         let nothing = |side: Side<'_>| side.value().is_none();
         match (nothing(blue), nothing(green)) {
             (false, false) => self.present(path, blue, green),

@@ -6,7 +6,7 @@ use crate::rig::process::Process;
 use crate::rig::{http, listens, ports, template};
 use anyhow::{Context, Result};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -28,11 +28,21 @@ pub(crate) struct Settings {
     pub(crate) transport: Transport,
     /// Longer values are cut; at 2048 bytes, if nobody says otherwise to a Tempo.
     pub(crate) attribute_bytes: u32,
+    /// How long it keeps what it has.
+    pub(crate) retention: &'static str,
+    /// Whether it takes Zipkin's form, too.
+    pub(crate) zipkin: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { tenancy: Tenancy::One, transport: Transport::Plain, attribute_bytes: 65_536 }
+        Self {
+            tenancy: Tenancy::One,
+            transport: Transport::Plain,
+            attribute_bytes: 65_536,
+            retention: "336h",
+            zipkin: false,
+        }
     }
 }
 
@@ -45,6 +55,8 @@ pub(crate) struct Tempo {
     pub(crate) http: u16,
     /// Its HTTP API.
     pub(crate) query: u16,
+    /// Its configuration, as it was written.
+    pub(crate) config: PathBuf,
     /// Held for its life alone.
     _process: Process,
 }
@@ -77,18 +89,20 @@ impl Tempo {
             _ => listens(query),
         };
         process.until("to be ready", STARTUP, || answers() && listens(grpc) && listens(http))?;
-        Ok(Self { grpc, http, query, _process: process })
+        Ok(Self { grpc, http, query, config, _process: process })
     }
 }
 
 /// Fills in its configuration.
 fn write(path: &Path, folder: &Path, settings: Settings, ports: [u16; 4]) -> Result<()> {
-    let Settings { tenancy, transport, attribute_bytes } = settings;
+    let Settings { tenancy, transport, attribute_bytes, retention, zipkin } = settings;
     let attribute_bytes = attribute_bytes.to_string();
     let [grpc, http, query, query_grpc] = ports.map(|port| port.to_string());
     let words = [
         ("multitenancy", if tenancy == Tenancy::ByHeader { "true" } else { "false" }),
         ("attribute_bytes", &attribute_bytes),
+        ("retention", retention),
+        ("more_receivers", if zipkin { "zipkin: { endpoint: \"127.0.0.1:0\" }" } else { "" }),
         ("server_tls", transport.tempo()),
         ("receiver_tls", transport.server()),
         ("grpc", &grpc),

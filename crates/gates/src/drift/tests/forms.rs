@@ -130,6 +130,24 @@ fn what_a_collector_prints_says_the_same() {
     assert_eq!(modes(("0.158", "0.158"), &empty.replace("log_record: []", "log_record: [x]")).len(), 1);
 }
 
+/// Scenario: blue's Tempo is as somebody wrote it, green's as a Tempo 2.8 serves it at `/status/config`: below a line that says so.
+/// Guarantee: the line is no configuration, and what was only filled in is no difference; what is set otherwise is one.
+#[test]
+fn what_a_tempo_serves_says_the_same() {
+    let served = |level: &str| {
+        let server = format!("server:\n  http_path_prefix: ''\n  proxy_protocol_enabled: {level}\n");
+        format!("GET /status/config\n---\n{}\ncache: {{caches: []}}\n", TEMPO.replace("server:\n", &server))
+    };
+    let found = |green: &str| brief(&between(("2.8", "2.8"), TEMPO, green));
+    assert_eq!(found(&served("false")), Vec::<String>::new());
+    assert_eq!(found(&served("true")).len(), 1);
+    assert_eq!(
+        brief(&between(("2.6", "2.8"), TEMPO, &served("false"))).len(),
+        3,
+        "what 2.6 fills in is not known"
+    );
+}
+
 fn indented(text: &str, by: usize) -> String {
     text.lines().map(|line| format!("{:by$}{line}\n", "")).collect()
 }

@@ -52,7 +52,7 @@ const MUTATIONS: &[Mutation] = &[
     ("metadata dropped", BASE, "include_metadata: true", "include_metadata: false", Security, &["client_metadata"]),
     ("message size", BASE, "max_recv_msg_size_mib: 16", "max_recv_msg_size_mib: 0", Security, &["request_limits"]),
     ("Tempo's message size", TEMPO, "grpc_server_max_recv_msg_size: 4194304", "grpc_server_max_recv_msg_size: 1073741824", Security, &["request_limits"]),
-    ("Tempo's ingestion limit gone", TEMPO, "      rate_limit_bytes: 15000000\n", "", Security, &["request_limits"]),
+    ("Tempo's ingestion limit gone", TEMPO, "      rate_limit_bytes: 16000000\n", "", Security, &["request_limits"]),
     ("Tempo's trace limit", TEMPO, "max_bytes_per_trace: 1000000", "max_bytes_per_trace: 0", Security, &["request_limits"]),
     ("Tempo without tenants", TEMPO, "multitenancy_enabled: true", "multitenancy_enabled: false", Security, &["tenant_separation"]),
     ("Jaeger without tenants", JAEGER, "enabled: true", "enabled: false", Security, &["tenant_separation"]),

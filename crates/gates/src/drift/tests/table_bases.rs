@@ -127,7 +127,7 @@ storage:
 overrides:
   defaults:
     ingestion:
-      rate_limit_bytes: 15000000
+      rate_limit_bytes: 16000000
     global:
       max_bytes_per_trace: 1000000
 usage_report:

@@ -1,14 +1,16 @@
-//! Drift, over what real Collectors and a real Jaeger run with.
+//! Drift, over what real Collectors, Jaegers and Tempos run with.
 //!
 //! *Scenario.* The configuration of an environment as it was written, and as the running program's own `print-config` fills it in,
-//! is read from files and from a URL; then the two environments, of which green drops spans. Besides, configurations in many forms that
-//! the real Collector accepts, and some that it refuses.
-//! *Guarantee.* What the Collector fills in is no difference; what green does otherwise is found, in the effective configuration as in the
-//! written one; and whatever the Collector accepts is read without an error.
+//! is read from files and from a URL; then the two environments, of which green drops spans. Likewise with two Tempos, as written and as
+//! the running ones serve it: one keeps less, takes another form, and stores elsewhere. Besides, configurations in many forms that the real
+//! Collector accepts, and some that it refuses.
+//! *Guarantee.* What Collector and Tempo fill in is no difference; what green does otherwise is found, with its class, in the effective
+//! configuration as in the written one; and whatever the Collector accepts is read without an error.
 
 use super::gates::{Gates, PASSED, REFUSED, UNUSABLE, exactly};
 use crate::e2e::Ground;
 use crate::e2e::stack::Environment;
+use crate::e2e::tempo::{Settings, Tempo};
 use crate::peers::{COLLECTOR, JAEGER, Peer};
 use crate::rig::pages::Pages;
 use crate::shell::root;
@@ -76,10 +78,43 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     let output = gates.demand(&["drift", "--blue", &urls[0], "--green", &missing], UNUSABLE)?;
     ensure!(shown(&output).contains(&missing), "the page is not named: {}", shown(&output));
 
+    tempos(gates)?;
     let (accepted, refused) = validated(gates)?;
     Ok(format!(
         "effective configurations say the same; {accepted} files that the Collector accepts are read, {refused} are refused by both"
     ))
+}
+
+/// A Tempo serves some thousand settings, of which a person has written twenty.
+fn tempos(gates: Gates<'_>) -> Result<()> {
+    let blue = Tempo::set_up("tempo-blue", gates.dir, Settings::default())?;
+    let other = Settings { retention: "24h", zipkin: true, ..Settings::default() };
+    let green = Tempo::set_up("tempo-green", gates.dir, other)?;
+    let written = |tempo: &Tempo| tempo.config.to_string_lossy().into_owned();
+    let served = |tempo: &Tempo| format!("http://127.0.0.1:{}/status/config", tempo.query);
+    for tempo in [&blue, &green] {
+        let same = gates.report(&["drift", "--blue", &written(tempo), "--green", &served(tempo)], PASSED)?;
+        exactly(&same, "pass", &[])?;
+    }
+    for (blue, green) in [
+        (served(&blue), served(&green)),
+        (written(&blue), written(&green)),
+        (written(&blue), served(&green)),
+        (served(&blue), written(&green)),
+    ] {
+        let report = gates.report(&["drift", "--blue", &blue, "--green", &green], REFUSED)?;
+        let wanted = [
+            "CF-DRIFT-002 collector:distributor.receivers.zipkin",
+            "CF-DRIFT-035 collector:compactor.compaction.block_retention",
+            "CF-DRIFT-036 collector:storage.trace.local.path",
+            "CF-DRIFT-036 collector:storage.trace.wal.path",
+        ];
+        exactly(&report, "fail", &wanted).with_context(|| format!("{blue} and {green}"))?;
+        let classes = report["findings"].as_array().into_iter().flatten().map(|finding| &finding["class"]);
+        let classes: Vec<_> = classes.collect();
+        ensure!(classes.iter().all(|class| *class == "security" || *class == "data"), "classes: {classes:?}");
+    }
+    Ok(())
 }
 
 /// Compares and demands a verdict, whichever.
