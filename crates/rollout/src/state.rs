@@ -286,6 +286,18 @@ impl Rollout {
         running.or_else(|| self.last_cut.as_ref().map(|cut| cut.at))
     }
 
+    /// Since when the candidate is mirrored to as it is now: since the last mirror step began. It begins once every gateway mirrors.
+    pub fn mirrored_since(&self) -> Option<UnixNanos> {
+        let is_mirror = |step: StepIndex| {
+            let step = usize::try_from(step).ok().and_then(|step| self.outline.steps.get(step));
+            matches!(step, Some(Step::Mirror { .. }))
+        };
+        if is_mirror(self.step) {
+            return self.running.as_ref().map(|running| running.at);
+        }
+        self.steps.iter().rfind(|record| is_mirror(record.step))?.began
+    }
+
     /// Gates in preflight, or in a step.
     pub fn gates_at(&self, step: Option<StepIndex>) -> &BTreeMap<Gate, GateRun> {
         static NONE: BTreeMap<Gate, GateRun> = BTreeMap::new();

@@ -112,6 +112,27 @@ fn traffic_is_looked_at_when_there_has_been_some() {
     }
 }
 
+/// Guarantee: since when the candidate is mirrored to is known while it is, though no schedule says so: by the last mirror step.
+#[test]
+fn a_mirror_has_a_beginning() {
+    let mirrors = "  - mirror: { percent: 5, duration: 30s }\n  - mirror: { percent: 20, duration: 30s }\n  - pause: { duration: 10s }\n";
+    let mut world = World::new().told();
+    world.start(&SPEC.replace("  - mirror: { percent: 5, duration: 30s }\n", mirrors)).unwrap();
+    let since = |world: &World| world.state.rollout.as_ref().unwrap().mirrored_since();
+    assert_eq!(since(&world), None);
+    let began = |world: &World, wanted: u32| {
+        let mut began = world.log.iter().filter_map(|entry| match &entry.event {
+            Event::StepStarted { step, at, .. } if *step == wanted => Some(*at),
+            _ => None,
+        });
+        began.next().unwrap()
+    };
+    for (told, of) in [("step 1 begins", 0), ("step 2 begins", 1), ("step 3 begins", 1)] {
+        world.until(told);
+        assert_eq!(since(&world), Some(began(&world, of)), "{told}");
+    }
+}
+
 #[test]
 fn a_gate_that_fails_before_the_first_cut_ends_the_rollout() {
     let mut world = world("");

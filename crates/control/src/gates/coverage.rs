@@ -18,6 +18,7 @@ use super::{Cx, enough};
 use crate::api::ErrorCode;
 use crate::client::Client;
 use crate::site::{Environment, Site};
+use crate::status;
 
 /// Whom to ask, and for what.
 #[derive(Debug, Clone)]
@@ -206,11 +207,26 @@ struct Due {
 
 /// What the candidate should have of the window.
 async fn due(ask: &Ask, window: Window, deadline: Instant) -> Due {
+    let settle = ask.settings.settle.0;
     if let Some(share) = ask.share {
-        return Due { window, share, none: None };
+        let early = ask.since.filter(|since| since.0 >= window.until);
+        return early.map_or(Due { window, share, none: None }, |since| {
+            too_early(&ask.green.name, since, settle, window)
+        });
     }
-    match followed(&ask.gateway, deadline).await {
-        Ok((schedule, fenced)) => due_by(&schedule, fenced, (&ask.blue.name, &ask.green.name), window),
+    let asked = async {
+        let (schedule, fenced) = followed(&ask.gateway, deadline).await?;
+        // A schedule has the times of cuts, and none of a mirror.
+        let mirrored = match schedule.mirror() > schedule.weight_at(UnixNanos(window.from)) {
+            true => mirrored_since(&ask.gateway, &schedule, deadline).await?,
+            false => None,
+        };
+        Ok((schedule, fenced, mirrored))
+    };
+    match asked.await {
+        Ok((schedule, fenced, mirrored)) => {
+            due_by(&schedule, fenced, mirrored, (&ask.blue.name, &ask.green.name), settle, window)
+        }
         Err(Trouble { what, answered }) => {
             let what = format!("the share of traffic that {} receives is not known: {what}", ask.green.name);
             Due { window, share: 0.0, none: Some(NoShare::Unknown(Trouble { what, answered })) }
@@ -218,10 +234,43 @@ async fn due(ask: &Ask, window: Window, deadline: Instant) -> Due {
     }
 }
 
-/// Where nothing was the candidate's when the window begins, it begins with the first cut in it.
-fn due_by(schedule: &Schedule, fenced: bool, (blue, green): (&str, &str), window: Window) -> Due {
-    let share = share_of(schedule, UnixNanos(window.from));
+/// Since when the candidate is mirrored to as it is now, by the control plane's state; `None` if that is just beginning.
+async fn mirrored_since(
+    gateway: &Result<Client, String>,
+    schedule: &Schedule,
+    deadline: Instant,
+) -> Result<Option<UnixNanos>, Trouble> {
+    let status: status::Status = asked(gateway, "/v1/status", deadline).await?;
+    let rollout = status.rollout.filter(|rollout| rollout.begun == Some(schedule.begun()));
+    Ok(rollout.and_then(|rollout| rollout.mirrored_since()))
+}
+
+/// All that the candidate has as it has it now began after what is looked at.
+fn too_early(green: &str, since: UnixNanos, settle: Duration, window: Window) -> Due {
+    let (at, then) = (rfc3339::format(since), rfc3339::format(since.plus(settle)));
+    let why = format!(
+        "{green} receives its share of the traffic since {at} only, and what began after that has not settled before {then}; look again after that"
+    );
+    Due { window, share: 0.0, none: Some(NoShare::Idle(why)) }
+}
+
+/// Where the candidate did not have its share yet when the window begins, that begins with the first cut in it, or with the mirror.
+fn due_by(
+    schedule: &Schedule,
+    fenced: bool,
+    mirrored: Option<UnixNanos>,
+    (blue, green): (&str, &str),
+    settle: Duration,
+    window: Window,
+) -> Due {
+    let from = UnixNanos(window.from);
+    let share = share_of(schedule, from);
     let idle = |why: String| Due { window, share: 0.0, none: Some(NoShare::Idle(why)) };
+    let since = |since: UnixNanos| match since.0 {
+        since if since <= window.from => Due { window, share, none: None },
+        at if at >= window.until => too_early(green, since, settle, window),
+        at => Due { window: Window { from: at, ..window }, share: share_of(schedule, since), none: None },
+    };
     let fenced = fenced || matches!(schedule.stage(), Stage::Fenced {});
     let is_candidate = schedule.to().is_some_and(|to| to.as_str() == green);
     match (schedule.stage(), schedule.past()) {
@@ -237,21 +286,17 @@ fn due_by(schedule: &Schedule, fenced: bool, (blue, green): (&str, &str), window
         (Stage::Candidate {} | Stage::Promoted { .. }, _) if !is_candidate => {
             idle(format!("the rollout under way sends nothing to {green}, so there is nothing to compare"))
         }
-        _ if share > 0.0 => Due { window, share, none: None },
-        _ => {
-            let Some(cut) =
-                schedule.cuts().iter().find(|cut| cut.at.0 > window.from && cut.weight > Weight::ZERO)
-            else {
-                return Due { window, share: 0.0, none: None };
-            };
-            if cut.at.0 >= window.until {
-                let at = rfc3339::format(cut.at);
-                return idle(format!(
-                    "{green} receives traffic since {at} only, and what began after that has not settled; look again soon"
-                ));
-            }
-            Due { window: Window { from: cut.at.0, ..window }, share: share_of(schedule, cut.at), none: None }
-        }
+        _ if schedule.mirror() > schedule.weight_at(from) => match mirrored {
+            Some(mirrored) => since(mirrored),
+            None => idle(format!(
+                "traffic to {green} is just beginning, so there is nothing to compare; look again soon"
+            )),
+        },
+        _ if share > 0.0 => since(from),
+        _ => match schedule.cuts().iter().find(|cut| cut.at > from && cut.weight > Weight::ZERO) {
+            Some(cut) => since(cut.at),
+            None => Due { window, share: 0.0, none: None },
+        },
     }
 }
 
@@ -288,17 +333,37 @@ mod tests {
             .and_then(|cut| cut.cut(Cut { at: at(300), weight: Weight::FULL }))
             .unwrap();
         let promoted = cut.promoted(true).unwrap();
-        // A window that begins before the first cut is looked at from that cut on.
-        let due = |schedule: &Schedule, from, until| {
-            due_by(schedule, false, ("blue", "green"), Window { from: at(from).0, until: at(until).0 })
+        let due_mirrored = |schedule: &Schedule, mirrored, from, until| {
+            let window = Window { from: at(from).0, until: at(until).0 };
+            due_by(schedule, false, mirrored, ("blue", "green"), SECOND * 30, window)
         };
+        // A window that begins before the first cut is looked at from that cut on.
+        let due = |schedule: &Schedule, from, until| due_mirrored(schedule, None, from, until);
         let since_cut = Due { window: Window { from: at(100).0, until: at(400).0 }, share: 0.1, none: None };
         assert_eq!(due(&promoted, 50, 400), since_cut);
         let why = |due: Due| match due.none {
             Some(NoShare::Idle(why)) => why,
             other => panic!("{other:?}"),
         };
-        assert!(why(due(&cut, 50, 99)).starts_with("green receives traffic since "));
+        let early = "green receives its share of the traffic since ";
+        assert!(why(due(&cut, 50, 99)).starts_with(early));
+        // So is one that begins before the mirror does, of which the schedule has no time.
+        let begin = Begin { rollout: "r".into(), to: id("green"), seed: Seed(5), window };
+        let mirrored = Schedule::genesis(id("blue")).begin(begin).unwrap().mirrored(weight(300_000)).unwrap();
+        let since = |from: u32| Due {
+            window: Window { from: at(from).0, until: at(400).0 },
+            share: f64::from(300_000) / 1e6,
+            none: None,
+        };
+        assert_eq!(due_mirrored(&mirrored, Some(at(100)), 50, 400), since(100));
+        assert_eq!(due_mirrored(&mirrored, Some(at(100)), 150, 400), since(150));
+        let told = why(due_mirrored(&mirrored, Some(at(100)), 50, 99));
+        let then = rfc3339::format(at(130));
+        assert!(
+            told.starts_with(early) && told.contains(&format!("has not settled before {then}")),
+            "{told}"
+        );
+        assert!(why(due(&mirrored, 50, 400)).starts_with("traffic to green is just beginning"));
         let finalized = promoted.finalized().unwrap();
         assert!(why(due(&finalized, 50, 400)).starts_with("r is finalized: green serves alone"));
         assert!(why(due(&cut.fenced().unwrap(), 50, 400)).starts_with("green is fenced off"));

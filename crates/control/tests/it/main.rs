@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod access;
+mod coverage;
 mod fleet;
 mod restart;
 mod rollout;
