@@ -250,7 +250,8 @@ pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
             );
         }
         if left_out > 0 {
-            let detail = format!("{} has {left_out} services more than were looked at", side.name);
+            let more = crate::words::counted(left_out.into(), "service", "services");
+            let detail = format!("{} has {more} more than were looked at", side.name);
             findings.push(Finding::new(&rules::TOO_MANY).at(Place::environment(&side.name)).detail(detail));
         }
     }

@@ -36,6 +36,7 @@ use serde_json::{Value, json};
 use self::edge::{Edge, edges, is_declared, is_simulated};
 use crate::coverage::{Recorded, Side, Trouble};
 use crate::probe::is_own;
+use crate::words::counted;
 use crate::{Finding, Place, Report};
 
 pub use self::rules::RULES;
@@ -83,6 +84,10 @@ impl Default for Limits {
 
 /// Peers in the report's table.
 const ROWS_MAX: usize = 300;
+
+fn calls(count: u64) -> String {
+    counted(count, "call", "calls")
+}
 
 /// Judges.
 pub fn judge(inputs: &Inputs, limits: &Limits) -> Report {
@@ -155,7 +160,8 @@ impl Look<'_> {
         }
         if live.inventory.traces < self.limits.traces_min {
             let (found, needed) = (live.inventory.traces, self.limits.traces_min);
-            let detail = format!("{found} live traces in {}, {needed} are needed", self.inputs.live.name);
+            let found = counted(found.into(), "live trace", "live traces");
+            let detail = format!("{found} in {}, {needed} are needed", self.inputs.live.name);
             let place = Place::environment(&self.inputs.live.name);
             self.findings.push(Finding::new(&rules::TOO_LITTLE).at(place).detail(detail));
         }
@@ -236,10 +242,10 @@ impl Look<'_> {
 
     fn untested(&mut self, edge: &Edge) {
         let detail = format!(
-            "live traces of `{}` call {} ({} calls, by {}), and no test has called it",
+            "live traces of `{}` call {} ({}, by {}), and no test has called it",
             edge.service,
             edge.peer,
-            edge.calls,
+            calls(edge.calls.into()),
             edge.operations()
         );
         let finding = Finding::new(&rules::UNTESTED).at(self.place(edge)).detail(detail);
@@ -249,10 +255,10 @@ impl Look<'_> {
     fn simulated(&mut self, edge: &Edge, test: &Edge) {
         let why = is_simulated(test, &self.limits.simulated).unwrap_or_default();
         let detail = format!(
-            "live traces of `{}` call {} ({} calls, by {}), and tests have called only a simulated one: {} ({why})",
+            "live traces of `{}` call {} ({}, by {}), and tests have called only a simulated one: {} ({why})",
             edge.service,
             edge.peer,
-            edge.calls,
+            calls(edge.calls.into()),
             edge.operations(),
             test.peer
         );
@@ -288,7 +294,7 @@ impl Look<'_> {
         ]
         .into_iter()
         .filter(|(count, ..)| *count > 0)
-        .map(|(count, one, many)| crate::words::counted(count, one, many))
+        .map(|(count, one, many)| counted(count, one, many))
         .collect();
         if !more.is_empty() {
             let detail =
@@ -335,8 +341,8 @@ impl Look<'_> {
             .collect();
         if !unknown.is_empty() {
             let names = crate::coverage::list(unknown.iter().map(String::as_str));
-            let detail =
-                format!("{} peers are called by tests, and not by live traces: {names}", unknown.len());
+            let peers = counted(unknown.len() as u64, "peer is", "peers are");
+            let detail = format!("{peers} called by tests, and not by live traces: {names}");
             self.findings.push(Finding::new(&rules::ONLY_IN_TESTS).detail(detail));
         }
     }
@@ -350,13 +356,14 @@ impl Look<'_> {
         if services.is_empty() {
             return;
         }
-        let calls: u64 = services.iter().map(|(_, calls)| u64::from(*calls)).sum();
+        let all: u64 = services.iter().map(|(_, calls)| u64::from(*calls)).sum();
         let names = crate::coverage::list(services.iter().map(|(name, _)| *name));
         let (rule, rest) = match outside {
             0 => (&rules::NOTHING_NAMED, ", and no other call leads outside: nothing was compared"),
             _ => (&rules::NAMELESS, ""),
         };
-        let detail = format!("{calls} calls of {names} do not say whom they call{rest}");
+        let say = if all == 1 { "does not say whom it calls" } else { "do not say whom they call" };
+        let detail = format!("{} of {names} {say}{rest}", calls(all));
         let place = Place::environment(&self.inputs.live.name);
         self.findings.push(Finding::new(rule).at(place).detail(detail));
     }
@@ -365,7 +372,8 @@ impl Look<'_> {
         let count =
             |rule: &crate::rule::Rule| self.findings.iter().filter(|finding| finding.id == rule.id).count();
         format!(
-            "{outside} outside peers: {} untested, {} only simulated, {} slower, {} failing more than in tests",
+            "{}: {} untested, {} only simulated, {} slower, {} failing more than in tests",
+            counted(outside as u64, "outside peer", "outside peers"),
             count(&rules::UNTESTED),
             count(&rules::SIMULATED),
             count(&rules::SLOWER),

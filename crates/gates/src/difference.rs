@@ -43,6 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use span::same_value;
 
 use crate::model::{Span, SpanId};
+use crate::words::counted;
 
 /// What keeps an environment's traces, as far as it matters for what it adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +215,7 @@ fn about(what: What, span: &Span, active: &str, candidate: &str) -> Difference {
 
 /// A difference of a whole trace, named by its root; by its earliest span if the root is not there.
 fn whole(what: What, spans: &[Span]) -> Difference {
-    let count = if spans.len() == 1 { "1 span".to_owned() } else { format!("{} spans", spans.len()) };
+    let count = counted(spans.len() as u64, "span", "spans");
     let (active, candidate) =
         if what == What::TraceMissing { (&*count, "nothing") } else { ("nothing", &*count) };
     let root = spans.iter().min_by_key(|s| (s.parent.is_some(), s.start));

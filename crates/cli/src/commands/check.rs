@@ -129,7 +129,9 @@ async fn endpoints(site: &Site) -> Vec<Looked> {
         }
         match &environment.query {
             Some(query) => {
-                let known = reach::query(query).await.map(|count| format!("knows {count} services"));
+                let known = reach::query(query)
+                    .await
+                    .map(|count| format!("knows {count} service{}", if count == 1 { "" } else { "s" }));
                 all.push(reached(format!("{id} query"), &query.endpoint, known));
             }
             None => all.push(Looked::bad(

@@ -75,6 +75,7 @@ impl Denials {
         let others = self.uncounted.swap(0, Ordering::Relaxed);
         let why = match others {
             0 => why.to_owned(),
+            1 => format!("{why}; 1 more call was denied before this one, too many for a leaf each"),
             others => {
                 format!("{why}; {others} more calls were denied before this one, too many for a leaf each")
             }

@@ -8,6 +8,7 @@ use super::silence::sent_within;
 use super::{Inputs, Limits, Side, Window};
 use crate::Finding;
 use crate::inventory::Inventory;
+use crate::words::{counted, grouped};
 
 /// Services in the table; lists are as long.
 const ROWS_MAX: usize = 300;
@@ -82,17 +83,18 @@ impl Facts {
         let (blue, green) = (count(&inputs.blue), count(&inputs.green));
         let traces = |side: &Side| side.recorded.as_ref().map_or(0, |recorded| recorded.inventory.traces);
         format!(
-            "{}, {blue} services in {} and {green} in {}, {} and {} traces looked at",
+            "{}, {} in {} and {green} in {}, {} and {} looked at",
             match spots {
                 0 if findings.iter().any(Finding::is_unknown) => "not enough is known".to_owned(),
                 0 => "no blind spot found".to_owned(),
                 1 => "1 blind spot".to_owned(),
                 _ => format!("{spots} blind spots"),
             },
+            counted(blue as u64, "service", "services"),
             inputs.blue.name,
             inputs.green.name,
-            traces(&inputs.blue),
-            traces(&inputs.green)
+            grouped(traces(&inputs.blue).into()),
+            counted(traces(&inputs.green).into(), "trace", "traces")
         )
     }
 

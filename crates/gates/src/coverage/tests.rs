@@ -100,6 +100,13 @@ fn inputs(blue: Inventory, green: Inventory) -> Inputs {
     }
 }
 
+#[test]
+fn one_is_not_told_as_many() {
+    let alone = || inventory([("shop", service(1, at_noon(), &[("GET /", 1)], &[]))]);
+    let report = judged(&inputs(alone(), alone()));
+    assert!(report.summary.ends_with(", 1 service in blue and 1 in green, 1 and 1 trace looked at"));
+}
+
 /// Scenario: no share of the traffic is the candidate's in the window, or what its share is cannot be found out.
 /// Guarantee: that is what is said, and not that an environment cannot be read; who was not reached counts as out of reach.
 #[test]

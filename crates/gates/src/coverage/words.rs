@@ -5,6 +5,7 @@ use super::silence::sent_within;
 use super::{Inputs, Window};
 use crate::Place;
 use crate::inventory::{Seen, Service};
+use crate::words::counted;
 pub(crate) use crate::words::time;
 
 /// Names that a list has room for.
@@ -24,15 +25,19 @@ pub(crate) fn more(count: usize) -> String {
     if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() }
 }
 
+fn traces(count: u64) -> String {
+    counted(count, "trace", "traces")
+}
+
 /// `in 3 of 120 traces (2.5 %)`.
 pub(crate) fn share(share: Share) -> String {
-    format!("in {} of {} traces ({:.1} %)", share.with, share.all, share.value() * 100.0)
+    format!("in {} of {} ({:.1} %)", share.with, traces(share.all), share.value() * 100.0)
 }
 
 /// `12.5 traces/min in the sample, last at …`.
 pub(crate) fn rate(seen: &Seen, window: Window) -> String {
     let minutes = (window.secs() / 60.0).max(1.0 / 60.0);
-    format!("{} traces looked at, {:.1} a minute", seen.traces, f64::from(seen.traces) / minutes)
+    format!("{} looked at, {:.1} a minute", traces(seen.traces.into()), f64::from(seen.traces) / minutes)
 }
 
 /// A service in an environment, with an example.
@@ -68,7 +73,7 @@ pub(crate) fn misread_service(name: &str, service: &Service) -> String {
 fn better(service: &Service) -> String {
     let failed = match service.failed.traces {
         0 => None,
-        failed => Some(format!("{failed} of its {} traces failed", service.seen.traces)),
+        failed => Some(format!("{failed} of its {} failed", traces(service.seen.traces.into()))),
     };
     let slowest = service.took.quantile(0.99);
     let took = slowest.map(|nanos| format!("its requests took up to {} (p99)", length(nanos)));

@@ -301,6 +301,26 @@ fn calls_of_which_none_has_a_name_are_no_verdict() {
 }
 
 #[test]
+fn one_is_not_told_as_many() {
+    const NAMELESS: &[(&str, &str)] = &[("http.method", "GET")];
+    let one = |by, attributes| Calls { calls: 1, ..calls("intake", by, attributes) };
+    let report =
+        judged(&[one("submit claim", INSURER), one("who", NAMELESS)], &[one("order test", LABORATORY)]);
+    assert!(report.summary.starts_with("1 outside peer: "), "{}", report.summary);
+    let told = report.findings.iter().map(|finding| finding.detail.as_str()).collect::<Vec<_>>().join("; ");
+    for words in [
+        "2 live traces in blue",
+        "(1 call, by",
+        "1 call of `intake` does not say whom it calls",
+        "1 peer is called by tests",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let report = judged(&[calls("intake", "submit claim", INSURER)], &[]);
+    assert!(report.summary.starts_with("1 outside peer: "), "{}", report.summary);
+}
+
+#[test]
 fn calls_within_are_not_judged_and_odd_ones_are_notes() {
     const NAMELESS: &[(&str, &str)] = &[("http.method", "GET")];
     let live = [

@@ -148,7 +148,8 @@ impl Group {
         let more = self.operations.len().saturating_sub(SHOWN_OPERATIONS);
         if more > 0 {
             let or_more = if self.more_operations { " or more" } else { "" };
-            shown.push(format!("and {more}{or_more} others"));
+            let others = if more == 1 && !self.more_operations { "other" } else { "others" };
+            shown.push(format!("and {more}{or_more} {others}"));
         }
         shown.join(", ")
     }

@@ -9,6 +9,7 @@ use super::rules::*;
 use super::show;
 use crate::finding::{Finding, Place};
 use crate::report::Report;
+use crate::words::counted;
 
 /// One environment of a run.
 #[derive(Clone, Debug)]
@@ -188,7 +189,11 @@ fn too_few(run: &Run, measured: &Measured) -> Option<Finding> {
     let most = needy.max_by_key(|objective| objective.requests_min())?;
     Some(
         Finding::new(&TOO_FEW_REQUESTS)
-            .detail(format!("{} is to be judged by {} requests.", most.name(), hold.requests))
+            .detail(format!(
+                "{} is to be judged by {}.",
+                most.name(),
+                counted(hold.requests, "request", "requests")
+            ))
             .expected(format!("{} requests or more", most.requests_min())),
     )
 }
@@ -253,11 +258,9 @@ fn errors(run: &Run, measured: &Measured) -> Option<(Finding, String)> {
         kinds.join(", ")
     );
     let share = show::percent(worst.error_share());
-    let words = measured
-        .words
-        .ranked()
-        .first()
-        .map_or_else(String::new, |(words, times)| format!("; {times} requests: {words}"));
+    let words = measured.words.ranked().first().map_or_else(String::new, |(words, times)| {
+        format!("; {}: {words}", counted(*times, "request", "requests"))
+    });
     let finding = Finding::new(&REFUSED_UNDER_LOAD)
         .detail(detail)
         .expected(format!("at most {} of the spans", show::percent(run.limits.errors_max)))
@@ -284,13 +287,14 @@ fn completeness(measured: &Measured, at: At<'_>) -> Vec<Finding> {
         let finding = Finding::new(&INCOMPLETE_UNDER_LOAD)
             .at(at.part(&phase).trace(example.trace_id))
             .detail(detail)
-            .expected(format!("{} spans of the trace", example.expected))
-            .seen(format!("{} spans", example.found));
+            .expected(format!("{} of the trace", counted(example.expected as u64, "span", "spans")))
+            .seen(counted(example.found as u64, "span", "spans"));
         findings.push(finding);
     }
     if total.unknown > 0 {
         let why = read.unknown.as_deref().unwrap_or("no answer");
-        let detail = format!("{} of {} traces could not be asked for: {why}", total.unknown, total.asked);
+        let asked = counted(total.asked, "trace", "traces");
+        let detail = format!("{} of {asked} could not be asked for: {why}", total.unknown);
         findings.push(Finding::new(&READ_BACK_UNKNOWN).at(at.place()).detail(detail));
     }
     let accepted: u64 = measured.phases.iter().map(|counts| counts.accepted).sum();

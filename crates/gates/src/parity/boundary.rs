@@ -115,9 +115,9 @@ impl Boundaries {
         let mut place =
             Place::environment(&names.candidate).component(format!("{caller} -> {service}: {operation}"));
         let mut detail = format!(
-            "traces break between {caller} and {service}: `{operation}` has no caller in {} of {} requests in {}, {} of {} in {}",
+            "traces break between {caller} and {service}: `{operation}` has no caller in {} of {} in {}, {} of {} in {}",
             candidate.alone,
-            candidate.all(),
+            counted(candidate.all(), "request", "requests"),
             names.candidate,
             active.alone,
             active.all(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::generate::Trace;
 use super::report::{Failure, Finding};
 use crate::model::{AttributeValue, Attributes, Event, Link, Span, SpanId};
+use crate::words::counted;
 
 /// Whether the writer may have written a span twice (it sent a request again after no answer came).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +47,9 @@ fn missing(expected: &Trace, read: &BTreeMap<SpanId, Vec<&Span>>, findings: &mut
     }
     let names: Vec<String> =
         gone.iter().map(|s| format!("{} `{}` of {}", s.kind.word(), s.name, s.service())).collect();
-    let detail =
-        format!("{} of {} spans are missing: {}", gone.len(), expected.spans.len(), names.join(", "));
+    let all = counted(expected.spans.len() as u64, "span", "spans");
+    let are = if gone.len() == 1 { "is" } else { "are" };
+    let detail = format!("{} of {all} {are} missing: {}", gone.len(), names.join(", "));
     let mut finding = Finding::new(Failure::MissingSpans, expected.id, detail);
     finding.span_id = gone.first().map(|s| s.span_id);
     finding.kinds = gone.iter().map(|s| s.kind).collect();
@@ -178,7 +180,7 @@ fn links(expected: &Span, read: &Span, put: &mut impl FnMut(Difference)) {
     // A store that knows references only lists the parent among them.
     left.retain(|link| link.trace_id != read.trace_id || Some(link.span_id) != read.parent);
     if !left.is_empty() {
-        let count = |more: usize| format!("{} links", expected.links.len() + more);
+        let count = |more: usize| counted((expected.links.len() + more) as u64, "link", "links");
         put(Difference::of("links".to_owned(), count(0), count(left.len())));
     }
 }
@@ -224,7 +226,7 @@ fn kept_of(wanted: &AttributeValue, found: &AttributeValue) -> Option<usize> {
 
 fn events(expected: &[Event], read: &[Event], put: &mut impl FnMut(Difference)) {
     if expected.len() != read.len() {
-        let count = |events: &[Event]| format!("{} events", events.len());
+        let count = |events: &[Event]| counted(events.len() as u64, "event", "events");
         return put(Difference::of("events".to_owned(), count(expected), count(read)));
     }
     let mut sorted: Vec<&Event> = read.iter().collect();

@@ -11,6 +11,7 @@ use crate::finding::{self, Place};
 use crate::model::{Kind, SpanId, TraceId};
 use crate::report::{Report, Verdict};
 use crate::rule::{Rule, Severity};
+use crate::words::counted;
 
 /// How a trace can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -271,10 +272,10 @@ impl ProbeReport {
                 (..) => "fields",
             };
             let detail = format!(
-                "and {} more {noun}, in {} of {} traces; e.g. {}",
+                "and {} more {noun}, in {} of {}; e.g. {}",
                 rest.len(),
                 traces.len(),
-                self.summary.traces,
+                counted(self.summary.traces.into(), "trace", "traces"),
                 example.first.detail
             );
             let mut more = finding::Finding::new(failure.rule()).detail(detail);

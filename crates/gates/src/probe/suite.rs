@@ -12,6 +12,7 @@ use crate::finding::{Finding, Place};
 use crate::model::TraceId;
 use crate::report::Report;
 use crate::rule::Severity;
+use crate::words::counted;
 
 /// What one run of the suite saw of one environment.
 #[derive(Clone, Debug, PartialEq)]
@@ -190,21 +191,27 @@ impl Suite {
     }
 }
 
+fn were(count: usize) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
 impl Searches {
     fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         if let Some(first) = self.missed.first() {
             let detail = format!(
-                "{} of {} traces that can be read by id were not found by service, time and attribute",
+                "{} of {} that can be read by id {} not found by service, time and attribute",
                 self.missed.len(),
-                self.traces
+                counted(self.traces.into(), "trace", "traces"),
+                were(self.missed.len())
             );
             findings
                 .push(Finding::new(&rules::NOT_SEARCHABLE).at(Place::default().trace(*first)).detail(detail));
         }
         if let Some(first) = self.unanswered.first() {
             let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-            let detail = format!("{} of {} searches had no answer{why}", self.unanswered.len(), self.traces);
+            let searches = counted(self.traces.into(), "search", "searches");
+            let detail = format!("{} of {searches} had no answer{why}", self.unanswered.len());
             findings
                 .push(Finding::new(&rules::SEARCH_UNKNOWN).at(Place::default().trace(*first)).detail(detail));
         }
@@ -244,7 +251,8 @@ impl Masking {
         let lost = self.planted.len() - (self.read as usize).min(self.planted.len());
         if lost > 0 {
             let why = self.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
-            let detail = format!("{lost} of {} canaries were not read back{why}", self.planted.len());
+            let all = counted(self.planted.len() as u64, "canary", "canaries");
+            let detail = format!("{lost} of {all} {} not read back{why}", were(lost));
             findings.push(Finding::new(&rules::MASKING_UNKNOWN).detail(detail));
         }
         if let Some(why) = &self.not_again {
