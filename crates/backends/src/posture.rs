@@ -36,7 +36,7 @@ use tokio::task::JoinSet;
 use self::ask::is_turned_away;
 use self::certificate::{Client, shake, throwaway};
 use self::wire::{Peer, takes_suites, takes_version};
-use crate::otlp::Endpoint;
+use crate::otlp::{Endpoint, Protocol};
 use crate::query::QueryEndpoint;
 use crate::tls::{Tls, TlsSettings};
 
@@ -46,7 +46,7 @@ const PROBES_MAX: usize = 4;
 /// An endpoint to look at.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Its name within its environment, by which it is compared.
+    /// Its name within its environment.
     pub name: String,
     /// What it is there for.
     pub role: Role,
@@ -106,6 +106,14 @@ impl What {
         }
     }
 
+    /// How it is spoken to.
+    fn protocol(&self) -> &'static str {
+        match self {
+            Self::Otlp(endpoint) if endpoint.protocol() == Protocol::Grpc => "grpc",
+            Self::Otlp(_) | Self::Http { .. } => "http",
+        }
+    }
+
     fn authority(&self) -> &str {
         match self {
             Self::Otlp(endpoint) => endpoint.authority().as_str(),
@@ -156,6 +164,7 @@ async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
     let mut facts = EndpointFacts {
         name: target.name.clone(),
         role: target.role,
+        protocol: target.what.protocol().to_owned(),
         url: target.what.url(),
         loopback: host == "localhost" || address.is_some_and(|address| address.is_loopback()),
         transport: peer.transport().await,

@@ -14,12 +14,14 @@
 //! | `facts` | [`Facts`] |
 //! | `items` | facts as items that have a strength, and a rule if they are wrong as such |
 //! | `judge` | [`judge`] |
+//! | `matched` | which endpoints of two environments are the same |
 //! | `rules` | the rules |
 
 mod declared;
 mod facts;
 mod items;
 mod judge;
+mod matched;
 mod rules;
 #[cfg(test)]
 mod tests;

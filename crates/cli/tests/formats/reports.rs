@@ -182,6 +182,7 @@ fn posture() -> Report {
         role: Role::Query,
         url: "https://green:16686".to_owned(),
         loopback: false,
+        protocol: "grpc".into(),
         transport: Fact::Known(Transport::Tls),
         tls: Some(tls),
         access: Some(AccessFacts {

@@ -48,10 +48,13 @@ impl<T> Fact<T> {
 /// What was seen of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointFacts {
-    /// Its name within its environment, by which it is compared: `otlp`, `query`, `pprof`.
+    /// Its name within its environment: `otlp`, `query`, `pprof`.
     pub name: String,
     /// What it is there for.
     pub role: Role,
+    /// How it is spoken to: `grpc` or `http`. With the role it says which endpoint of another environment is the same.
+    #[serde(default)]
+    pub protocol: String,
     /// Its address, without credentials.
     pub url: String,
     /// Whether that is on this very machine.

@@ -251,15 +251,10 @@ impl Items {
             "RSA" => key.bits < policy.rsa_bits_min,
             _ => key.bits < 224,
         };
-        // From 128 bits of security on longer is not better: RSA 3072, EC 256. Keys of two kinds are not compared: what the policy allows may be
-        // exchanged for another that it allows.
-        let strength = match key.algorithm.as_str() {
-            "RSA" => key.bits.min(3072) * 128 / 3072,
-            _ => key.bits.min(256) / 2,
-        };
+        // Keys of two kinds are not compared: what the policy allows may be exchanged for another that it allows.
         let wrong = if weak { Wrong::of(&WEAK_KEY) } else { None };
         let seen = format!("its key is {} {}", key.algorithm, key.bits);
-        self.put(&format!("key ({})", key.algorithm), strength, seen, wrong);
+        self.put(&format!("key ({})", key.algorithm), key.bits, seen, wrong);
         let wrong = if certificate.signature_weak { Wrong::of(&WEAK_SIGNATURE) } else { None };
         let seen = format!("its certificate is signed with {}", certificate.signature);
         self.put("signature", u32::from(!certificate.signature_weak), seen, wrong);
@@ -277,7 +272,9 @@ impl Items {
             let soon = left < policy.valid_secs_min;
             (format!("its certificate ends in {} days", left / DAY), soon.then_some(&EXPIRES_SOON))
         };
-        self.put_alone("validity", seen, rule.and_then(Wrong::of));
+        // All that is valid for long enough is alike.
+        let strength = rule.map_or(2, |rule| u32::from(std::ptr::eq(rule, &EXPIRES_SOON)));
+        self.put("validity", strength, seen, rule.and_then(Wrong::of));
     }
 
     fn access(&mut self, endpoint: &EndpointFacts, policy: &Policy) {

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Policy;
 use super::facts::{EndpointFacts, Fact, Facts, Role, Transport, Unplaced};
 use super::items::{Item, Items, items};
+use super::matched::counterparts;
 use super::rules::{REGRESSED, UNDETERMINED, UNREACHABLE, WEAKER};
 use crate::finding::{Finding, Place};
 use crate::report::Report;
@@ -31,12 +32,13 @@ const REASONS_MAX: usize = 5;
 /// Judges. The facts are in the report, so that a later look can be held against them.
 pub fn judge(input: &Input<'_>) -> Report {
     let mut findings = Vec::new();
-    for endpoint in &input.subject.endpoints {
+    let others = |facts: Option<&Facts>| -> Vec<Option<Items>> {
+        let others = counterparts(&input.subject.endpoints, facts.map_or(&[], |facts| &facts.endpoints));
+        others.into_iter().map(|other| Some(items(other?, input.policy, input.now))).collect()
+    };
+    let others = others(input.reference).into_iter().zip(others(input.before));
+    for (endpoint, (reference, before)) in input.subject.endpoints.iter().zip(others) {
         let own = items(endpoint, input.policy, input.now);
-        let other = |facts: Option<&Facts>| {
-            facts.and_then(|facts| counterpart(facts, endpoint)).map(|e| items(e, input.policy, input.now))
-        };
-        let (reference, before) = (other(input.reference), other(input.before));
         let at = |item: &str| place(&input.subject.environment, endpoint, item);
         for item in &own.known {
             findings.extend(of_subject(input, endpoint, item, reference.as_ref()));
@@ -120,10 +122,6 @@ fn of_reference(environment: &str, endpoint: &EndpointFacts, item: &Item) -> Opt
 fn stronger<'a>(items: &'a Items, than: &Item) -> Option<&'a Item> {
     let item = items.known.iter().find(|item| item.key == than.key)?;
     (item.strength? > than.strength?).then_some(item)
-}
-
-fn counterpart<'a>(facts: &'a Facts, endpoint: &EndpointFacts) -> Option<&'a EndpointFacts> {
-    facts.endpoints.iter().find(|other| other.name == endpoint.name)
 }
 
 /// What is not known of an endpoint, as one finding.
