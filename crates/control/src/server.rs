@@ -84,7 +84,7 @@ impl Control {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(config: ControlConfig, beside: Router) -> Result<Control, StartError> {
-        let site = Arc::new(config.site);
+        let mut site = config.site;
         let access = Access::load(&site.token_file, &site.gateway.token_file)?;
         let opened = Journal::open(&site, clock::now())?;
         let listener = TcpListener::bind(site.control)
@@ -92,6 +92,9 @@ impl Control {
             .map_err(|source| StartError::Listen { address: site.control, source })?;
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: site.control, source })?;
+        // Gates ask here for what the gateway knows: port 0 is nobody's.
+        site.control = address;
+        let site = Arc::new(site);
         let gates = Arc::new(Gates::new(Arc::clone(&site))?);
         let boot = BootId::new(&boot_name().map_err(StartError::Boot)?)
             .expect("hexadecimal digits are a valid name");

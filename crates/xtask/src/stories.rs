@@ -15,6 +15,8 @@ const ATTEMPTS: u32 = 3;
 /// No story takes longer; the program gives up by itself before.
 const STORY_MAX: Duration = Duration::from_secs(300);
 const VERIFY_MAX: Duration = Duration::from_secs(60);
+/// What coverage notes where no gateway told it what was sent: a story has one that does.
+const SENT_UNKNOWN: &str = "CF-COVERAGE-015";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -145,7 +147,26 @@ fn verify(program: &Path, dir: &Path) -> Result<()> {
     command.args(["audit", "verify"]).arg(dir.join("audit")).arg("--key").arg(dir.join("log.pub"));
     let output = output_within(VERIFY_MAX, &command)?;
     ensure!(output.status.success(), "the log: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+    let evidence = read_all(&dir.join("audit").join("evidence"))?;
+    ensure!(!evidence.is_empty(), "no evidence in {}", dir.display());
+    let asked_nobody = evidence.iter().find(|(_, report)| report.contains(SENT_UNKNOWN));
+    ensure!(asked_nobody.is_none(), "{SENT_UNKNOWN} in {}", asked_nobody.map_or("", |(path, _)| path));
     Ok(())
+}
+
+/// The files below a folder, with what they say.
+fn read_all(dir: &Path) -> Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            all.extend(read_all(&path)?);
+        } else {
+            let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+            all.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::routing::get;
 use axum::{Json, Router};
+use crossfade_audit::show;
 use crossfade_backends::query::{Query, QueryConfig, QueryEndpoint, QueryKind};
 use crossfade_control::gates::coverage::{Ask, Asked, report};
 use crossfade_control::{Control, ControlConfig};
@@ -12,10 +13,11 @@ use crossfade_gates::inventory::{Inventory, Sent, TapCounts};
 use crossfade_gates::report::{Report, Verdict};
 use crossfade_lab::environment::Environment;
 use crossfade_lab::traffic::{TrafficConfig, past};
+use crossfade_rollout::event::{Event, Gate};
 use crossfade_rollout::{rfc3339, spec};
 use crossfade_routing::{Schedule, UnixNanos};
 use crossfade_yaml::Duration as Text;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{House, SPEC, Syncing};
 
@@ -94,4 +96,32 @@ async fn a_mirror_that_has_just_begun_accuses_nobody() {
     assert_eq!(later.facts["window"]["from"], began.0.to_string());
     gateway.end().await;
     control.stop().await;
+}
+
+/// Scenario: the site names port 0, and the control plane listens at whatever the system gives; a gateway's routes are there as well.
+/// Guarantee: gates that look in a rollout ask at the address where it listens: what was sent is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_is_asked_for_where_it_listens() {
+    let house = House::new().await;
+    let control = control(&house, &Arc::default()).await;
+    let operator = house.operator(control.address());
+    let gateway = Syncing::start(house.gateway("gw-1", "boot-1"), house.line(control.address()));
+    operator.until("a gateway", |status| !status.gateways.is_empty()).await;
+    let gates = "gates: { coverage: { when: [mirror], settle: 100ms, deadline: 4s },";
+    operator.begin(&SPEC.replace("gates: {", gates)).await;
+    operator.until_over().await;
+    gateway.end().await;
+    control.stop().await;
+    let reports: Vec<Value> = house
+        .events()
+        .iter()
+        .filter_map(|event| match event {
+            Event::GateFinished { gate: Gate::Coverage, evidence: Some(evidence), .. } => Some(
+                serde_json::from_slice(&show::evidence(&house.site().log_dir, evidence).unwrap()).unwrap(),
+            ),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reports.len(), 1);
+    assert!(!reports[0].to_string().contains("CF-COVERAGE-015"), "{}", reports[0]);
 }
