@@ -19,7 +19,8 @@
 //! `(1 + s)^-x`. A finding needs that chance to be at most `alpha / m`, with `m` the number of things compared: so a report of two
 //! environments that record the same holds a finding with a probability of at most `alpha` (1 %), whatever they
 //! record and however rare (Bonferroni). The unit is the trace. What is too rare for this is listed, and fails nothing; if no service
-//! is frequent enough, there is no verdict. Of a service that has more traces than are looked at, it is the number of them that
+//! is frequent enough, there is no verdict. So many services may be missing that chance is a poor excuse for all of them
+//! together: that is one comparison more (`together`). Of a service that has more traces than are looked at, it is the number of them that
 //! counts, as far as it is known ([`Volume`]); where it is not, and green has none, there is no verdict either.
 //!
 //! | module | holds |
@@ -27,6 +28,7 @@
 //! | `rules` | every finding that it can make |
 //! | [`chance`] | the probabilities |
 //! | `compare` | one inventory against another |
+//! | `together` | what may be missing service by service, and not all together |
 //! | `volume` | [`Volume`]: how many traces there are where not all are looked at |
 //! | `silence` | what stopped, and what is sent and recorded nowhere |
 //! | `words` | names, rates and what people would have misread |
@@ -39,6 +41,7 @@ mod rules;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod together;
 mod volume;
 mod words;
 

@@ -5,11 +5,12 @@
 //! | no difference | why |
 //! |---|---|
 //! | order of spans, attributes, events, links | OTLP gives them none |
-//! | the same span twice, word for word | an exporter sends a request again when no answer came |
+//! | the same span twice, word for word | an exporter sends a request again when no answer came; counted, since what is always stored twice is no such case |
 //! | a list, map or bytes on one side, their JSON or base64 text on the other | stores without these types keep them so |
-//! | nanoseconds cut to whole microseconds on one side (the end by one more, since such stores keep start and length) | Jaeger's older storages |
+//! | from Jaeger: nanoseconds cut to whole microseconds (the end by one more, since such stores keep start and length) | Jaeger's older storages |
 //! | the parent listed among the links of one side | Jaeger's older storages keep references only |
-//! | from Jaeger: the attributes `@jaeger@format`, `@jaeger@warnings`, `internal.span.format`; `otel.scope.*`, `otel.library.*`, `span.kind`, `otel.status_code`, `otel.status_description`, `w3c.tracestate`; `error` where the status says so; an event's `event` | Jaeger notes there how spans came in, and what its older model has no field for |
+//! | from Jaeger: the attributes `@jaeger@format`, `@jaeger@warnings`, `internal.span.format`; `otel.scope.name`, `otel.scope.version`, `otel.library.*`, `span.kind`, `otel.status_code`, `otel.status_description`, `w3c.tracestate`; `error` where the status says so; an event's `event` | Jaeger notes there how spans came in, and what its older model has no field for |
+//! | from Jaeger: a scope's attribute among the span's, as `otel.scope.attributes.…` or `otel.scope.…` | likewise; it is compared with the other side's |
 //! | from Jaeger: a missing or empty `service.name` that reads `missing-service-name` or `empty-service-name` | Jaeger's sanitizers |
 //! | from Tempo: another id for one of the spans that share one on the other side, and for the parent of its children; the other one as its own parent | Tempo tells Zipkin's shared ids apart when it answers |
 //! | from Tempo: span flags 0 | Tempo has them until it writes a block, and not in it |
@@ -138,8 +139,10 @@ pub struct Compared {
     pub differences: Vec<Difference>,
     /// Spans whose clock one side has adjusted.
     pub clock_adjusted: u32,
-    /// Spans that one side keeps twice, word for word.
+    /// Copies of spans, word for word: how many one side or the other keeps.
     pub repeated: u32,
+    /// Whether the candidate keeps more copies than the active.
+    pub is_doubled: bool,
     /// Whether any span has flags, in the active and in the candidate.
     pub has_flags: [bool; 2],
     /// A span whose flags are 0 in the active, and one whose flags are in the candidate: differences, if its store keeps flags.
@@ -156,7 +159,8 @@ pub fn compare(active: &[Span], candidate: &[Span], rules: &Rules) -> Compared {
         (false, false) => {
             out.has_flags = [active, candidate].map(|side| side.iter().any(|span| span.flags != 0));
             let pairing = pairing::pair(active, candidate, rules);
-            out.repeated = pairing.repeated;
+            let [before, now] = pairing.repeated;
+            (out.repeated, out.is_doubled) = (before.saturating_add(now), now > before);
             let adjusted = clock::adjusted(&pairing.pairs, rules);
             out.clock_adjusted = u32::try_from(adjusted.len()).unwrap_or(u32::MAX);
             for (mine, theirs) in &pairing.pairs {

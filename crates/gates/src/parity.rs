@@ -12,6 +12,9 @@
 //! A pair of which one side could not be read, or was read in part, may be one that differs: it passes only what would pass if all such pairs
 //! did. Nothing is known of too many traces that a search has found and neither environment gives.
 //!
+//! Copies of a span, word for word, are no difference of a pair, since what was not acknowledged is sent again. Where the candidate alone keeps
+//! them in surely more than one in ten traces, that is a finding.
+//!
 //! What is in one trace too few on *both* sides no pair shows: an application that hands its trace on in a format that the next one does
 //! not read starts a new trace in every environment. So the gate also learns, from the active's traces of before, which operations are
 //! called by another service, and tells if in the candidate they have no caller (`boundary`).
@@ -40,6 +43,9 @@ use crate::reads::{DIFFERING_IDS_MAX, Reads, SAMPLE_IDS_MAX, ids, keep, vanished
 use crate::report::Report;
 use crate::rule::Severity;
 use crate::words::{counted, grouped, percent, ppm};
+
+/// The share of traces that may have copies for having been sent again.
+const SENT_AGAIN_MAX: f64 = 0.1;
 
 /// Findings about differences.
 const FINDINGS_MAX: usize = 60;
@@ -96,6 +102,8 @@ pub struct Parity {
     vanished: u64,
     reads: Reads,
     repeated: u64,
+    /// Traces of which the candidate keeps more copies.
+    doubled: u64,
     clock_adjusted: u64,
     spans: u64,
 }
@@ -117,6 +125,7 @@ impl Parity {
             vanished: 0,
             reads: Reads::default(),
             repeated: 0,
+            doubled: 0,
             clock_adjusted: 0,
             spans: 0,
         }
@@ -143,6 +152,7 @@ impl Parity {
         self.compared += 1;
         self.spans += mine.len() as u64;
         self.repeated += u64::from(compared.repeated);
+        self.doubled += u64::from(compared.is_doubled);
         self.clock_adjusted += u64::from(compared.clock_adjusted);
         if !compared.differences.is_empty() {
             self.different += 1;
@@ -279,7 +289,16 @@ impl Parity {
             let detail = format!("{} have adjusted clocks", counted(self.clock_adjusted, "span", "spans"));
             out.push(Finding::new(&rules::CLOCK_ADJUSTED).at(self.candidate()).detail(detail));
         }
-        if self.repeated > 0 {
+        if self.repeated > 0 && self.is_doubled() {
+            let detail = format!(
+                "{} keeps more copies of spans than {} in {} of {}",
+                self.names.candidate,
+                self.names.active,
+                grouped(self.doubled),
+                counted(self.compared, "trace", "traces")
+            );
+            out.push(Finding::new(&rules::DOUBLED).at(self.candidate()).detail(detail));
+        } else if self.repeated > 0 {
             let detail = format!("{} stored more than once", counted(self.repeated, "span is", "spans are"));
             out.push(Finding::new(&rules::REPEATED).at(self.candidate()).detail(detail));
         }
@@ -288,6 +307,12 @@ impl Parity {
         let neither = "neither environment";
         out.extend(vanished(&rules::VANISHED, self.candidate(), self.vanished, self.drawn(), neither));
         out
+    }
+
+    /// Whether the candidate surely keeps more copies in more traces than are sent again now and then.
+    fn is_doubled(&self) -> bool {
+        let single = self.compared.saturating_sub(self.doubled);
+        1.0 - upper_share(single, self.compared, self.limits.confidence) > SENT_AGAIN_MAX
     }
 
     fn drawn(&self) -> u64 {
@@ -313,6 +338,7 @@ impl Parity {
             "unread": self.reads.unread,
             "vanished": self.vanished,
             "repeated_spans": self.repeated,
+            "doubled_traces": self.doubled,
             "clock_adjusted_spans": self.clock_adjusted,
             "ignored_attributes": self.rules.ignore,
             "differences": self.groups.facts(2 * FINDINGS_MAX),

@@ -71,6 +71,7 @@ pub async fn suite(target: &Target, config: &SuiteConfig, told: Told<'_>) -> Sui
         searches,
         masking,
         separation,
+        must_be_separated: false,
         not_separated: None,
         beside,
         freshness_max: config.freshness_max,

@@ -160,6 +160,7 @@ fn probe() -> Report {
             separation(Seen::Yes),
             separation(Seen::Unknown("blue has not answered".to_owned())),
         ],
+        must_be_separated: false,
         not_separated: None,
         beside: None,
         freshness_max: Some(Duration::from_secs(1)),

@@ -31,7 +31,8 @@ pub(super) async fn run(cx: &Cx<'_>) -> Report {
 async fn look(cx: &Cx<'_>) -> Result<Report, String> {
     let candidate = target(cx.to.as_str(), cx.candidate()?)?;
     let active = cx.active()?;
-    let is_asked = cx.settings.probe.separation;
+    let separation = cx.settings.probe.separation;
+    let is_asked = separation.unwrap_or(true);
     let (other, not_separated) = match &active.query {
         Some(_) if is_asked => (Some(target(cx.from.as_str(), active)?), None),
         // The candidate is judged by itself.
@@ -41,7 +42,7 @@ async fn look(cx: &Cx<'_>) -> Result<Report, String> {
     let gauge = cx.gauge.clone();
     let told = move |done: usize, total: usize, line: &str| gauge.set(done, total, line);
     let seen = suite(&candidate, &config(&cx.settings.probe, cx.seed, other), &told).await;
-    Ok(Suite { not_separated, ..seen }.report())
+    Ok(Suite { not_separated, must_be_separated: separation == Some(true), ..seen }.report())
 }
 
 fn config(gate: &spec::Probe, seed: u64, other: Option<Target>) -> SuiteConfig {

@@ -142,7 +142,8 @@ impl Look<'_> {
             if share > 0.0 { self::tests(green, blue, 1.0 / share, self.limits) } else { Vec::new() };
         let past = self.inputs.past();
         let before = past.map_or(0, |(_, before)| self::tests(before, blue, 1.0, self.limits).len());
-        let all = tests.len() + reverse.len() + before;
+        // And one for all that is missing, together.
+        let all = tests.len() + reverse.len() + before + 1;
         self.facts.set_threshold(self.limits.alpha, all);
         let ln_threshold = self.facts.ln_threshold;
         let found = found(&tests, ln_threshold);
@@ -156,17 +157,20 @@ impl Look<'_> {
                 self.parts_missing(blue, service, parts);
             }
         }
+        let absent = tests.iter().filter(|test| test.part == Part::Service).map(|test| test.service.as_str());
+        let is_told = |name: &&str| found.get(name).is_some_and(|parts| parts.contains_key(&Part::Service));
+        let (told, missing): (BTreeSet<&str>, BTreeSet<&str>) = absent.partition(is_told);
+        self.together(blue, &missing, &told);
         let uncounted = self.uncounted(blue, &tests, share);
         self.rare(&tests, &uncounted);
         self.only_in_green(&reverse, ln_threshold);
-        // A service that is there, or whose absence would have been no chance, was compared.
+        // A service was compared if its absence was no chance, or would have been none of what is in all of its traces.
         let looked = |name: &&String| self.limits.looks_at(name);
         let mut services = blue.services.keys().filter(looked);
         let compared = |name: &String| {
             let there = |inventory: &Inventory| inventory.services.get(name).map_or(0, |s| s.seen.traces);
-            let seen = there(blue);
-            there(green) > 0 && seen > 0
-                || found.get(name.as_str()).is_some_and(|p| p.contains_key(&Part::Service))
+            let (seen, kept) = (there(blue), there(green));
+            ln_at_most(Share::new(seen, seen), Share::new(0, kept)) <= ln_threshold || is_told(&name.as_str())
         };
         share > 0.0 && services.any(compared)
     }

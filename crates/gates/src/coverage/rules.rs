@@ -84,4 +84,9 @@ rules! { "CF-COVERAGE-";
          is another thing."
         "Have clients send smaller batches (the tap reads 4 MiB and 50,000 spans of one), or give the tap more of a processor; `crossfade_tap_requests_total` says \
          what became of requests. Then look again.";
+    SERVICES_MISSING = "019" coverage_services_missing Critical Data [PCI_10_2, PCI_6_5_2, HIPAA_164_312_B, NIST_AU_12, NIST_CM_4_2]
+        "The active environment records several services of which the candidate records nothing, each too rare to tell and all of them no chance."
+        "After the switch nobody would see these services fail, and their part of every record would be missing."
+        "Look for a filter, a tenant or a sampling rule of the candidate that leaves them out, and for exporters that still point \
+         elsewhere; then run the gate again.";
 }

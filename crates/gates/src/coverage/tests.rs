@@ -1,4 +1,5 @@
 mod silence;
+mod together;
 
 use std::collections::BTreeMap;
 

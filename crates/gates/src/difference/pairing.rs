@@ -14,8 +14,8 @@ pub(super) struct Pairing<'a> {
     pub(super) missing: Vec<&'a Span>,
     /// The candidate has them alone.
     pub(super) extra: Vec<&'a Span>,
-    /// Copies that were left out.
-    pub(super) repeated: u32,
+    /// Copies that were left out, of the active's and of the candidate's.
+    pub(super) repeated: [u32; 2],
     /// Ids of one side for ids of the other: Tempo's, for spans that shared one.
     pub(super) aliases: BTreeMap<SpanId, SpanId>,
 }
@@ -26,8 +26,8 @@ type Same<'a> = VecDeque<&'a Span>;
 /// A span is known by its id; where two spans share one, as those of a call may, by its kind too.
 pub(super) fn pair<'a>(active: &'a [Span], candidate: &'a [Span], rules: &Rules) -> Pairing<'a> {
     let mut out = Pairing::default();
-    let mine = once(active, &mut out.repeated);
-    let mut theirs = once(candidate, &mut out.repeated);
+    let mine = once(active, &mut out.repeated[0]);
+    let mut theirs = once(candidate, &mut out.repeated[1]);
     // Only of spans that share an id does Tempo give one another.
     let shared: BTreeSet<SpanId> =
         [&mine, &theirs].into_iter().flatten().filter(|(_, s)| s.len() > 1).map(|(id, _)| *id).collect();

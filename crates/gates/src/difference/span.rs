@@ -95,7 +95,11 @@ pub(super) fn compare(
     out.text(What::Scope, "version", scope_version, &theirs.scope_version);
     out.text(What::TraceState, "", trace_state, &theirs.trace_state);
     out.attributes(Place::Resource, "", resource, &theirs.resource, theirs);
-    out.attributes(Place::Scope, "", scope_attributes, &theirs.scope_attributes, theirs);
+    let of_scope = [
+        folded(rules.active, mine, scope_attributes, theirs),
+        folded(rules.candidate, theirs, &theirs.scope_attributes, mine),
+    ];
+    out.attributes(Place::Scope, "", &of_scope[0], &of_scope[1], theirs);
     out.attributes(Place::Span, "", attributes, &theirs.attributes, theirs);
     out.events(events, &theirs.events, theirs, is_adjusted);
     out.links(links, &theirs.links, theirs);
@@ -140,8 +144,7 @@ impl Out<'_> {
     }
 
     fn times(&mut self, mine: [u64; 2], theirs: [u64; 2]) {
-        let is_coarse = |times: [u64; 2]| times.iter().all(|t| t.is_multiple_of(MICRO));
-        let may_be_cut = is_coarse(mine) != is_coarse(theirs);
+        let may_be_cut = self.rules.may_cut(&mine, &theirs);
         for (field, slack, a, b) in [("start", 0, mine[0], theirs[0]), ("end", 1, mine[1], theirs[1])] {
             let is_same = a == b || may_be_cut && (a / MICRO).abs_diff(b / MICRO) <= slack;
             if !is_same {
@@ -216,8 +219,7 @@ impl Out<'_> {
         match place {
             Place::Resource => key == "service.name" && is_nameless(mine) && is_nameless(theirs),
             Place::Event => !has_both && key == "event",
-            // Jaeger keeps them among the span's, as `otel.scope.attributes.…`.
-            Place::Scope => !has_both,
+            Place::Scope => false,
             Place::Span if key == "error" => {
                 let is_error = self.span.status == StatusCode::Error && other.status == StatusCode::Error;
                 !has_both && is_error
@@ -234,7 +236,7 @@ impl Out<'_> {
         let mut left: Vec<&Event> = theirs.iter().collect();
         let mut unmatched = Vec::new();
         for event in mine {
-            let at = |o: &&Event| is_adjusted || same_moment(o.time, event.time);
+            let at = |o: &&Event| is_adjusted || same_moment(self.rules, event.time, o.time);
             let alike = left.iter().position(|o| at(o) && *o == event);
             match alike.or_else(|| left.iter().position(|o| o.name == event.name && at(o))) {
                 Some(position) => {
@@ -256,14 +258,25 @@ impl Out<'_> {
     fn links(&mut self, mine: &[Link], theirs: &[Link], other: &Span) {
         let is_parent =
             |span: &Span, link: &Link| link.trace_id == span.trace_id && Some(link.span_id) == span.parent;
-        let lacks = |links: &[Link], wanted: &Link| !links.contains(wanted);
-        for link in mine.iter().filter(|l| lacks(theirs, l) && !is_parent(self.span, l)) {
+        for link in unmatched(mine, theirs).filter(|l| !is_parent(self.span, l)) {
             self.put(What::LinkMissing, "", format!("a link to {}", link.trace_id), "none");
         }
-        for link in theirs.iter().filter(|l| lacks(mine, l) && !is_parent(other, l)) {
+        for link in unmatched(theirs, mine).filter(|l| !is_parent(other, l)) {
             self.put(What::LinkExtra, "", "none", format!("a link to {}", link.trace_id));
         }
     }
+}
+
+/// The links that the others have no counterpart of, each being that of one.
+fn unmatched<'l>(links: &'l [Link], others: &[Link]) -> impl Iterator<Item = &'l Link> {
+    let mut left: Vec<&Link> = others.iter().collect();
+    links.iter().filter(move |link| match left.iter().position(|other| other == link) {
+        Some(at) => {
+            left.swap_remove(at);
+            false
+        }
+        None => true,
+    })
 }
 
 /// No name, or one that says so.
@@ -274,9 +287,35 @@ fn is_nameless(name: Option<&AttributeValue>) -> bool {
     }
 }
 
-/// Equal, or equal in whole microseconds where one side has no more.
-fn same_moment(a: u64, b: u64) -> bool {
-    a == b || a.is_multiple_of(MICRO) != b.is_multiple_of(MICRO) && a / MICRO == b / MICRO
+/// A scope's attributes. Jaeger keeps them among the span's, where its storage has no place for them: `otel.scope.attributes.…`. One that the
+/// other side has among the span's as well is the span's.
+fn folded<'s>(store: Store, span: &'s Span, of_scope: &'s Attributes, other: &Span) -> Cow<'s, Attributes> {
+    let mut folded = Cow::Borrowed(of_scope);
+    for (key, value) in span.attributes.iter().filter(|_| store == Store::Jaeger) {
+        let Some(rest) = key.strip_prefix(JAEGER_SCOPE) else { continue };
+        let name = rest.strip_prefix("attributes.").unwrap_or(rest);
+        if !["name", "version"].contains(&rest) && !other.attributes.contains_key(key) {
+            folded.to_mut().entry(name.to_owned()).or_insert_with(|| value.clone());
+        }
+    }
+    folded
+}
+
+impl Rules {
+    /// Whether one side has whole microseconds only, the other has more, and the first is Jaeger.
+    fn may_cut(&self, mine: &[u64], theirs: &[u64]) -> bool {
+        let is_coarse = |times: &[u64]| times.iter().all(|t| t.is_multiple_of(MICRO));
+        match (is_coarse(mine), is_coarse(theirs)) {
+            (true, false) => self.active == Store::Jaeger,
+            (false, true) => self.candidate == Store::Jaeger,
+            _ => false,
+        }
+    }
+}
+
+/// Equal, or equal in whole microseconds where Jaeger has no more.
+fn same_moment(rules: &Rules, mine: u64, theirs: u64) -> bool {
+    mine == theirs || rules.may_cut(&[mine], &[theirs]) && mine / MICRO == theirs / MICRO
 }
 
 /// Whether two values say the same; either side may be a store without lists, maps and bytes.

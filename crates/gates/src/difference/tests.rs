@@ -222,6 +222,72 @@ fn a_store_that_keeps_microseconds_is_no_difference_and_a_moved_microsecond_is()
     assert_eq!((whats(&found), found[0].field.as_str()), (vec![What::Times], "start"));
 }
 
+/// Scenario: one of two Tempos cuts nanoseconds. Guarantee: only Jaeger is known for that, and only on its own side.
+#[test]
+fn who_keeps_nanoseconds_cuts_none() {
+    let cut = trace(1);
+    let mut whole = cut.clone();
+    whole.iter_mut().for_each(|s| (s.start, s.end) = (s.start + 999, s.end + 999));
+    let found = |a, b| whats(&compare(&whole, &cut, &Rules::between(a, b)).differences);
+    for (active, candidate, is_found) in [(1, 1, true), (0, 1, true), (1, 0, false), (0, 0, false)] {
+        let expected: &[What] = if is_found { &[What::Times] } else { &[] };
+        assert_eq!(found(STORES[active], STORES[candidate]), expected, "{active} {candidate}");
+    }
+    let at = |nanos| {
+        let mut spans = cut.clone();
+        spans[1].events[0].time = cut[1].events[0].time + nanos;
+        spans
+    };
+    let events = |store| whats(&compare(&at(7), &at(0), &Rules::between(store, store)).differences);
+    assert_eq!(events(Store::Jaeger), []);
+    assert_eq!(events(Store::Tempo), [What::EventMissing, What::EventExtra]);
+}
+
+/// Scenario: Jaeger has a scope's attribute among the span's; or one side has none, or another, with Jaeger on either side.
+/// Guarantee: the first is no difference, and the others are.
+#[test]
+fn a_scopes_attributes_are_compared_wherever_jaeger_keeps_them() {
+    let mine = trace(1);
+    let moved = |prefix: &str| {
+        let mut spans = mine.clone();
+        for span in &mut spans {
+            for (key, value) in std::mem::take(&mut span.scope_attributes) {
+                span.attributes.insert(format!("{prefix}{key}"), value);
+            }
+        }
+        spans
+    };
+    let (tempo, jaeger) = (Store::Tempo, Store::Jaeger);
+    for prefix in ["otel.scope.attributes.", "otel.scope."] {
+        let theirs = moved(prefix);
+        assert_eq!(compare(&mine, &theirs, &Rules::between(tempo, jaeger)).differences, []);
+        assert_eq!(compare(&theirs, &mine, &Rules::between(jaeger, tempo)).differences, []);
+        assert_eq!(compare(&theirs, &mine, &Rules::between(jaeger, jaeger)).differences, []);
+        assert_eq!(compare(&theirs, &theirs, &Rules::between(jaeger, tempo)).differences, []);
+    }
+    let (mut without, mut other) = (mine.clone(), moved("otel.scope.attributes."));
+    without.iter_mut().for_each(|span| span.scope_attributes.clear());
+    set(&mut other, 1, "otel.scope.attributes.probe.scope", text("no longer masked"));
+    for (active, candidate) in [(tempo, jaeger), (jaeger, tempo), (jaeger, jaeger)] {
+        let rules = Rules::between(active, candidate);
+        assert_eq!(whats(&compare(&mine, &without, &rules).differences), [What::Scope], "lost");
+        assert_eq!(whats(&compare(&without, &mine, &rules).differences), [What::Scope], "kept by one");
+    }
+    assert_eq!(whats(&compare(&mine, &other, &Rules::between(tempo, jaeger)).differences), [What::Scope]);
+}
+
+/// Scenario: a span links twice to one other, and one side keeps one of them. Guarantee: it lacks a link.
+#[test]
+fn a_link_is_the_counterpart_of_one() {
+    let (mut mine, theirs) = (trace(1), trace(1));
+    let again = mine[2].links.last().unwrap().clone();
+    mine[2].links.push(again);
+    let rules = Rules::between(Store::Jaeger, Store::Tempo);
+    assert_eq!(whats(&compare(&mine, &theirs, &rules).differences), [What::LinkMissing]);
+    assert_eq!(whats(&compare(&theirs, &mine, &rules).differences), [What::LinkExtra]);
+    assert_eq!(compare(&mine, &mine, &rules).differences, []);
+}
+
 const SECOND: u64 = 1_000_000_000;
 
 /// A trace in which the caller waits for all of the called host's spans.

@@ -154,6 +154,10 @@ impl Inventory {
         let new = Recent { trace_id: trace, start, spans, services };
         let minute = self.recent.entry(start / MINUTE_NANOS).or_default();
         let place = minute.partition_point(|known| hash(known.trace_id) < hash(trace));
+        // One that was looked at for several services is one.
+        if minute.get(place).is_some_and(|known| known.trace_id == trace) {
+            return;
+        }
         minute.insert(place, new);
         minute.truncate(limits::RECENT);
         while self.recent.len() > RECENT_MINUTES {

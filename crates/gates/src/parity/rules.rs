@@ -129,6 +129,10 @@ rules! { "CF-PARITY-";
         "No span of one environment has flags, and spans of the other do."
         "Whether a trace was sampled, and whether a span's caller was another process, is not recorded there. Some of Jaeger's storages have no room for it."
         "Nothing, if that is the storage's doing. Otherwise look for a conversion on the way that clears flags.";
+    DOUBLED = "030" spans_doubled Medium Data [NIST_SI_7, HIPAA_164_312_C_1, NIST_CM_4_2]
+        "The candidate keeps more copies of spans, word for word, than the active environment, and in too many traces for something sent again."
+        "Counts and rates made from spans are too high, and storage costs twice as much."
+        "Look for two exporters or connectors that lead to the candidate's store, and for time-outs that are shorter than its endpoint's latency.";
 }
 
 /// The rule of a kind of difference.

@@ -93,6 +93,32 @@ fn what_the_limit_allows_is_told_and_fails_nothing() {
     );
 }
 
+/// Scenario: the candidate stores every span twice, or a few that were sent again; or both store all twice.
+/// Guarantee: the first is a finding; the others are a note.
+#[test]
+fn a_candidate_that_stores_everything_twice_is_found() {
+    let doubled = |one_in: usize| {
+        compared(0.01, 300, |i, spans| {
+            if i % one_in == 0 {
+                spans.extend(spans.clone());
+            }
+        })
+    };
+    let report = doubled(1);
+    assert_eq!((report.verdict(), ids(&report)), (Verdict::Fail, vec!["spans_doubled"]));
+    assert_eq!(report.findings[0].detail, "green keeps more copies of spans than blue in 300 of 300 traces");
+    let report = doubled(20);
+    assert_eq!((report.verdict(), ids(&report)), (Verdict::Pass, vec!["spans_repeated"]));
+    let mut both = gate(0.01);
+    for mut trace in generate(1, AT, 300) {
+        trace.spans.extend(trace.spans.clone());
+        let spans = Read::Spans(trace.spans);
+        both.add(trace.id, &spans, &spans);
+    }
+    let report = both.report(json!({}));
+    assert_eq!((report.verdict(), ids(&report)), (Verdict::Pass, vec!["spans_repeated"]));
+}
+
 #[test]
 fn what_could_not_be_read_never_passes() {
     let (mut silent, mut few, mut half) = (gate(0.01), gate(0.01), gate(0.01));

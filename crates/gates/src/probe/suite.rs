@@ -27,6 +27,8 @@ pub struct Suite {
     pub masking: Option<Masking>,
     /// Traces written to one environment alone; nothing if there is no other.
     pub separation: Vec<Separation>,
+    /// Whether separation was asked for in so many words: if it was not looked at then, nothing passes.
+    pub must_be_separated: bool,
     /// Why separation, which was asked for, was not looked at.
     pub not_separated: Option<String>,
     /// What the other environment does to long values, if that is known.
@@ -121,7 +123,8 @@ impl Suite {
         findings.extend(apart(&self.separation));
         findings.extend(self.not_separated.iter().map(|why| {
             let detail = format!("whether the two environments share a store was not looked at: {why}");
-            Finding::new(&rules::SEPARATION_UNKNOWN).severity(Severity::Note).detail(detail)
+            let finding = Finding::new(&rules::SEPARATION_UNKNOWN).detail(detail);
+            if self.must_be_separated { finding } else { finding.severity(Severity::Note) }
         }));
         if let Some(beside) = &self.beside {
             facts["values_cut_to_bytes"] = json!({

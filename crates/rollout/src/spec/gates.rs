@@ -231,9 +231,9 @@ pub struct Probe {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub masks: Vec<Sensitive>,
     /// Whether to find out that the two environments share no store: a trace is written to each of them alone, and looked for in the
-    /// other.
-    #[serde(skip_serializing_if = "is_true")]
-    pub separation: bool,
+    /// other. Without it, that is so where the active one can be queried; `true` says that it has to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separation: Option<bool>,
     /// The longest that 99 % of the traces may take to be readable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freshness_max: Option<Duration>,
@@ -265,11 +265,6 @@ fn are_usual_searches(searches: &u32) -> bool {
     *searches == SEARCHES
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
-fn is_true(truth: &bool) -> bool {
-    *truth
-}
-
 impl Default for Probe {
     fn default() -> Self {
         Self {
@@ -279,7 +274,7 @@ impl Default for Probe {
             deadline: Duration::from_secs(60),
             searches: SEARCHES,
             masks: Vec::new(),
-            separation: true,
+            separation: None,
             freshness_max: None,
         }
     }

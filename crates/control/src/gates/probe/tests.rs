@@ -73,7 +73,7 @@ async fn a_rollout_asks_for_masks() {
 }
 
 /// Scenario: an active environment that cannot be queried, or a spec without separation. Guarantee: nothing is written to the active
-/// one, and the candidate is judged by itself; what was asked for and not looked at is told.
+/// one, and the candidate is judged by itself; what was not looked at is told, and where the spec asks for it, it is no verdict.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_active_environment_is_left_alone_where_separation_is_not_looked_at() {
     let (blue, green) = (simulated(false).await, simulated(false).await);
@@ -81,12 +81,14 @@ async fn the_active_environment_is_left_alone_where_separation_is_not_looked_at(
     let blind = format!("  blue:\n    otlp: {{ endpoint: \"http://{}\" }}\n", blue.grpc_addr());
     for (blue_site, settings, told) in [
         (environment("blue", &blue, ""), "{ traces: 2, separation: false, deadline: 60s }", None),
-        (blind, "{ traces: 2, deadline: 60s }", Some("set environments.blue.query")),
+        (blind.clone(), "{ traces: 2, deadline: 60s }", Some("set environments.blue.query")),
+        (blind, "{ traces: 2, separation: true, deadline: 60s }", Some("set environments.blue.query")),
     ] {
         let report = look(&site(blue_site), settings).await;
+        let is_asked = settings.contains("separation: true");
         assert_eq!(
             (report.verdict(), report.findings.len()),
-            (Verdict::Pass, told.iter().len()),
+            (if is_asked { Verdict::NoVerdict } else { Verdict::Pass }, told.iter().len()),
             "{report:#?}"
         );
         assert!(told.is_none_or(|why| report.findings[0].detail.ends_with(why)), "{report:#?}");

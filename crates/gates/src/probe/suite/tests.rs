@@ -22,6 +22,7 @@ fn suite() -> Suite {
         searches: Searches { traces: 4, ..Searches::default() },
         masking: None,
         separation: Vec::new(),
+        must_be_separated: false,
         not_separated: None,
         beside: None,
         freshness_max: None,
