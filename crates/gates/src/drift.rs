@@ -11,7 +11,8 @@
 //! | `model`, `ids`, `forms` | what the Collector makes of a tree, in older forms as well |
 //! | `collector`, `pipelines`, `ways`, `renames`, `tree` | the comparison |
 //! | `tempo` | what Tempo's words mean, and what it fills in |
-//! | `values`, `address`, `defaults`, `version`, `references` | when two values are the same |
+//! | `values`, `address`, `defaults`, `version`, `references`, `limits` | when two values are the same, or how far apart |
+//! | `unresolved` | what is behind references, and not known |
 //! | `classify`, `kinds`, `rules` | which rule a difference falls under |
 //! | `secret` | values as text, secrets as keyed digests |
 //! | `out`, `report`, `render` | findings, declarations, and how they are shown |
@@ -24,6 +25,7 @@ mod environment;
 mod forms;
 mod ids;
 mod kinds;
+mod limits;
 mod load;
 mod manifest;
 mod model;
@@ -40,6 +42,7 @@ mod tempo;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod unresolved;
 mod values;
 mod version;
 mod ways;
@@ -107,7 +110,10 @@ pub fn compare<'a>(
 ) -> DriftReport {
     let mut out = Out::new(allow, digest);
     for pair in pairs {
-        out.as_written += [pair.blue, pair.green].into_iter().flatten().map(references::count).sum::<usize>();
+        for node in [pair.blue, pair.green].into_iter().flatten() {
+            out.as_written += references::count(node);
+            references::variables(node, &mut out.variables);
+        }
         match (pair.blue, pair.green) {
             (Some(blue), Some(green)) => {
                 collector::compare(pair.name, (blue, green), pair.versions, context, &mut out);

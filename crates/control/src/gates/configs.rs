@@ -2,7 +2,7 @@
 //!
 //! `${file:P}` is replaced, since what it names is part of the configuration; it is relative to the folder of the first file.
 //! What is the site's own - keys, tokens, log - is none of a configuration's business, and stays as written: whoever may change
-//! a configuration must not learn it from a report.
+//! a configuration must not learn it from a report. What stays so is *unknown*, equal on both sides or not.
 //! `${env:X}` is what the side's environment file says. Without one, and where it says nothing, it stays as it is written: the
 //! environment of whoever reads here is not that of the Collector, and a verdict must not depend on it.
 

@@ -18,8 +18,8 @@ use super::{Cx, configs};
 use crate::site::{Environment, Site};
 pub use crate::sources::{Source, SourceError};
 
-/// Unused declarations that one line names.
-const UNUSED_SHOWN: usize = 3;
+/// Unused declarations, variables or settings that one line names.
+const SHOWN: usize = 3;
 
 /// The files of one configuration name, on both sides.
 #[derive(Debug, Clone)]
@@ -222,8 +222,8 @@ fn unused(report: &DriftReport) -> String {
         Some(mark) if !mark.is_nowhere() => format!("{}:{}", mark.source, mark.line),
         _ => unused.path.clone(),
     };
-    let places: Vec<String> = unused.iter().take(UNUSED_SHOWN).map(place).collect();
-    let more = if unused.len() > UNUSED_SHOWN { ", …" } else { "" };
+    let places: Vec<String> = unused.iter().take(SHOWN).map(place).collect();
+    let more = if unused.len() > SHOWN { ", …" } else { "" };
     match unused.len() {
         0 => String::new(),
         1 => format!("; 1 declaration that nothing needs ({})", places.join(", ")),
@@ -233,11 +233,21 @@ fn unused(report: &DriftReport) -> String {
 
 fn as_written(report: &DriftReport) -> String {
     let noun = if report.as_written == 1 { "value" } else { "values" };
-    if report.as_written == 0 {
-        String::new()
-    } else {
-        format!("; {} {noun} with references compared as written", report.as_written)
+    let names = |names: &[String]| {
+        let more = if names.len() > SHOWN { ", …" } else { "" };
+        format!("{}{more}", names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", "))
+    };
+    let mut out = String::new();
+    if report.as_written > 0 {
+        out.push_str(&format!("; {} {noun} with references compared as written", report.as_written));
     }
+    if !report.variables.is_empty() {
+        out.push_str(&format!("; not compared without an env_file: {}", names(&report.variables)));
+    }
+    if !report.by_version.is_empty() {
+        out.push_str(&format!("; by default of a version that is not said: {}", names(&report.by_version)));
+    }
+    out
 }
 
 fn sets(blue: &Environment, green: &Environment) -> Vec<Files> {

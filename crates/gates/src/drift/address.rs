@@ -1,5 +1,9 @@
 //! Addresses: who can reach a listener, and whose a destination is.
 
+use super::Context;
+use super::references;
+use super::report::Why;
+
 /// A network address as configurations write it: `host:port`, `:port`, `http://host:port/path`, `unix:///path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
@@ -9,6 +13,8 @@ pub(crate) struct Address {
     pub(crate) port: Option<String>,
     /// Path and query, without a lone slash.
     pub(crate) rest: String,
+    /// What stands before the `@`: a user, with a password or without.
+    pub(crate) credentials: Option<String>,
 }
 
 /// Who can reach a listener.
@@ -57,6 +63,79 @@ impl OwnEndpoints {
     }
 }
 
+/// What keeps two addresses from leading to the same backend, the weightiest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Apart {
+    /// Another host, port, path or protocol.
+    Place,
+    /// Only one of them asks for encryption.
+    Encryption,
+    /// Green says no longer who is sending.
+    OnlyBlueProves,
+    /// Green says who is sending, and blue does not.
+    OnlyGreenProves,
+    /// They say that it is somebody else, or prove it otherwise.
+    Credentials,
+}
+
+/// Longer lists are not matched item by item: that costs the square.
+const MATCHED_MAX: usize = 2_000;
+
+impl Context {
+    /// Why blue's address and green's lead to the same backend, or each to its own environment's; or what is apart.
+    pub(crate) fn apart(&self, from: &Address, to: &Address) -> Result<Why, Apart> {
+        let place = (&from.host, &from.port) == (&to.host, &to.port);
+        let (old, new) = (from.encrypted(), to.encrypted());
+        let protocols = from.protocol().zip(to.protocol());
+        if !(place || self.own(from, to)) || from.rest != to.rest {
+            Err(Apart::Place)
+        } else if old != new && (old == Some(true) || new == Some(true)) {
+            Err(Apart::Encryption)
+        } else if protocols.is_some_and(|(old, new)| old != new) {
+            Err(Apart::Place)
+        } else {
+            match (&from.credentials, &to.credentials) {
+                (old, new) if old == new => Ok(if place { Why::Alias } else { Why::OwnEndpoint }),
+                (Some(_), None) => Err(Apart::OnlyBlueProves),
+                (None, _) => Err(Apart::OnlyGreenProves),
+                (Some(_), Some(_)) => Err(Apart::Credentials),
+            }
+        }
+    }
+
+    /// Whether each address is its environment's. The machine itself has many ports: in place of a listed host it is the
+    /// environment's own at the same port, or at one that is listed.
+    fn own(&self, from: &Address, to: &Address) -> bool {
+        let here = |address: &Address| address.exposure() == Exposure::Loopback;
+        let listed = || if here(to) { self.green.names(to) } else { self.blue.names(from) };
+        self.blue.own(from)
+            && self.green.own(to)
+            && (here(from) == here(to) || from.port_or_usual() == to.port_or_usual() || listed())
+    }
+
+    /// The same for two lists, whose order means nothing: the weightiest of what is apart.
+    pub(crate) fn all_apart(&self, from: &[Address], mut to: Vec<Address>) -> Option<Apart> {
+        if from.len() != to.len() || from.len() > MATCHED_MAX {
+            return Some(Apart::Place);
+        }
+        let mut left = Vec::new();
+        for from in from {
+            match to.iter().position(|to| self.apart(from, to).is_ok()) {
+                Some(at) => _ = to.swap_remove(at),
+                None => left.push(from),
+            }
+        }
+        // Of what is left, those belong together that are least apart.
+        let nearest = |from: &Address| {
+            let apart = to.iter().enumerate().filter_map(|(at, to)| Some((self.apart(from, to).err()?, at)));
+            let (apart, at) = apart.max()?;
+            to.swap_remove(at);
+            Some(apart)
+        };
+        left.into_iter().filter_map(nearest).min()
+    }
+}
+
 /// Equal, or one is the other with its Kubernetes namespace and service suffix: `jaeger` and `jaeger.tracing.svc`.
 fn same_host(a: &str, b: &str) -> bool {
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
@@ -73,6 +152,9 @@ fn same_host(a: &str, b: &str) -> bool {
 
 /// Schemes of targets whose path is the address.
 const RESOLVED: [&str; 3] = ["dns", "passthrough", "xds"];
+
+/// Schemes whose connections are encrypted.
+const ENCRYPTED: [&str; 8] = ["https", "wss", "grpcs", "amqps", "rediss", "mqtts", "ssl", "tls"];
 
 fn is_port(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit())
@@ -97,13 +179,16 @@ impl Address {
         };
         let end = find_outside(rest, |c| matches!(c, '/' | '?' | '#')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
-        let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let (credentials, authority) = match authority.rsplit_once('@') {
+            Some((credentials, host)) => (Some(references::canonical(credentials)), host),
+            None => (None, authority),
+        };
         let (host, port) = split_port(authority);
         let host = host.trim_start_matches('[').trim_end_matches(']');
         // Names of variables know case; names of hosts do not.
         let host = if host.contains("${") { host.to_owned() } else { host.to_lowercase() };
         let rest = if path == "/" { "" } else { path };
-        Self { scheme, host, port: port.map(str::to_owned), rest: rest.to_owned() }
+        Self { scheme, host, port: port.map(str::to_owned), rest: rest.to_owned(), credentials }
     }
 
     /// Whether both lead to one listener. Without a port that is said or usual, nobody knows.
@@ -115,7 +200,7 @@ impl Address {
             && (same_host(&self.host, &other.host) || (here(self) && here(other)))
     }
 
-    fn port_or_usual(&self) -> Option<&str> {
+    pub(crate) fn port_or_usual(&self) -> Option<&str> {
         let usual = match self.scheme.as_deref() {
             Some("http") => Some("80"),
             Some("https") => Some("443"),
@@ -138,11 +223,18 @@ impl Address {
 
     /// Whether the scheme asks for encryption; `None` if it does not say.
     pub(crate) fn encrypted(&self) -> Option<bool> {
-        match self.scheme.as_deref() {
-            Some("https" | "wss" | "grpcs") => Some(true),
-            Some("http" | "ws") => Some(false),
+        let scheme = self.scheme.as_deref()?;
+        // `pulsar+ssl`.
+        match scheme.rsplit('+').next().unwrap_or(scheme) {
+            last if ENCRYPTED.contains(&last) => Some(true),
+            "http" | "ws" => Some(false),
             _ => None,
         }
+    }
+
+    /// The protocol that the scheme names; what only says how a name is resolved names none.
+    pub(crate) fn protocol(&self) -> Option<&str> {
+        self.scheme.as_deref().filter(|scheme| !RESOLVED.contains(scheme))
     }
 }
 

@@ -3,6 +3,7 @@
 use crossfade_yaml::Node;
 
 use super::ids::Section;
+use super::kinds::is_known;
 use super::path::Path;
 use super::rules;
 use super::secret::{holds_headers, is_hidden};
@@ -23,7 +24,7 @@ pub(crate) enum Subject<'a> {
 }
 
 /// Receivers that others connect to. Any other receiver goes and fetches.
-const LISTENING_RECEIVERS: [&str; 26] = [
+const LISTENING_RECEIVERS: [&str; 33] = [
     "otlp",
     "jaeger",
     "zipkin",
@@ -50,14 +51,27 @@ const LISTENING_RECEIVERS: [&str; 26] = [
     "prometheusremotewrite",
     "namedpipe",
     "netflow",
+    "otelarrow",
+    "stef",
+    "libhoney",
+    "envoyals",
+    "cloudflare",
+    "github",
+    "gitlab",
 ];
 
 /// Exporters that wait to be asked.
 const LISTENING_EXPORTERS: [&str; 1] = ["prometheus"];
 
+/// Extensions that others connect to, beside those that show what is inside and those that hand out strategies.
+const LISTENING_EXTENSIONS: [&str; 3] = ["httpforwarder", "awsproxy", "datadog"];
+
 /// Extensions that show what is inside.
-const DIAGNOSTICS: [&str; 7] =
-    ["zpages", "pprof", "healthcheck", "healthcheckv2", "jaegerquery", "jaegermcp", "expvar"];
+const DIAGNOSTICS: [&str; 8] =
+    ["zpages", "pprof", "healthcheck", "healthcheckv2", "jaegerquery", "jaegermcp", "expvar", "remotetap"];
+
+/// Blocks of what listens that say where it connects to itself. What scrapes beside a webhook fetches.
+const OUTWARD: [&str; 7] = ["ai", "otlp_proxy", "client", "remote", "egress", "proxy_address", "scrapers"];
 
 /// Extensions that authenticate.
 const AUTHENTICATORS: [&str; 10] = [
@@ -202,8 +216,10 @@ pub(crate) fn listens(section: Section, kind: &str) -> bool {
     match section {
         Section::Receivers => LISTENING_RECEIVERS.contains(&kind),
         Section::Exporters => LISTENING_EXPORTERS.contains(&kind),
-        Section::Extensions => diagnoses(kind) || samples(kind),
-        Section::Processors | Section::Connectors => false,
+        Section::Extensions => diagnoses(kind) || samples(kind) || LISTENING_EXTENSIONS.contains(&kind),
+        // What passes through it can be watched at its own port.
+        Section::Processors => kind == "remotetap",
+        Section::Connectors => false,
     }
 }
 
@@ -230,9 +246,15 @@ impl Subject<'_> {
         }
         match self {
             Self::Component { section, kind } if listens(section, kind) => {
-                // A proxy or an agent behind a query page is a place to send to.
-                let outward = keys.iter().any(|k| matches!(*k, "ai" | "otlp_proxy" | "client"));
+                // A proxy or an agent behind a query page is a place to send to, and so is where strategies come from.
+                let outward = keys.iter().any(|k| OUTWARD.contains(k));
                 Some(if outward { Role::Destination } else { Role::Listener })
+            }
+            // It may listen, or fetch: neither's leniency is due.
+            Self::Component { section: section @ (Section::Receivers | Section::Extensions), kind }
+                if !is_known(section, kind) =>
+            {
+                None
             }
             Self::Component { .. } => Some(Role::Destination),
             Self::Service
@@ -310,6 +332,11 @@ fn component(section: Section, kind: &str, path: &Path, keys: &[&str]) -> &'stat
         (_, Some(Role::Listener)) => return &rules::LISTENER_EXPOSED,
         (Section::Exporters | Section::Extensions, Some(Role::Destination)) => {
             return &rules::DESTINATION_CHANGED;
+        }
+        (Section::Receivers | Section::Extensions, None)
+            if ADDRESS_KEYS.contains(&last) && !is_known(section, kind) =>
+        {
+            return &rules::LISTENER_EXPOSED;
         }
         _ => {}
     }

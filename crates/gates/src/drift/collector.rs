@@ -16,7 +16,8 @@ use super::report::Why;
 use super::rules;
 use super::tempo;
 use super::tree::{Side, Tree};
-use super::version::Versions;
+use super::unresolved;
+use super::version::{Version, Versions};
 use super::ways;
 
 /// Compares two configurations of one name.
@@ -56,6 +57,11 @@ struct Document<'d, 'a> {
 
 impl Document<'_, '_> {
     fn collector(&mut self, blue: &Model<'_>, green: &Model<'_>) {
+        let jaeger = |model: &Model<'_>| {
+            model.ids(Section::Extensions).any(|id| id.kind.starts_with("jaeger")).then_some(Version::JAEGER)
+        };
+        let Versions { blue: old, green: new } = self.versions;
+        self.versions = Versions { blue: old.or_else(|| jaeger(blue)), green: new.or_else(|| jaeger(green)) };
         let renames = Renames::find(blue, green);
         let place = self.below("service");
         Pipelines { blue, green, renames: &renames, place: &place, out: self.out }.compare();
@@ -137,6 +143,10 @@ impl Document<'_, '_> {
             instead: (!used).then_some(&rules::UNUSED_CHANGED),
             out: self.out,
         };
+        if used {
+            let both = (Some(b.settings), Some(g.settings));
+            unresolved::find(tree.subject, &place, &Path::default(), both, tree.out);
+        }
         let (b, g) = (settings(b.settings, b.mark), settings(g.settings, g.mark));
         tree.compare(&Path::default(), b, g);
         tree.changed_defaults(b, g);
@@ -242,6 +252,7 @@ impl Document<'_, '_> {
     fn service(&mut self, blue: &Node, green: &Node) {
         let place = self.below("service");
         let (b, g) = (entry(blue, "service"), entry(green, "service"));
+        unresolved::find(Subject::Service, &place, &Path::default(), (b.node, g.node), self.out);
         let keys = keys_of(b.node, g.node);
         for key in keys.iter().filter(|k| !matches!(k.as_str(), "pipelines" | "extensions")) {
             let mut tree = Tree {
@@ -281,9 +292,12 @@ impl Document<'_, '_> {
             out: self.out,
         };
         if known.is_empty() {
+            unresolved::find(subject, &place, &Path::default(), (b.node, g.node), tree.out);
             return tree.compare(&Path::default(), b, g);
         }
         for key in keys_of(b.node, g.node).iter().filter(|k| !known.contains(&k.as_str())) {
+            let both = (b.below(key).node, g.below(key).node);
+            unresolved::find(subject, &place, &Path::of(&[key]), both, tree.out);
             tree.compare(&Path::of(&[key]), b.below(key), g.below(key));
         }
     }
@@ -294,6 +308,9 @@ impl Document<'_, '_> {
         let odd = |side: Side<'_>| side.node.is_some_and(|n| !n.is_null() && n.as_map().is_none());
         if odd(b) || odd(g) {
             let place = self.below("");
+            if key != "service" {
+                unresolved::find(Subject::Other, &place, &Path::of(&[key]), (b.node, g.node), self.out);
+            }
             let mut tree = Tree {
                 subject: Subject::Other,
                 place: &place,

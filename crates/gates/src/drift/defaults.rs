@@ -5,7 +5,6 @@
 
 use crossfade_yaml::{Node, parse};
 
-use super::classify::listens;
 use super::ids::Section;
 use super::path::Path;
 use super::version::{FORMER, FORMER_READERS, Former, Version};
@@ -35,6 +34,7 @@ const RECEIVERS: &[Row] = &[
     ("jaeger", "protocols.thrift_http.endpoint", "localhost:14268"),
     ("jaeger", "protocols.thrift_compact.endpoint", "localhost:6831"),
     ("jaeger", "protocols.thrift_binary.endpoint", "localhost:6832"),
+    ("jaeger", "protocols.grpc.max_recv_msg_size_mib", "0"),
     ("zipkin", "endpoint", "localhost:9411"),
     ("zipkin", "parse_string_tags", "false"),
 ];
@@ -149,21 +149,22 @@ const SERVICE: &[(&str, &str)] = &[
     ("telemetry.traces.level", "basic"),
 ];
 
-/// Client TLS of whatever does not listen: encrypted and checked unless said otherwise.
+/// Client TLS where no block says what an empty one does ([`client_tls`]): encrypted and checked unless said otherwise.
 const CLIENT_TLS: [(&str, &str); 3] =
     [("insecure", "false"), ("insecure_skip_verify", "false"), ("include_system_ca_certs_pool", "false")];
 
+/// Exporters whose `tls` is that of the Collector's own gRPC or HTTP client (configgrpc, confighttp). For others (Kafka, Pulsar,
+/// RabbitMQ, Redis, MongoDB) no block means plain text, and so it does wherever nothing certain is known.
+const CLIENTS: [&str; 6] =
+    ["otlp", "otlphttp", "zipkin", "splunkhec", "prometheusremotewrite", "elasticsearch"];
+
+/// Exporters that have no queue unless it is written.
+const UNQUEUED: [&str; 2] = ["debug", "loadbalancing"];
+
 /// Blocks in which nothing written means the defaults, whether the block is there or not. `sizer` is a word, which a Collector that
 /// prints its configuration writes as an empty block.
-const OPTIONAL_BLOCKS: [&str; 7] = [
-    "sending_queue",
-    "retry_on_failure",
-    "tls",
-    "keepalive",
-    "server_parameters",
-    "enforcement_policy",
-    "sizer",
-];
+const OPTIONAL_BLOCKS: [&str; 6] =
+    ["sending_queue", "retry_on_failure", "keepalive", "server_parameters", "enforcement_policy", "sizer"];
 
 /// The value that a component has at `path` where nothing is written.
 pub(crate) fn component(section: Section, kind: &str, path: &Path, version: Option<Version>) -> Option<Node> {
@@ -196,7 +197,7 @@ pub(crate) fn component(section: Section, kind: &str, path: &Path, version: Opti
         QUEUE_AND_RETRY.iter().find(|(p, _)| queued && *p == dotted).map(|(_, v)| *v)
     };
     let tls = || match keys.as_slice() {
-        [.., "tls", last] if !listens(section, kind) => {
+        [above @ .., "tls", last] if client_tls(section, kind, above) => {
             CLIENT_TLS.iter().find(|(k, _)| k == last).map(|(_, v)| *v)
         }
         _ => None,
@@ -216,10 +217,26 @@ pub(crate) fn service(path: &Path, version: Option<Version>) -> Option<Node> {
     SERVICE.iter().find(|(p, _)| *p == dotted).map(|(_, v)| value(v))
 }
 
+/// Whether no `tls` below `above` says what an empty one does.
+pub(crate) fn client_tls(section: Section, kind: &str, above: &[&str]) -> bool {
+    match (section, kind, above) {
+        (Section::Exporters, "loadbalancing", ["protocol", "otlp"]) => true,
+        (Section::Exporters, kind, []) => CLIENTS.contains(&kind),
+        // ClickHouse's is plain text without.
+        (Section::Extensions, "jaegerstorage", above) => {
+            above.iter().any(|key| matches!(*key, "elasticsearch" | "opensearch" | "cassandra" | "grpc"))
+        }
+        _ => false,
+    }
+}
+
 /// Whether an empty block at `path` says the same as none.
 pub(crate) fn empty_is_absent(section: Section, kind: &str, path: &Path) -> bool {
-    let server_tls = listens(section, kind) && path.last_key() == "tls";
-    OPTIONAL_BLOCKS.contains(&path.last_key()) && !server_tls
+    match path.keys().as_slice() {
+        [above @ .., "tls"] => client_tls(section, kind, above),
+        [.., "sending_queue"] if UNQUEUED.contains(&kind) => false,
+        _ => OPTIONAL_BLOCKS.contains(&path.last_key()),
+    }
 }
 
 /// Whether every list of a component is empty unless it is written.

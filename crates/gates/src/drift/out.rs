@@ -63,6 +63,10 @@ pub(crate) struct Out<'a> {
     equivalent: Vec<Equivalent>,
     /// Values that hold references.
     pub(crate) as_written: usize,
+    /// The variables in them.
+    pub(crate) variables: BTreeSet<String>,
+    /// Settings that neither side writes, and whose default is not the same in all versions.
+    pub(crate) by_version: BTreeSet<String>,
     /// Components in use whose kind no rule knows: `receivers.custom`.
     pub(crate) unknown: BTreeSet<String>,
 }
@@ -77,6 +81,8 @@ impl<'a> Out<'a> {
             findings: Vec::new(),
             equivalent: Vec::new(),
             as_written: 0,
+            variables: BTreeSet::new(),
+            by_version: BTreeSet::new(),
             unknown: BTreeSet::new(),
         }
     }
@@ -107,6 +113,11 @@ impl<'a> Out<'a> {
             declared,
             ..Finding::of(rule)
         });
+    }
+
+    /// A setting whose value depends on a version that nobody names.
+    pub(crate) fn by_version(&mut self, place: &Place) {
+        self.by_version.insert(place.name());
     }
 
     /// A better remedy for the finding just made.
@@ -192,6 +203,8 @@ impl<'a> Out<'a> {
             equivalent: self.equivalent,
             unused_declarations,
             as_written: self.as_written,
+            variables: self.variables.into_iter().collect(),
+            by_version: self.by_version.into_iter().collect(),
             unknown_components: self.unknown.into_iter().collect(),
         }
     }

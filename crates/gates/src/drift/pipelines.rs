@@ -208,7 +208,9 @@ impl Pipelines<'_, '_, '_> {
         let guards =
             |id: &Id| protects(Section::Processors, &id.kind, self.blue.settings(Section::Processors, id));
         let common = common(&blue.ids, &green_ids);
-        let worst = inversion(&common, guards).or_else(|| inversion(&common, |_| true));
+        let masks = |id: &Id| redacts(&id.kind, self.blue.settings(Section::Processors, id));
+        let worst = inversion(&common, masks).or_else(|| inversion(&common, guards));
+        let worst = worst.or_else(|| inversion(&common, |_| true));
         let Some((first, second)) = worst else { return };
         // That the limiter moved has been said already.
         let others: Vec<_> = common.iter().filter(|(id, _)| id.kind != "memorylimiter").copied().collect();
@@ -216,8 +218,11 @@ impl Pipelines<'_, '_, '_> {
             return;
         }
         let detail = format!("pipeline {name}: {} now runs before {}", blue.name(second), blue.name(first));
-        let rule =
-            if guards(first) || guards(second) { &rules::PROCESSOR_MOVED } else { &rules::PROCESSOR_ORDER };
+        let rule = match (masks(first) || masks(second), guards(first) || guards(second)) {
+            (true, _) => &rules::REDACTION_MOVED,
+            (false, true) => &rules::PROCESSOR_MOVED,
+            (false, false) => &rules::PROCESSOR_ORDER,
+        };
         self.out.finding(rule, place, blue.node, green.node, Some(detail));
     }
 

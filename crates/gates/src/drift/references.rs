@@ -1,5 +1,7 @@
 //! References that stay as they are written: `${env:X}`, `${file:P}` of a file that is not at hand.
 
+use std::collections::BTreeSet;
+
 use crossfade_yaml::{Node, Value};
 
 /// Where a reference's `${` stands. `$${` is none: it stands for the characters.
@@ -15,6 +17,60 @@ pub(crate) fn count(node: &Node) -> usize {
         Value::List(items) => items.iter().map(count).sum(),
         Value::Map(map) => map.iter().map(|(_, value)| count(value)).sum(),
         _ => 0,
+    }
+}
+
+/// What stands behind a reference that was left as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behind<'t> {
+    /// A variable of the environment that the configuration runs with.
+    Variable(&'t str),
+    /// A file, an address: a part of the configuration.
+    Content(&'t str),
+}
+
+/// The references in a text. `${yaml:…}` is what it says.
+pub(crate) fn all(text: &str) -> impl Iterator<Item = Behind<'_>> {
+    positions(text).filter_map(|at| {
+        let inside = &text[at + 2..];
+        let name = inside.split(['}', '$', '{']).next().unwrap_or_default();
+        match name.split_once(':').filter(|(scheme, after)| is_scheme(scheme) && !after.starts_with('-')) {
+            Some(("yaml", _)) => None,
+            Some(("env", name)) => Some(Behind::Variable(name.split(":-").next().unwrap_or(name))),
+            Some(_) => {
+                let end = inside.find('}').map_or(text.len(), |end| at + 2 + end + 1);
+                Some(Behind::Content(&text[at..end]))
+            }
+            None => Some(Behind::Variable(name.split(':').next().unwrap_or(name))),
+        }
+    })
+}
+
+/// Schemes are in small letters; what others call a variable seldom is.
+fn is_scheme(text: &str) -> bool {
+    text.len() > 1
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+.-".contains(&b))
+}
+
+/// Whether a value is, or holds, a reference to a part of the configuration that is not at hand.
+pub(crate) fn lacks_content(node: &Node) -> bool {
+    let text = node.as_str().unwrap_or_default();
+    all(text).any(|behind| matches!(behind, Behind::Content(_)))
+}
+
+/// The names of all variables below `node`.
+pub(crate) fn variables(node: &Node, found: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::String(text) => {
+            let names = all(text).filter_map(|behind| match behind {
+                Behind::Variable(name) if !name.is_empty() => Some(name.to_owned()),
+                _ => None,
+            });
+            found.extend(names);
+        }
+        Value::List(items) => items.iter().for_each(|item| variables(item, found)),
+        Value::Map(map) => map.iter().for_each(|(_, value)| variables(value, found)),
+        _ => {}
     }
 }
 
@@ -68,6 +124,20 @@ mod tests {
             canonical("${A} $${A} ${env:B} ${C:-1} $$${D}"),
             "${env:A} $${A} ${env:B} ${env:C:-1} $$${env:D}"
         );
+    }
+
+    #[test]
+    fn what_stands_behind_a_reference() {
+        use super::Behind::{Content, Variable};
+        for (text, expected) in [
+            ("${A}:${env:B:-x}", vec![Variable("A"), Variable("B")]),
+            ("x${file:/a b}y", vec![Content("${file:/a b}")]),
+            ("${https://h/c.yaml}", vec![Content("${https://h/c.yaml}")]),
+            ("${yaml:a: b} $${file:x}", vec![]),
+            ("${NAME:default} ${file:x", vec![Variable("NAME"), Content("${file:x")]),
+        ] {
+            assert_eq!(all(text).collect::<Vec<_>>(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod text;
 
 use super::references;
 use super::report::{DriftReport, Finding};
-pub use text::{Detail, as_written, text, text_with, unknown};
+pub use text::{Detail, as_written, by_version, text, text_with, unknown};
 
 /// The report as JSON, indented, in the form that all gates share.
 pub fn json(report: &DriftReport) -> String {

@@ -22,6 +22,10 @@ pub struct DriftReport {
     /// Values of either side that hold references, such as `${env:X}`. They are compared as they are written: what they stand
     /// for is not known here.
     pub as_written: usize,
+    /// The variables in them, by name.
+    pub variables: Vec<String>,
+    /// Settings that a side leaves to its default, which differs between versions, where nobody says which version runs.
+    pub by_version: Vec<String>,
     /// Components in use whose kind no rule knows, such as `receivers.custom`: compared by the words of their settings alone.
     pub unknown_components: Vec<String>,
 }
@@ -141,6 +145,8 @@ impl DriftReport {
             "equivalent": self.equivalent,
             "unused_declarations": self.unused_declarations,
             "as_written": self.as_written,
+            "variables": self.variables,
+            "by_version": self.by_version,
             "unknown_components": self.unknown_components,
         });
         let (all, declared) = (self.findings.len(), self.declared());

@@ -70,8 +70,7 @@ rules! { "CF-DRIFT-";
         "Give it blue's settings on green, or declare the difference after a review.";
     PROCESSOR_MOVED = "016" protection_moved High Security [PCI_2_2_5, SOC2_CC6_1, NIST_CM_6]
         "Processors run in another order, and one of them protects."
-        "Order matters: sampling before redaction, a filter before an attribute is set, or a memory limiter behind a buffer act \
-         on other data than before."
+        "Order matters: a filter before an attribute is set, or a sampler behind a buffer act on other data than before."
         "List the processors in blue's order.";
     PAYLOAD_IN_LOGS = "017" payload_in_logs High Security [PCI_3_4_1, GDPR_5_1_C, NIST_SC_28]
         "The debug exporter writes other details of spans into the Collector's own log."
@@ -88,8 +87,9 @@ rules! { "CF-DRIFT-";
         "Set the same limit on green.";
     MEMORY_LIMITER = "020" memory_limiter High Security [SOC2_A1_1, NIST_SC_5]
         "The memory limiter does not protect the pipeline as before."
-        "It has to be there, and first: what runs before it is not protected, and a burst ends the process with all it holds."
-        "Put memory_limiter first among the processors of the pipeline.";
+        "It has to be there, and first, with a limit that the process keeps to: what runs before it is not protected, and a burst \
+         ends the process with all it holds."
+        "Put memory_limiter first among the processors of the pipeline, with blue's limits.";
     TELEMETRY_EXPOSED = "021" telemetry_exposed High Security [PCI_10_7, NIST_AU_5, NIST_SI_4]
         "The Collector's own telemetry goes or listens somewhere else."
         "Metrics and logs of the Collector tell hosts, tenants and errors; without them an outage of the record goes unseen."
@@ -115,13 +115,19 @@ rules! { "CF-DRIFT-";
         "It reads as if data were protected, and it is not."
         "Put it into its pipeline or under service.extensions, or remove the definition.";
     VALUE_UNKNOWN = "027" value_unknown Unknown Security [PCI_6_5_2, NIST_CM_6, NIST_CM_4_2]
-        "A value is hidden by whoever reported the configuration."
-        "`[REDACTED]` stands for any value: whether both environments have the same one cannot be told from it."
-        "Compare the configuration files, or a report that shows the value; a report of drift never does.";
+        "A value is not known here."
+        "`[REDACTED]` in a reported configuration stands for any value, a file that cannot be read for any content, and a variable \
+         or a version that nobody names may differ between the environments: whether they are alike cannot be told."
+        "Compare files that show the value (a report of drift never does), make what they include readable, name an `env_file` \
+         and the `versions` of each side.";
     TENANCY = "028" tenant_separation High Security [PCI_7_2_1, HIPAA_164_312_A_1, SOC2_CC6_1, NIST_AC_3]
         "Whether and how tenants are kept apart differs."
         "Without tenants anyone who may ask sees all traces; with another header or list, tenants are mixed or locked out."
         "Set the same tenancy on green.";
+    REDACTION_MOVED = "029" redaction_moved High Security [PCI_3_5_1, PCI_6_5_5, GDPR_25, GDPR_5_1_C, HIPAA_164_312_A_1]
+        "A processor that can remove or mask data runs at another place among the processors."
+        "What runs before it sees, keeps or sends on what it is to take out; what it no longer sees before, it no longer masks."
+        "List the processors in blue's order.";
     PIPELINE = "030" pipeline_differs High Data [HIPAA_164_312_B, SOC2_CC8_1, NIST_CM_6]
         "Only one of the two environments has this pipeline."
         "A signal or a stream of it is then not processed at all on the other side."

@@ -9,7 +9,7 @@ use super::ids::Section;
 use super::path::Path;
 use super::rules;
 use super::secret::is_hidden;
-use super::version::Version;
+use super::version::{OPEN_IN_TEMPO, Version};
 use crate::rule::Rule;
 
 pub(crate) use filled::{is_own, without};
@@ -129,13 +129,12 @@ pub(crate) fn is_port(path: &Path) -> bool {
 pub(crate) fn default(path: &Path, version: Option<Version>) -> Option<Node> {
     let dotted = path.to_string();
     if let Some((kind, below)) = receiver(path) {
-        // 2.7 took over the Collector's move to localhost.
-        let open = version.is_some_and(|version| version.is_before(2, 7));
-        let below = below.to_string();
-        return match (kind.as_str(), below.as_str()) {
-            ("otlp", "protocols.grpc.endpoint") if open => Some(value("0.0.0.0:4317")),
-            ("otlp", "protocols.http.endpoint") if open => Some(value("0.0.0.0:4318")),
-            _ => super::defaults::component(Section::Receivers, &kind, &Path::read(&below), None),
+        let open = kind == "otlp" && version.is_some_and(|version| version.is_before(2, 7));
+        let dotted = below.to_string();
+        let former = OPEN_IN_TEMPO.iter().find(|(at, _)| open && *at == dotted);
+        return match former {
+            Some((_, former)) => Some(value(former)),
+            None => super::defaults::component(Section::Receivers, &kind, &below, None),
         };
     }
     DEFAULTS.iter().find(|(at, _)| *at == dotted).map(|(_, text)| value(text))

@@ -64,6 +64,12 @@ pub(crate) fn brief(report: &DriftReport) -> Vec<String> {
     out
 }
 
+/// What is said of two configurations, but for variables on which security hangs: those are unknown wherever they stand.
+pub(crate) fn differences(report: &DriftReport) -> Vec<&Finding> {
+    let of_variables = |f: &&Finding| f.detail.contains("no env_file says");
+    report.findings.iter().filter(|f| !of_variables(f)).collect()
+}
+
 /// A plain, safe Collector: the base of most tests.
 pub(crate) const BASE: &str = r#"
 receivers:

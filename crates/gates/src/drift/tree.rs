@@ -5,19 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use crossfade_yaml::{Map, Mark, Node, Value};
 
 use super::Context;
-use super::address::{Address, Exposure, OwnEndpoints};
-use super::classify::{Role, Subject, listens};
+use super::address::{Address, Apart, Exposure, OwnEndpoints};
+use super::classify::{Role, Subject};
 use super::defaults;
 use super::ids::Section;
+use super::limits;
 use super::out::{Out, Place};
 use super::path::{Path, Segment};
+use super::references;
 use super::report::Why;
 use super::rules;
 use super::secret::{holds_headers, is_withheld, name_of};
 use super::tempo;
 use super::values::{Same, is_set, same};
-use super::version::{FORMER, Version, Versions};
-use crate::rule::Rule;
+use super::version::{self, FORMER, Version, Versions};
+use crate::rule::{Class, Rule};
 
 /// One side's value at a place.
 #[derive(Clone, Copy)]
@@ -82,6 +84,11 @@ impl Tree<'_, '_> {
         if matches!(self.subject, Subject::Tempo) && blue.node != green.node && tempo::is_own(path) {
             return self.same(Why::OwnEndpoint, path, blue, green);
         }
+        // That has been said.
+        let lacks = |side: Side<'_>| side.node.is_some_and(references::lacks_content);
+        if self.instead.is_none() && (lacks(blue) || lacks(green)) {
+            return;
+        }
         let nothing = |side: Side<'_>| side.value().is_none();
         match (nothing(blue), nothing(green)) {
             (false, false) => self.present(path, blue, green),
@@ -130,7 +137,8 @@ impl Tree<'_, '_> {
 
     /// The defaults that changed between the versions of both sides, where neither side writes them.
     pub(crate) fn changed_defaults(&mut self, blue: Side<'_>, green: Side<'_>) {
-        if self.versions.blue == self.versions.green {
+        let Versions { blue: old, green: new } = self.versions;
+        if (old == new && old.is_some()) || self.instead.is_some() {
             return;
         }
         let paths: Vec<&str> = match self.subject {
@@ -156,7 +164,15 @@ impl Tree<'_, '_> {
                 }
                 Some(at.mark.clone()).filter(|_| at.node.is_none())
             };
-            if let (Some(b), Some(g)) = (reached(blue), reached(green)) {
+            let Some((b, g)) = reached(blue).zip(reached(green)) else { continue };
+            let path = Path::of(&keys);
+            let rule = self.subject.rule(&path);
+            if old == new {
+                // Most of what changed matters little; a list of all of it would be read by nobody.
+                if rule.class == Class::Security && !std::ptr::eq(rule, &rules::PAYLOAD_IN_LOGS) {
+                    self.out.by_version(&self.place.at(&path, &b, &g));
+                }
+            } else {
                 self.compare(&Path::of(&keys), Side::new(None, &b), Side::new(None, &g));
             }
         }
@@ -313,7 +329,10 @@ impl Tree<'_, '_> {
             (Same::No, None) if self.is_listener_port(path) && are_ports(&[b, g]) => {
                 self.same(Why::OwnEndpoint, path, blue, green)
             }
-            (Same::No, None) => self.differ(path, blue, green, None),
+            (Same::No, None) => match limits::weakened(self.subject, path, b, g) {
+                Some((rule, detail)) => self.differ_by(rule, path, blue, green, Some(detail)),
+                None => self.differ(path, blue, green, None),
+            },
         }
     }
 
@@ -324,7 +343,8 @@ impl Tree<'_, '_> {
         let meaningless = match (self.subject, blue.node.or(green.node)) {
             (Subject::Component { .. }, Some(node)) => self.says_nothing(path, value.unwrap_or(node)),
             (Subject::Component { .. }, None) => true,
-            (Subject::Service | Subject::Tempo | Subject::Other, _) => empty,
+            (Subject::Tempo, _) => empty && (!self.presence_tells(path) || path.last_key() == "tls"),
+            (Subject::Service | Subject::Other, _) => empty,
         };
         if blue.node.is_some() == green.node.is_some() && empty {
             return;
@@ -359,19 +379,27 @@ impl Tree<'_, '_> {
 
     fn destination(&mut self, path: &Path, (blue, b): (Side<'_>, &Node), (green, g): (Side<'_>, &Node)) {
         let read = |n: &Node| Address::read(&n.scalar_text().unwrap_or_default());
-        let (from, to) = (read(b), read(g));
-        let place = (&from.host, &from.port) == (&to.host, &to.port);
-        let own = self.context.blue.own(&from) && self.context.green.own(&to);
-        if !(place || own) || from.rest != to.rest {
-            return self.differ(path, blue, green, None);
+        match self.context.apart(&read(b), &read(g)) {
+            Ok(why) => self.same(why, path, blue, green),
+            Err(apart) => self.apart(apart, path, blue, green),
         }
-        if from.encrypted() != to.encrypted()
-            && (from.encrypted() == Some(true) || to.encrypted() == Some(true))
-        {
-            let detail = "only one of the two addresses asks for encryption".to_owned();
-            return self.differ_by(&rules::TRANSPORT_ENCRYPTION, path, blue, green, Some(detail));
-        }
-        self.same(if place { Why::Alias } else { Why::OwnEndpoint }, path, blue, green);
+    }
+
+    fn apart(&mut self, apart: Apart, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        let (rule, detail) = match apart {
+            Apart::Encryption => {
+                (&rules::TRANSPORT_ENCRYPTION, "only one of the two addresses asks for encryption")
+            }
+            Apart::OnlyBlueProves => {
+                (&rules::AUTHENTICATION, "blue's address holds credentials, and green's does not")
+            }
+            Apart::OnlyGreenProves => {
+                (&rules::AUTHENTICATION, "green's address holds credentials, and blue's does not")
+            }
+            Apart::Credentials => (&rules::SECRET_CHANGED, "the credentials in the two addresses differ"),
+            Apart::Place => return self.differ(path, blue, green, None),
+        };
+        self.differ_by(rule, path, blue, green, Some(detail.to_owned()));
     }
 
     fn destinations(&mut self, path: &Path, (blue, b): (Side<'_>, &[Node]), (green, g): (Side<'_>, &[Node])) {
@@ -379,17 +407,17 @@ impl Tree<'_, '_> {
         if self.crosses_over(path, &from, &to, blue, green) {
             return;
         }
-        let own = |nodes: &[Node], endpoints: &OwnEndpoints| {
-            let read = |n: &Node| Address::read(&n.scalar_text().unwrap_or_default());
-            nodes.iter().all(|n| n.scalar_text().is_some() && endpoints.own(&read(n)))
+        let read = |nodes: &[Node]| -> Option<Vec<Address>> {
+            nodes.iter().map(|n| n.scalar_text().map(|text| Address::read(&text))).collect()
         };
-        match self.compared(path, blue, green) {
-            Same::Yes => {}
-            Same::Because(why) => self.same(why, path, blue, green),
-            Same::No if b.len() == g.len() && own(b, &self.context.blue) && own(g, &self.context.green) => {
-                self.same(Why::OwnEndpoint, path, blue, green);
-            }
-            Same::No => self.differ(path, blue, green, None),
+        match (self.compared(path, blue, green), read(b).zip(read(g))) {
+            (Same::Yes, _) => {}
+            (Same::Because(why), _) => self.same(why, path, blue, green),
+            (Same::No, Some((from, to))) => match self.context.all_apart(&from, to) {
+                None => self.same(Why::OwnEndpoint, path, blue, green),
+                Some(apart) => self.apart(apart, path, blue, green),
+            },
+            (Same::No, None) => self.differ(path, blue, green, None),
         }
     }
 
@@ -440,7 +468,7 @@ impl Tree<'_, '_> {
         let Subject::Component { section, kind } = self.subject else { return false };
         match (section, path.keys().as_slice()) {
             (Section::Exporters, ["sending_queue", "batch"]) => true,
-            (_, [.., "tls"]) => listens(section, kind),
+            (_, [above @ .., "tls"]) => !defaults::client_tls(section, kind, above),
             (Section::Receivers, ["protocols" | "scrapers", _]) => true,
             (Section::Extensions, ["http" | "grpc"]) => kind != "jaegerquery",
             _ => false,
@@ -473,8 +501,34 @@ impl Tree<'_, '_> {
     }
 
     fn same(&mut self, why: Why, path: &Path, blue: Side<'_>, green: Side<'_>) {
+        if self.depends_on_version(path, blue, green) {
+            return;
+        }
         let place = self.place.at(path, blue.mark, green.mark);
         self.out.equivalent(why, &place, blue.written(), green.written());
+    }
+
+    /// One side has the value by default alone, which was another in earlier versions, and nobody says which one runs: where
+    /// security hangs on it, nothing is known.
+    fn depends_on_version(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>) -> bool {
+        let (side, version) = match (blue.assumed, green.assumed) {
+            (true, _) => ("blue", self.versions.blue),
+            (false, true) => ("green", self.versions.green),
+            (false, false) => return false,
+        };
+        let changed = version::changed(self.subject, path).filter(|_| version.is_none());
+        let Some((former, until)) = changed.filter(|_| self.instead.is_none()) else { return false };
+        if self.subject.rule(path).class != Class::Security {
+            self.out.by_version(&self.place.at(path, blue.mark, green.mark));
+            return false;
+        }
+        let detail = format!(
+            "{side} writes nothing here: before {until} the default was another ({former}), and which version runs is not said"
+        );
+        self.differ_by(&rules::VALUE_UNKNOWN, path, blue, green, Some(detail));
+        let fix = format!("Name the version that runs on {side} (`versions` in the site, --{side}-version).");
+        self.out.last_fix(fix);
+        true
     }
 
     fn differ(&mut self, path: &Path, blue: Side<'_>, green: Side<'_>, detail: Option<String>) {

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::classify::Subject;
 use super::ids::Section;
+use super::path::Path;
+use super::tempo;
 
 /// A version of the Collector (0.100 and on), Jaeger (2 and on) or Tempo (2 and on).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +54,9 @@ pub struct Versions {
 }
 
 impl Version {
+    /// Any Jaeger 2: what has its components is one, whether somebody says so or not.
+    pub(crate) const JAEGER: Self = Self { major: 2, minor: 0, patch: 0 };
+
     /// Whether it is older than the Collector's 0.`minor`. Jaeger 2, which is one, never is.
     pub(crate) fn is_collector_before(self, minor: u32) -> bool {
         self.major == 0 && self.minor < minor
@@ -108,6 +114,33 @@ pub(crate) const FORMER: &[Former] = &[
 /// The default of service.telemetry.metrics.readers before 0.111, when it was an `address`.
 pub(crate) const FORMER_READERS: (u32, &str) =
     (111, "[{pull: {exporter: {prometheus: {host: 0.0.0.0, port: 8888}}}}]");
+
+/// What a setting's default was before, and until which version, where it is not the same in all of them.
+pub(crate) fn changed(subject: Subject<'_>, path: &Path) -> Option<(&'static str, String)> {
+    let dotted = path.to_string();
+    let told = |value: Option<&'static str>, until: u32| (value.unwrap_or("none"), format!("0.{until}"));
+    match subject {
+        Subject::Component { section, kind } => {
+            let row = FORMER.iter().find(|r| r.section == section && r.kind == kind && r.path == dotted)?;
+            Some(told(row.value, row.until))
+        }
+        Subject::Service if dotted == "telemetry.metrics.readers" => {
+            Some(told(Some("on every network of the host"), FORMER_READERS.0))
+        }
+        Subject::Tempo => match tempo::receiver(path)? {
+            (kind, below) if kind == "otlp" => {
+                let open = OPEN_IN_TEMPO.iter().find(|(at, _)| *at == below.to_string())?;
+                Some((open.1, "2.7".to_owned()))
+            }
+            _ => None,
+        },
+        Subject::Service | Subject::Other => None,
+    }
+}
+
+/// Where Tempo's receivers listened until 2.7, which took over the Collector's move to localhost.
+pub(crate) const OPEN_IN_TEMPO: [(&str, &str); 2] =
+    [("protocols.grpc.endpoint", "0.0.0.0:4317"), ("protocols.http.endpoint", "0.0.0.0:4318")];
 
 const fn former(
     section: Section,

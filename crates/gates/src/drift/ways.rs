@@ -31,10 +31,12 @@ pub(crate) fn compare(
             let leads = model.pipelines.iter().filter(|(_, p)| p.exporters.ids.contains(id));
             leads.map(|(pipeline, _)| pipeline.clone()).collect()
         };
-        let guards =
-            leading(blue, &as_blue).iter().filter_map(|id| before.get(id)).cloned().reduce(|a, b| &a & &b);
-        let Some(guards) = guards else { continue };
+        let on_blue = leading(blue, &as_blue);
         for id in leading(green, exporter) {
+            // Of the same signal: what guards traces has no place among metrics.
+            let guards = on_blue.iter().filter(|other| other.kind == id.kind);
+            let guards = guards.filter_map(|id| before.get(id)).cloned().reduce(|a, b| &a & &b);
+            let Some(guards) = guards else { continue };
             let (Some(pipeline), Some(here)) = (green.pipelines.get(&id), after.get(&id)) else { continue };
             let here: BTreeSet<Id> = here.iter().map(|id| renames.blue(Section::Processors, id)).collect();
             // What a pipeline of the same name no longer runs has been said already.

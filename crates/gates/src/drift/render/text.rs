@@ -70,7 +70,10 @@ pub fn text_with(report: &DriftReport, shared: &Report, detail: Detail) -> Strin
     }
     out.push_str(&summary(report, waived, detail));
     if report.as_written > 0 {
-        writeln!(out, "{}", as_written(report.as_written)).expect("a string takes it");
+        writeln!(out, "{}", as_written(report.as_written, &report.variables)).expect("a string takes it");
+    }
+    if !report.by_version.is_empty() {
+        writeln!(out, "{}", by_version(&report.by_version)).expect("a string takes it");
     }
     if !report.unknown_components.is_empty() {
         writeln!(out, "{}", unknown(&report.unknown_components)).expect("a string takes it");
@@ -79,18 +82,31 @@ pub fn text_with(report: &DriftReport, shared: &Report, detail: Detail) -> Strin
 }
 
 /// What the report does not know.
-pub fn as_written(count: usize) -> String {
+pub fn as_written(count: usize, variables: &[String]) -> String {
     let (values, hold) =
         if count == 1 { ("value", "holds a reference") } else { ("values", "hold references") };
-    format!("{count} {values} {hold}, compared as written: what ${{env:X}} stands for is not known here.")
+    let variables = match variables {
+        [] => String::new(),
+        _ => format!(" Not compared: {}; name an env_file for each side.", few(variables)),
+    };
+    format!("{count} {values} {hold}, compared as written.{variables}")
+}
+
+/// Defaults that are not the same in all versions.
+pub fn by_version(settings: &[String]) -> String {
+    let shown = few(settings);
+    format!("Left to defaults that are not the same in all versions: {shown}; name the `versions` that run.")
 }
 
 /// Components that the rules do not know, a few by name.
 pub fn unknown(components: &[String]) -> String {
-    let shown = components.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more =
-        if components.len() > 5 { format!(" and {} more", components.len() - 5) } else { String::new() };
-    format!("No rule knows {shown}{more}: compared by the words of their settings alone.")
+    format!("No rule knows {}: compared by the words of their settings alone.", few(components))
+}
+
+fn few(names: &[String]) -> String {
+    let shown = names.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if names.len() > 5 { format!(" and {} more", names.len() - 5) } else { String::new() };
+    format!("{shown}{more}")
 }
 
 fn undeclared(out: &mut String, finding: &Finding) {

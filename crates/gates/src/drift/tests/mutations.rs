@@ -241,7 +241,7 @@ fn what_is_taken_out_of_spans() {
     processors(
         Security,
         "memory_limiter, redaction/pan, filter/health, attributes/mail, probabilistic_sampler, resource/env, batch",
-        &[&format!("protection_moved {LIST}")],
+        &[&format!("redaction_moved {LIST}")],
     );
     let unused = BASE
         .replace("processors:\n  memory", "processors:\n  transform/scrub: {error_mode: ignore}\n  memory");

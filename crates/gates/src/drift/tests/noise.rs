@@ -42,15 +42,23 @@ pub(super) fn read((name, files): &Config) -> Node {
 
 /// Every configuration, as it is and rewritten: no difference, either way round.
 fn same_after(rewrite: impl Fn(&mut Node)) -> usize {
+    same_between("", rewrite)
+}
+
+/// The same, where a version is said to run on both sides.
+fn same_between(version: &str, rewrite: impl Fn(&mut Node)) -> usize {
+    let version = (!version.is_empty()).then(|| version.parse().expect("a version"));
+    let versions = Versions { blue: version, green: version };
     let mut equivalent = 0;
     for config in &CONFIGS {
         let blue = read(config);
         let mut green = blue.clone();
         rewrite(&mut green);
         for (b, g) in [(&blue, &green), (&green, &blue)] {
-            let report = drift(b, g, &[], &Context::default());
+            let pair = Pair { name: "collector", blue: Some(b), green: Some(g), versions };
+            let report = compare(&[pair], &[], &Context::default(), &digest);
             assert!(
-                report.findings.is_empty(),
+                differences(&report).is_empty(),
                 "{}:\n{}",
                 config.0,
                 render::text(&report, render::Detail::All)
@@ -130,7 +138,7 @@ fn alias(section: Section, id: &str) -> String {
 
 #[test]
 fn defaults_written_out_do_not_matter() {
-    let seen = same_after(|root| {
+    let seen = same_between("0.158.0", |root| {
         for section in Section::ALL {
             let Some(map) = child(root, section.key()) else { continue };
             for (key, settings) in map.iter_mut() {
@@ -237,6 +245,22 @@ fn the_order_of_conditions_and_policies_does_not_matter() {
     };
     let (a, b) = ("{name: a, type: always_sample}", "{name: b, type: latency}");
     check(&config("x, y", &format!("{a}, {b}")), &config("y, x", &format!("{b}, {a}")), &[]);
+    let text = |values: &str| {
+        config(
+            "x",
+            &format!("{{name: a, type: string_attribute, string_attribute: {{key: k, values: [{values}]}}}}"),
+        )
+    };
+    check(&text("x, y"), &text("y, x"), &[]);
+}
+
+/// gRPC's own limit is 4 MiB.
+#[test]
+fn the_usual_size_of_a_message_is_no_difference() {
+    let config = |limit: &str| BASE.replace("        max_recv_msg_size_mib: 16\n", limit);
+    let written = config("        max_recv_msg_size_mib: 4\n");
+    check(&config(""), &written, &[]);
+    check(&written, &config("        max_recv_msg_size_mib: 0\n"), &[]);
 }
 
 /// Two files merged on one side are one file on the other.

@@ -129,7 +129,7 @@ fn places_point_into_the_file_that_a_value_came_from() {
     let changed = map.replace("limit_percentage: 80", "limit_percentage: 70");
     let report = drift(&tree(map, "a.yaml"), &tree(&changed, "b.yaml"), &[], &Context::default());
     let line = changed.lines().position(|l| l.contains("limit_percentage: 70")).expect("there") + 1;
-    assert_eq!(report.findings[0].mark.to_string(), format!("b.yaml:{line}:9"));
+    assert_eq!(differences(&report)[0].mark.to_string(), format!("b.yaml:{line}:9"));
 }
 
 #[test]

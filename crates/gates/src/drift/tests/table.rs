@@ -1,7 +1,7 @@
 //! The labelled table: one change each, over configurations of four kinds. Every one has to be found, with its class, and
 //! nothing else may be said.
 
-use super::table_bases::{GATEWAY, JAEGER, TEMPO};
+use super::table_bases::{BROKERS, GATEWAY, JAEGER, SIGNALS, TEMPO};
 use super::*;
 use crate::drift::Class::{self, Behaviour, Capacity, Cosmetic, Data, Security};
 
@@ -22,9 +22,18 @@ const MUTATIONS: &[Mutation] = &[
     ("pprof enabled", BASE, "zpages, health_check]", "zpages, health_check, pprof/x]", Security, &["diagnostics_exposed", "undefined_component"]),
     ("query page opened", JAEGER, "localhost:16686", "0.0.0.0:16686", Security, &["diagnostics_exposed"]),
     ("query gRPC opened", JAEGER, "localhost:16685", "0.0.0.0:16685", Security, &["diagnostics_exposed"]),
+    ("Arrow receiver moved", SIGNALS, "endpoint: localhost:4319", "endpoint: green-collector:4319", Security, &["listener_exposed"]),
+    ("forwarder opened", SIGNALS, "endpoint: localhost:7070", "endpoint: 0.0.0.0:7070", Security, &["listener_exposed"]),
+    ("forwarder sends elsewhere", SIGNALS, "http://inner:8080", "http://other:8080", Security, &["destination_changed"]),
+    ("tap opened", SIGNALS, "endpoint: localhost:12001", "endpoint: 0.0.0.0:12001", Security, &["listener_exposed"]),
+    ("strategies from elsewhere", SIGNALS, "endpoint: strategies:14250", "endpoint: localhost:14250", Security, &["destination_changed"]),
+    ("listener of an unknown kind", SIGNALS, "endpoint: localhost:9000", "endpoint: 0.0.0.0:9000", Security, &["listener_exposed"]),
     ("Tempo's receiver opened", TEMPO, "localhost:4317", "0.0.0.0:4317", Security, &["listener_exposed"]),
     ("Tempo's API opened", TEMPO, "http_listen_address: 127.0.0.1", "http_listen_address: 0.0.0.0", Security, &["listener_exposed"]),
     ("Tempo's second receiver", TEMPO, "    otlp:\n", "    zipkin: {endpoint: localhost:9411}\n    otlp:\n", Security, &["listener_added"]),
+    ("Tempo's HTTP receiver, by its name alone", TEMPO, "        grpc: {endpoint: localhost:4317}\n", "        grpc: {endpoint: localhost:4317}\n        http:\n", Security, &["listener_added"]),
+    ("Tempo's receiver without settings gone", TEMPO, "    opencensus:\n", "", Security, &["listener_added"]),
+    ("Tempo's Zipkin receiver, by its name alone", TEMPO, "    opencensus:\n", "    opencensus:\n    zipkin:\n", Security, &["listener_added"]),
     ("Tempo's MCP server", TEMPO, "query_frontend:\n", "query_frontend:\n  mcp_server: {enabled: true}\n", Security, &["diagnostics_exposed"]),
     // Encryption and identity.
     ("server TLS gone", GATEWAY, "        tls: {cert_file: /c, key_file: /k, client_ca_file: /ca, min_version: \"1.2\"}\n", "", Security, &["transport_encryption"]),
@@ -46,6 +55,18 @@ const MUTATIONS: &[Mutation] = &[
     ("Kafka's password", GATEWAY, "password: hunter2", "password: hunter3", Security, &["secret_changed"]),
     ("store's password", JAEGER, "password: hunter2", "password: hunter3", Security, &["secret_changed"]),
     ("Tempo's store key", TEMPO, "secret_key: hunter2", "secret_key: hunter3", Security, &["secret_changed"]),
+    ("Kafka's TLS gone", BROKERS, "    tls: {insecure: false}\n    traces", "    traces", Security, &["transport_encryption"]),
+    ("Kafka's empty TLS gone", BROKERS, "traces: {topic: other}, tls: {}", "traces: {topic: other}", Security, &["transport_encryption"]),
+    ("AMQP in plain text", BROKERS, "amqps://rabbit:5671", "amqp://rabbit:5671", Security, &["transport_encryption"]),
+    ("Pulsar in plain text", BROKERS, "pulsar+ssl://pulsar:6651", "pulsar://pulsar:6651", Security, &["transport_encryption"]),
+    ("another protocol at the same port", BROKERS, "tcp://click:9000", "clickhouse://click:9000", Security, &["destination_changed"]),
+    ("store's list in plain text", JAEGER, "https://es-b:9200", "http://es-b:9200", Security, &["transport_encryption"]),
+    ("another path in a store's list", JAEGER, "https://es-b:9200", "https://es-b:9200/other", Security, &["destination_changed"]),
+    ("credentials in an address gone", BROKERS, "https://writer:hunter2@tempo:4318", "https://tempo:4318", Security, &["authentication"]),
+    ("credentials in an address added", BROKERS, "https://plain:4318", "https://writer:hunter2@plain:4318", Security, &["authentication"]),
+    ("another user in an address", BROKERS, "https://writer:hunter2@tempo:4318", "https://admin:hunter3@tempo:4318", Security, &["secret_changed"]),
+    ("another key in a DSN", BROKERS, "https://k1@sentry.io/42", "https://k2@sentry.io/42", Security, &["secret_changed"]),
+    ("no credentials in a list", JAEGER, "https://w:hunter2@es-c:9200", "https://es-c:9200", Security, &["authentication"]),
     // What a client may do.
     ("CORS for all", BASE, "[\"https://app.example\"]", "[\"*\"]", Security, &["cors"]),
     ("CORS headers", BASE, "[\"https://app.example\"]", "[\"https://app.example\"]\n          allowed_headers: [\"*\"]", Security, &["cors"]),
@@ -80,7 +101,8 @@ const MUTATIONS: &[Mutation] = &[
     // Redaction.
     ("redaction gone", BASE, "redaction/pan, attributes/mail,", "attributes/mail,", Security, &["redaction_removed"]),
     ("redaction gone before a connector", GATEWAY, "[memory_limiter, redaction, transform/scrub]", "[memory_limiter, transform/scrub]", Security, &["redaction_removed"]),
-    ("redaction behind the batch", BASE, "redaction/pan, attributes/mail, filter/health, probabilistic_sampler, resource/env, batch", "attributes/mail, filter/health, probabilistic_sampler, resource/env, batch, redaction/pan", Security, &["protection_moved"]),
+    ("redaction behind the batch", BASE, "redaction/pan, attributes/mail, filter/health, probabilistic_sampler, resource/env, batch", "attributes/mail, filter/health, probabilistic_sampler, resource/env, batch, redaction/pan", Security, &["redaction_moved"]),
+    ("redaction past metrics to the same exporter", SIGNALS, "    metrics:", "    traces/raw: {receivers: [otlp], exporters: [otlp]}\n    metrics:", Security, &["redaction_removed", "exporter_added", "pipeline_differs"]),
     ("redaction in one pipeline only", GATEWAY, "  pipelines:\n", "  pipelines:\n    traces/raw: {receivers: [otlp], exporters: [kafka]}\n", Security, &["redaction_removed", "exporter_added", "pipeline_differs"]),
     ("redaction behind the branch", GATEWAY, "exporters: [forward, spanmetrics]", "exporters: [forward, spanmetrics, kafka]", Security, &["sampling_changed", "exporter_added"]),
     ("redaction moved behind a connector", GATEWAY, "redaction, transform/scrub]\n      exporters: [forward, spanmetrics]\n    traces/out:\n      receivers: [forward]\n      processors: [tail_sampling", "transform/scrub]\n      exporters: [forward, spanmetrics]\n    traces/out:\n      receivers: [forward]\n      processors: [redaction, tail_sampling", Security, &["redaction_removed", "redaction_changed"]),
@@ -112,6 +134,10 @@ const MUTATIONS: &[Mutation] = &[
     ("memory limiter not first", GATEWAY, "[memory_limiter, redaction,", "[redaction, memory_limiter,", Security, &["memory_limiter"]),
     ("queue size", BASE, "{storage: file_storage/queue}", "{storage: file_storage/queue, queue_size: 10}", Capacity, &["capacity_changed"]),
     ("queue in batches", BASE, "{storage: file_storage/queue}", "{storage: file_storage/queue, batch: {}}", Capacity, &["capacity_changed"]),
+    ("memory limit in name alone", BASE, "limit_mib: 512", "limit_mib: 512000", Security, &["memory_limiter"]),
+    ("memory limit at the top", GATEWAY, "limit_percentage: 80", "limit_percentage: 100", Security, &["memory_limiter"]),
+    ("memory looked at seldom", BASE, "check_interval: 1s", "check_interval: 1m", Security, &["memory_limiter"]),
+    ("more memory", BASE, "limit_mib: 512", "limit_mib: 1024", Capacity, &["capacity_changed"]),
     ("memory limit", GATEWAY, "limit_percentage: 80", "limit_percentage: 20", Capacity, &["capacity_changed"]),
     ("batch", BASE, "batch: {timeout: 5s}", "batch: {timeout: 5s, send_batch_size: 1}", Capacity, &["capacity_changed"]),
     ("Tempo's attribute size", TEMPO, "max_attribute_bytes: 2048", "max_attribute_bytes: 1024", Capacity, &["capacity_changed"]),
@@ -166,7 +192,9 @@ fn every_mutation_is_found_with_its_class() {
         if found.iter().any(|rule| !rules.contains(rule)) {
             figures.alarms.push(shown());
         }
-        assert_ne!(report.report().verdict(), crate::report::Verdict::Pass, "{label}");
+        if report.report().verdict() == crate::report::Verdict::Pass {
+            figures.missed.push(format!("{label}: passed"));
+        }
     }
     let all = MUTATIONS.len();
     println!(

@@ -55,6 +55,53 @@ service:
       exporters: [prometheus]
 "#;
 
+/// Two signals that share an exporter, and what listens without being a usual receiver.
+pub(super) const SIGNALS: &str = r#"
+receivers:
+  otlp: {protocols: {grpc: {endpoint: localhost:4317}}}
+  otelarrow: {protocols: {grpc: {endpoint: localhost:4319}}}
+  homegrown: {endpoint: localhost:9000}
+processors:
+  redaction: {allow_all_keys: true, blocked_values: ["4[0-9]{12}"]}
+  remotetap: {endpoint: localhost:12001}
+exporters:
+  otlp: {endpoint: tempo:4317}
+extensions:
+  http_forwarder: {ingress: {endpoint: localhost:7070}, egress: {endpoint: "http://inner:8080"}}
+  jaegerremotesampling: {source: {remote: {endpoint: strategies:14250}}}
+service:
+  extensions: [http_forwarder, jaegerremotesampling]
+  pipelines:
+    traces:
+      receivers: [otlp, otelarrow, homegrown]
+      processors: [redaction, remotetap]
+      exporters: [otlp]
+    metrics: {receivers: [otlp], exporters: [otlp]}
+"#;
+
+/// Brokers and stores, each with its own way to say how it is reached.
+pub(super) const BROKERS: &str = r#"
+receivers:
+  otlp: {protocols: {grpc: {endpoint: localhost:4317}}}
+exporters:
+  kafka:
+    brokers: [k1:9093]
+    tls: {insecure: false}
+    traces: {topic: spans}
+  kafka/other: {brokers: [k1:9093], traces: {topic: other}, tls: {}}
+  rabbitmq: {connection: {endpoint: "amqps://rabbit:5671"}}
+  pulsar: {endpoint: "pulsar+ssl://pulsar:6651"}
+  clickhouse: {endpoint: "tcp://click:9000"}
+  otlp_http: {endpoint: "https://writer:hunter2@tempo:4318"}
+  otlp_http/plain: {endpoint: "https://plain:4318"}
+  sentry: {dsn: "https://k1@sentry.io/42"}
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      exporters: [kafka, kafka/other, rabbitmq, pulsar, clickhouse, otlp_http, otlp_http/plain, sentry]
+"#;
+
 /// Jaeger 2 with a store of its own and an archive.
 pub(super) const JAEGER: &str = r#"
 receivers:
@@ -70,7 +117,7 @@ extensions:
       main:
         badger: {directories: {keys: /data/keys, values: /data/values}, ephemeral: false, ttl: {spans: 168h}}
       archive:
-        elasticsearch: {server_urls: ["http://es:9200"], auth: {basic: {username: u, password: hunter2}}, indices: {index_prefix: prod}}
+        elasticsearch: {server_urls: ["http://es:9200", "https://es-b:9200", "https://w:hunter2@es-c:9200"], auth: {basic: {username: u, password: hunter2}}, indices: {index_prefix: prod}}
   jaeger_query:
     storage: {traces: main, traces_archive: archive}
     http: {endpoint: localhost:16686}
@@ -104,6 +151,7 @@ distributor:
     otlp:
       protocols:
         grpc: {endpoint: localhost:4317}
+    opencensus:
 ingester:
   lifecycler: {ring: {replication_factor: 3}}
 compactor:

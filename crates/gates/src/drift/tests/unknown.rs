@@ -186,3 +186,132 @@ fn not_a_number_is_what_it_is() {
         assert_eq!(drift(&tree, &tree, &[], &Context::default()).findings, [], "{text}");
     }
 }
+
+fn verdict(blue: &str, green: &str) -> (crate::report::Verdict, Vec<String>) {
+    let report = drift(&tree(blue, "b.yaml"), &tree(green, "g.yaml"), &[], &Context::default());
+    (report.report().verdict(), report.findings.iter().map(|f| format!("{} {}", f.rule, f.path)).collect())
+}
+
+/// Scenario: a part of both configurations is in a file, or at an address, that cannot be read here.
+/// Guarantee: no verdict, with the place; what is equal as it is written is not taken for equal.
+#[test]
+fn what_cannot_be_read_is_not_known() {
+    use crate::report::Verdict::{Fail, NoVerdict};
+    let base = sends("otlp/x: {endpoint: 'a:1'}", "otlp/x");
+    for (from, to, path) in [
+        ("receivers: {otlp: }", "receivers: '${file:/nope}'", "receivers"),
+        ("{otlp/x: {endpoint: 'a:1'}}", "{otlp/x: '${file:/nope}'}", "exporters.otlp/x"),
+        ("{endpoint: 'a:1'}", "{endpoint: 'a:1', tls: '${https://h/tls.yaml}'}", "exporters.otlp/x.tls"),
+        ("endpoint: 'a:1'", "endpoint: 'a:${file:/port}'", "exporters.otlp/x.endpoint"),
+        ("receivers: [otlp]", "receivers: '${file:/nope}'", "service.pipelines.traces.receivers"),
+        ("exporters: [otlp/x]", "exporters: [otlp/x, '${file:/x}']", "service.pipelines.traces.exporters[1]"),
+    ] {
+        assert!(base.contains(from), "{from}");
+        let with = base.replacen(from, to, 1);
+        let expected = format!("value_unknown collector:{path}");
+        assert_eq!(verdict(&with, &with), (NoVerdict, vec![expected.clone()]), "{to}");
+        let (_, found) = verdict(&base, &with);
+        assert!(found.contains(&expected), "{found:?}");
+    }
+    let all =
+        "receivers: '${file:/r}'\nprocessors: '${file:/p}'\nexporters: '${file:/e}'\nservice: '${file:/s}'\n";
+    let (told, found) = verdict(all, all);
+    assert_eq!((told, found.len()), (NoVerdict, 4), "{found:?}");
+    let report = drift(&tree(all, "b.yaml"), &tree(all, "g.yaml"), &[], &Context::default());
+    let shown = render::text(&report, render::Detail::Differences);
+    assert!(shown.contains("g.yaml:3") && shown.contains("${file:/e} cannot be read here"), "{shown}");
+    // Tempo's configuration, and a failure beside it.
+    let tempo =
+        |more: &str| format!("storage: {{trace: {{backend: local}}}}\ndistributor: '${{file:/d}}'\n{more}");
+    assert_eq!(verdict(&tempo(""), &tempo("")).0, NoVerdict);
+    assert_eq!(verdict(&tempo(""), &tempo("multitenancy_enabled: true")).0, Fail);
+    // Where nothing uses it, it has no effect.
+    let unused = base.replace("exporters: {", "exporters: {otlp/y: '${file:/nope}', ");
+    assert_eq!(verdict(&unused, &unused).0, crate::report::Verdict::Pass);
+}
+
+/// Scenario: both sides write the same variable. Guarantee: where it decides who comes in, and how, nothing is known; elsewhere it
+/// is named, and passes.
+#[test]
+fn variables_on_which_security_hangs_are_not_known() {
+    use crate::report::Verdict::{NoVerdict, Pass};
+    let config = |receiver: &str, exporter: &str| {
+        format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {{endpoint: 'localhost:4317'}}, http: {{{receiver}}}}}}}}}\nexporters: {{otlp: {{{exporter}}}}}\n\
+             service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp]}}}}}}"
+        )
+    };
+    for (receiver, exporter) in [
+        ("endpoint: '${env:HOST}:4318'", "endpoint: 'a:1'"),
+        ("endpoint: '${HOST:-localhost}:4318'", "endpoint: 'a:1'"),
+        ("endpoint: 'h:1', tls: {min_version: '${env:TLS}'}", "endpoint: 'a:1'"),
+        ("endpoint: 'h:1', auth: {authenticator: '${env:AUTH}'}", "endpoint: 'a:1'"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', tls: {insecure: '${env:PLAIN}'}"),
+    ] {
+        let text = config(receiver, exporter);
+        assert_eq!(verdict(&text, &text).0, NoVerdict, "{receiver} {exporter}");
+    }
+    for (receiver, exporter) in [
+        ("endpoint: 'localhost:${env:PORT}'", "endpoint: 'a:1'"),
+        ("endpoint: 'h:1'", "endpoint: '${env:TARGET}', headers: {authorization: 'Bearer ${env:TOKEN}'}"),
+    ] {
+        let text = config(receiver, exporter);
+        assert_eq!(verdict(&text, &text), (Pass, vec![]), "{receiver} {exporter}");
+    }
+    let text = config("endpoint: 'h:1'", "endpoint: '${env:TARGET}'");
+    let report = drift(&tree(&text, "b"), &tree(&text, "g"), &[], &Context::default());
+    assert_eq!(report.variables, ["TARGET"]);
+    let shown = render::text(&report, render::Detail::Differences);
+    assert!(shown.contains("Not compared: TARGET; name an env_file"), "{shown}");
+}
+
+/// Scenario: one side writes the newest default, the other nothing, and nobody says which version runs.
+/// Guarantee: unknown where security hangs on it, a note elsewhere; with the version, or in Jaeger, a default.
+#[test]
+fn a_default_needs_its_version() {
+    use crate::report::Verdict::{NoVerdict, Pass};
+    let config = |grpc: &str, exporter: &str| {
+        format!(
+            "receivers: {{otlp: {{protocols: {{grpc: {grpc}}}}}}}\nexporters: {{otlp: {{endpoint: 'a:1'{exporter}}}}}\n\
+             service: {{pipelines: {{traces: {{receivers: [otlp], exporters: [otlp]}}}}}}"
+        )
+    };
+    let (written, bare) = (config("{endpoint: 'localhost:4317'}", ""), config("", ""));
+    let path = "value_unknown collector:receivers.otlp.protocols.grpc.endpoint";
+    assert_eq!(verdict(&written, &bare), (NoVerdict, vec![path.to_owned()]));
+    assert_eq!(
+        verdict(&bare, &config("{endpoint: '127.0.0.1:14317'}", "")),
+        (NoVerdict, vec![path.to_owned()])
+    );
+    let (b, g) = (tree(&written, "b"), tree(&bare, "g"));
+    let said = Versions { green: Some("0.158.0".parse().expect("a version")), blue: None };
+    let pair = Pair { name: "collector", blue: Some(&b), green: Some(&g), versions: said };
+    assert_eq!(compare(&[pair], &[], &Context::default(), &digest).report().verdict(), Pass);
+    let balancer = config("{endpoint: 'localhost:4317'}", ", balancer_name: round_robin");
+    let report = drift(&tree(&written, "b"), &tree(&balancer, "g"), &[], &Context::default());
+    assert_eq!(report.findings, []);
+    assert!(
+        report.by_version.contains(&"collector:exporters.otlp.balancer_name".to_owned()),
+        "{:?}",
+        report.by_version
+    );
+    // Neither writes it: a note.
+    let report = drift(&tree(&bare, "b"), &tree(&bare, "g"), &[], &Context::default());
+    assert_eq!(report.findings, []);
+    assert!(
+        render::text(&report, render::Detail::Differences).contains("receivers.otlp.protocols.grpc.endpoint")
+    );
+    let jaeger = |text: &str| {
+        format!(
+            "extensions: {{jaeger_query: {{storage: {{traces: a}}}}}}\n{}",
+            text.replace("service: {", "service: {extensions: [jaeger_query], ")
+        )
+    };
+    assert_eq!(verdict(&jaeger(&written), &jaeger(&bare)).0, Pass);
+    let tempo = |grpc: &str| {
+        format!(
+            "storage: {{trace: {{backend: local}}}}\ndistributor: {{receivers: {{otlp: {{protocols: {{grpc: {grpc}}}}}}}}}"
+        )
+    };
+    assert_eq!(verdict(&tempo("{endpoint: 'localhost:4317'}"), &tempo("")).0, NoVerdict);
+}

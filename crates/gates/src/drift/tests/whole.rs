@@ -47,6 +47,16 @@ fn own_addresses_are_no_differences() {
         &kafka("blue-jaeger"),
         &["025 exporters.kafka.brokers [blue-jaeger:9092] -> [blue-jaeger:9092]"],
     );
+    // The machine's own at another port is somebody else, unless it is listed.
+    let elsewhere = config("localhost", "4317").replace("localhost:4317", "localhost:9999");
+    check_in(
+        &context,
+        &blue,
+        &elsewhere,
+        &["009 exporters.otlp.endpoint blue-jaeger:4317 -> localhost:9999"],
+    );
+    let listed = Context { green: OwnEndpoints::new(["http://localhost:9999"]), ..context.clone() };
+    check_in(&listed, &blue, &elsewhere, &[]);
     // Nothing is known of the environments: the addresses differ, and that is said.
     check(
         &blue,
