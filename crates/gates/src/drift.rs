@@ -7,7 +7,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `load`, `manifest`, `environment` | several files, Kubernetes objects: to one tree; what `${env:X}` stands for |
+//! | `load`, `manifest`, `workload`, `environment` | several files, Kubernetes objects: to one tree; what `${env:X}` stands for |
 //! | `model`, `ids`, `forms` | what the Collector makes of a tree, in older forms as well |
 //! | `collector`, `pipelines`, `ways`, `renames`, `tree` | the comparison |
 //! | `tempo` | what Tempo's words mean, and what it fills in |
@@ -46,6 +46,7 @@ mod unresolved;
 mod values;
 mod version;
 mod ways;
+mod workload;
 
 use crossfade_yaml::{Mark, Node};
 

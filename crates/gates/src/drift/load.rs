@@ -1,12 +1,13 @@
 //! Configuration files as they lie about: several to be merged, or wrapped in Kubernetes objects.
 
 use crossfade_yaml::{
-    ExpandError, Map, Mark, Node, Resolution, Resolve, YamlError, expand, merge, parse_all,
+    ExpandError, Key, Map, Mark, Node, Resolution, Resolve, Value, YamlError, expand, merge, parse_all,
 };
 
 use super::ids::Section;
 use super::manifest::{is_kubernetes, unwrap};
 use super::tempo;
+use super::workload;
 
 /// A set of files that is not one configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +101,7 @@ pub fn load_each(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Vec<L
     for (name, text) in files {
         let mut found = one_file(name, text)?;
         for loaded in &mut found {
+            split_keys(&mut loaded.node);
             expand(&mut loaded.node, resolver)?;
         }
         let second = if merged.is_empty() { None } else { merged.get(1).or(found.get(1)) };
@@ -127,6 +129,31 @@ pub fn load_each(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Vec<L
         }
     }
     Ok(merged)
+}
+
+/// Keys with `::` in them are paths, at every depth but within lists: `exporters::otlp::tls: {insecure: true}`. That is how the
+/// Collector reads them (confmap's delimiter of keys), in each file before it merges them.
+pub(super) fn split_keys(node: &mut Node) {
+    let Value::Map(map) = &mut node.value else { return };
+    map.iter_mut().for_each(|(_, value)| split_keys(value));
+    if map.iter().all(|(key, _)| !key.name.contains("::")) {
+        return;
+    }
+    let entries = std::mem::take(map);
+    let (paths, plain): (Vec<_>, Vec<_>) =
+        entries.iter().map(|(k, v)| (k.clone(), v.clone())).partition(|(k, _)| k.name.contains("::"));
+    let mark = node.mark.clone();
+    let base = Node::new(Value::Map(plain.into_iter().collect()), mark.clone());
+    *node =
+        paths.into_iter().fold(base, |base, (key, value)| merge(base, nested(&key.name, value, &key.mark)));
+}
+
+/// `a::b::c` and a value, as a tree.
+pub(super) fn nested(path: &str, value: Node, mark: &Mark) -> Node {
+    path.rsplit("::").fold(value, |below, part| {
+        let key = Key { name: part.to_owned(), mark: mark.clone() };
+        Node::new(Value::Map([(key, below)].into_iter().collect()), mark.clone())
+    })
 }
 
 /// Keys by which other files are known, all of which they have.
@@ -179,6 +206,7 @@ fn one_file(name: &str, text: &str) -> Result<Vec<Loaded>, LoadError> {
         for document in &documents {
             unwrap(document, &mut found)?;
         }
+        workload::apply(&documents, &mut found)?;
         return match found.is_empty() {
             true => Err(LoadError::NoConfiguration { mark: Mark::new(name, 1, 1) }),
             false => Ok(found),

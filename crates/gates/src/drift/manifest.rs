@@ -2,9 +2,10 @@
 
 use crossfade_yaml::{Key, Map, Mark, Node, Value, merge, parse_embedded};
 
-use super::load::{LoadError, Loaded};
+use super::load::{LoadError, Loaded, nested, split_keys};
 use super::model::Model;
 use super::tempo;
+use super::workload::Variables;
 use crate::model::unbase64;
 
 pub(super) fn is_kubernetes(document: &Node) -> bool {
@@ -26,7 +27,14 @@ pub(super) fn unwrap(document: &Node, found: &mut Vec<Loaded>) -> Result<(), Loa
                 Some(text) if text.as_str().is_some() => parse_embedded(text).transpose()?,
                 other => other.cloned(),
             };
-            let node = node.map(|node| with_arguments(node, document.at(&["spec", "args"])));
+            let given = document.at(&["spec", "args"]);
+            let pairs = given.and_then(Node::as_map).into_iter().flat_map(Map::iter);
+            let pairs = pairs.map(|(key, value)| (key.clone(), value.clone())).collect();
+            let mut node =
+                node.map(|node| with_arguments(node, pairs, given.map_or(&document.mark, |n| &n.mark)));
+            if let Some(node) = &mut node {
+                Variables::of(document.get("spec")).put_into(node)?;
+            }
             found.extend(node.map(|node| Loaded { name: name_of(document), node }));
             Ok(())
         }
@@ -85,7 +93,11 @@ fn config_map(
             Some(Err(error)) if is_yaml(&text.key.name) && !text.packed => return Err(error.into()),
             Some(Err(_)) | None => None,
         };
-        match parsed.filter(|node| node.as_map().is_some()) {
+        let parsed = parsed.filter(|node| node.as_map().is_some()).map(|mut node| {
+            split_keys(&mut node);
+            node
+        });
+        match parsed {
             Some(node) if Model::is_collector(&node) || tempo::is_tempo(&node) => main.push((text, node)),
             Some(node) => maps.push((text, node)),
             None => _ = beside.insert(text.key.clone(), text.value.clone()),
@@ -122,39 +134,57 @@ fn put(node: &mut Node, key: &str, value: Node) {
     }
 }
 
-/// What the operator starts a Collector with: `set` is laid over the configuration, as the Collector does it, feature gates are
-/// told one by one; all of them but `set` are compared under `args`.
-fn with_arguments(mut node: Node, arguments: Option<&Node>) -> Node {
+/// What a Collector is started with: `set` is laid over the configuration, as the Collector does it, and so is a `config` that is
+/// YAML itself; feature gates are told one by one. All else is compared under `args`.
+pub(super) fn with_arguments(mut node: Node, given: Vec<(Key, Node)>, mark: &Mark) -> Node {
     let mut rest = Map::new();
-    let Some(given) = arguments.and_then(Node::as_map) else { return node };
-    for (key, value) in given.iter() {
+    for (key, value) in given {
         let text = value.scalar_text().unwrap_or_default();
-        match key.name.trim_start_matches('-') {
-            "set" => match overlay(&text, &value.mark) {
-                Some(overlay) => node = merge(node, overlay),
-                None => _ = rest.insert(key.clone(), value.clone()),
-            },
-            "feature-gates" => _ = rest.insert(key.clone(), gates(&text, &value.mark)),
-            _ => _ = rest.insert(key.clone(), value.clone()),
+        let over = match key.name.trim_start_matches('-') {
+            "set" => overlay(&text, &value.mark),
+            "config" => text.strip_prefix("yaml:").and_then(|yaml| written(yaml, &value.mark)),
+            "feature-gates" => {
+                rest.insert(key, gates(&text, &value.mark));
+                continue;
+            }
+            _ => None,
+        };
+        match over {
+            Some(over) => node = merge(node, over),
+            None => add(&mut rest, key, value),
         }
     }
     if !rest.is_empty() {
-        let mark = arguments.map_or_else(Mark::nowhere, |arguments| arguments.mark.clone());
-        put(&mut node, "args", Node::new(Value::Map(rest), mark));
+        put(&mut node, "args", Node::new(Value::Map(rest), mark.clone()));
     }
     node
+}
+
+/// One more argument; those of one name are a list.
+fn add(rest: &mut Map, key: Key, value: Node) {
+    match rest.get_mut(&key.name) {
+        Some(Node { value: Value::List(items), .. }) => items.push(value),
+        Some(before) => {
+            let mark = before.mark.clone();
+            let first = std::mem::replace(before, Node::null(mark.clone()));
+            *before = Node::new(Value::List(vec![first, value]), mark);
+        }
+        None => _ = rest.insert(key, value),
+    }
 }
 
 /// `processors.batch.timeout=2s` as a tree.
 fn overlay(text: &str, mark: &Mark) -> Option<Node> {
     let (path, value) = text.split_once('=')?;
     let last = parse_embedded(&Node::new(Value::String(value.to_owned()), mark.clone()))?.ok()?;
-    let nested = |below, key: &str| {
-        let mut map = Map::new();
-        map.insert(Key { name: key.to_owned(), mark: mark.clone() }, below);
-        Node::new(Value::Map(map), mark.clone())
-    };
-    Some(path.trim().replace("::", ".").rsplit('.').fold(last, nested))
+    Some(nested(&path.trim().replace('.', "::"), last, mark))
+}
+
+/// `processors::batch::timeout: 2s` as a tree.
+fn written(text: &str, mark: &Mark) -> Option<Node> {
+    let mut node = parse_embedded(&Node::new(Value::String(text.to_owned()), mark.clone()))?.ok()?;
+    split_keys(&mut node);
+    node.as_map().is_some().then_some(node)
 }
 
 /// `-a,+b,c`: which are on.

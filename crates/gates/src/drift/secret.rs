@@ -301,6 +301,17 @@ pub(crate) fn is_withheld(node: &Node) -> bool {
     }
 }
 
+/// Whether there is such a value in any of these.
+pub(crate) fn holds_withheld(items: &[Node]) -> bool {
+    items.iter().any(|item| {
+        is_withheld(item)
+            || item.as_list().is_some_and(holds_withheld)
+            || item
+                .as_map()
+                .is_some_and(|map| map.iter().any(|(_, value)| holds_withheld(std::slice::from_ref(value))))
+    })
+}
+
 /// What the Collector prints in place of a secret.
 const WITHHELD: &str = "[REDACTED]";
 

@@ -15,7 +15,7 @@ use super::path::{Path, Segment};
 use super::references;
 use super::report::Why;
 use super::rules;
-use super::secret::{holds_headers, is_withheld, name_of};
+use super::secret::{holds_headers, holds_withheld, is_withheld, name_of};
 use super::tempo;
 use super::values::{Same, is_set, same};
 use super::version::{self, FORMER, Version, Versions};
@@ -562,16 +562,6 @@ impl Tree<'_, '_> {
             _ => None,
         }
     }
-}
-
-fn holds_withheld(items: &[Node]) -> bool {
-    items.iter().any(|item| {
-        is_withheld(item)
-            || item.as_list().is_some_and(holds_withheld)
-            || item
-                .as_map()
-                .is_some_and(|map| map.iter().any(|(_, value)| holds_withheld(std::slice::from_ref(value))))
-    })
 }
 
 fn are_ports(nodes: &[&Node]) -> bool {

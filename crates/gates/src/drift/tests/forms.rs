@@ -357,3 +357,105 @@ fn what_no_rule_knows_is_named() {
     assert!(render::text(&same, render::Detail::Differences).contains("No rule knows receivers.custom"));
     assert_eq!(report(&config("a:1"), &config("b:1")).findings.len(), 1);
 }
+
+/// A ConfigMap and what runs with it.
+fn chart(kind: &str, config: &str, pod: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: otel}}\ndata:\n  relay: |\n{}---\n\
+         apiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: otel}}\nspec: {{template: {{spec: {{{pod}}}}}}}\n",
+        indented(config, 4)
+    )
+}
+
+/// Scenario: a rendered chart, whose container has arguments and variables that change what its ConfigMap says.
+/// Guarantee: what runs is compared; what has nothing to do with the configuration is not.
+#[test]
+fn a_chart_runs_with_its_containers_arguments() {
+    let config = BASE.replace("localhost:4317", "${env:LISTEN}:4317");
+    let pod = |args: &str, env: &str| {
+        format!(
+            "volumes: [{{name: conf, configMap: {{name: otel}}}}], containers: [{{name: proxy, args: ['--set=a.b=c']}}, \
+             {{name: otel, args: ['--config=/conf/relay'{args}], env: [{{name: LISTEN, {env}}}], volumeMounts: [{{name: conf}}]}}]"
+        )
+    };
+    let local = |args: &str| pod(args, "value: 127.0.0.1");
+    for kind in ["Deployment", "DaemonSet", "StatefulSet"] {
+        let blue = chart(kind, &config, &local(""));
+        check(&blue, &blue, &[]);
+        // As if it were written there.
+        check(&blue, BASE, &[]);
+        check(&blue, &chart(kind, &config, &local("").replace("/conf/relay", "/etc/other")), &[]);
+        let open = chart(kind, &config, &pod("", "value: 0.0.0.0"));
+        check(&blue, &open, &["001 receivers.otlp.protocols.grpc.endpoint 127.0.0.1:4317 -> 0.0.0.0:4317"]);
+        for set in [
+            ", '--set=exporters.otlp/tempo.tls.insecure=true'",
+            ", '--set', 'exporters.otlp/tempo.tls.insecure=true'",
+            ", '--config=yaml:exporters::otlp/tempo::tls::insecure: true'",
+        ] {
+            let plain = chart(kind, &config, &local(set));
+            let report = drift(&tree(&blue, "b"), &tree(&plain, "g"), &[], &Context::default());
+            let found = brief(&report);
+            assert!(
+                found.contains(&"003 exporters.otlp/tempo.tls.insecure - -> true".to_owned()),
+                "{set}: {found:?}"
+            );
+        }
+    }
+    let blue = chart("Deployment", &config, &local(""));
+    let gates = chart("Deployment", &config, &local(", '--feature-gates=-a.b'"));
+    let report = drift(&tree(&blue, "b"), &tree(&gates, "g"), &[], &Context::default());
+    assert_eq!(report.findings.len(), 1, "{:?}", brief(&report));
+    // A configuration from elsewhere is not known.
+    let remote = chart("Deployment", &config, &local(", '--config=https://h/more.yaml'"));
+    let report = drift(&tree(&remote, "b"), &tree(&remote, "g"), &[], &Context::default());
+    assert_eq!(report.report().verdict(), crate::report::Verdict::NoVerdict, "{:?}", brief(&report));
+    // The pod's own address is the same field on both sides; another one is not.
+    let field = |path: &str| {
+        chart("Deployment", &config, &pod("", &format!("valueFrom: {{fieldRef: {{fieldPath: {path}}}}}")))
+    };
+    check(&field("status.podIP"), &field("status.podIP"), &[]);
+    let line = "001 receivers.otlp.protocols.grpc.endpoint $(status.podIP):4317 -> $(status.hostIP):4317";
+    check(&field("status.podIP"), &field("status.hostIP"), &[line]);
+    // What a Secret holds is not known.
+    let secret = chart("Deployment", &config, &pod("", "valueFrom: {secretKeyRef: {name: a, key: b}}"));
+    let report = drift(&tree(&secret, "b"), &tree(&secret, "g"), &[], &Context::default());
+    assert_eq!(report.report().verdict(), crate::report::Verdict::NoVerdict);
+    // A pod that names no volumes has the only configuration.
+    let bare = |listen: &str| {
+        chart(
+            "Deployment",
+            &config,
+            &format!("containers: [{{args: ['--config=/c'], env: [{{name: LISTEN, value: {listen}}}]}}]"),
+        )
+    };
+    assert_eq!(
+        drift(&tree(&bare("127.0.0.1"), "b"), &tree(&bare("0.0.0.0"), "g"), &[], &Context::default())
+            .findings
+            .len(),
+        1
+    );
+}
+
+/// Scenario: a key is a path, as the Collector takes it in files, too. Guarantee: it is what it stands for.
+#[test]
+fn a_key_may_be_a_path() {
+    let config = |more: &str| format!("{}{more}\n", collector(OTLP, "otlp: {endpoint: 'a:1'}", ""));
+    check(
+        &config("exporters::otlp::tls::insecure: true"),
+        &config("exporters::otlp::tls: {insecure: true}"),
+        &[],
+    );
+    let line = "003 exporters.otlp.tls.insecure - -> true";
+    check(&config(""), &config("exporters::otlp::tls::insecure: true"), &[line]);
+    let inner = |receivers: &str| collector(receivers, "otlp: {endpoint: 'a:1'}", "");
+    check(
+        &inner("otlp: {'protocols::grpc::endpoint': '0.0.0.0:4317'}"),
+        &inner("otlp: {protocols: {grpc: {endpoint: '0.0.0.0:4317'}}}"),
+        &[],
+    );
+    // Each file before they are merged.
+    let merged =
+        load(&[("a.yaml", &config("")), ("b.yaml", "exporters::otlp::tls::insecure: true")], &KeepReferences);
+    let report = drift(&tree(&config(""), "a"), &merged.expect("loads"), &[], &Context::default());
+    assert_eq!(brief(&report), [line]);
+}
