@@ -8,6 +8,19 @@
 //! | `exit` | exit codes, and errors that know theirs |
 //! | `ui` | plain lines, colours, live drawing |
 
+/// As the standard one, but nobody has to listen: a command goes on when the reader of its messages has gone.
+macro_rules! eprint {
+    ($($told:tt)*) => {{
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!($($told)*));
+    }};
+}
+
+/// Likewise.
+macro_rules! eprintln {
+    () => { eprint!("\n") };
+    ($($told:tt)*) => { eprint!("{}\n", format_args!($($told)*)) };
+}
+
 mod args;
 mod commands;
 mod compose;

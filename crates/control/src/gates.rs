@@ -7,6 +7,7 @@
 //! | `fitting` | gates that look unasked where they can have a verdict |
 //! | `enough` | waiting for traffic that suffices for a verdict |
 //! | `gauge` | how far a gate has come |
+//! | [`shared`] | which traces two environments both have whole |
 //! | `configs`, [`reach`] | files of configurations; whether endpoints answer |
 //! | the others | one for each gate |
 
@@ -27,6 +28,7 @@ pub mod posture;
 pub mod probe;
 pub mod reach;
 mod run;
+pub mod shared;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -60,15 +60,16 @@ pub(crate) struct Probe {
 
 /// Where traces are read.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("whose").args(["environment", "query"]).required(true))]
 pub(crate) struct Asked {
     /// The site's configuration
     #[arg(short, long, env = "CROSSFADE_CONFIG", default_value = "crossfade.yaml", value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// An environment of the site, instead of endpoints
-    #[arg(long, value_name = "NAME", conflicts_with = "query")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) environment: Option<String>,
     /// The query endpoint to read from
-    #[arg(long, value_name = "URL", required_unless_present = "environment")]
+    #[arg(long, value_name = "URL")]
     pub(crate) query: Option<String>,
     /// What answers at the query endpoint: jaeger or tempo
     #[arg(long, default_value = "jaeger", conflicts_with = "environment")]

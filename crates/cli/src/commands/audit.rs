@@ -53,6 +53,11 @@ fn show_report(report: &Report, output: Format, trusted: Option<&Path>) -> Outco
 
 /// The verifier key: given, or read from a file; without either, `log.pub` beside the folder, which is then named.
 fn key(given: Option<&str>, folder: &Path) -> Result<(VerifierKey, Option<PathBuf>), Failure> {
+    if !folder.join("checkpoint").exists() && folder.join("audit/checkpoint").exists() {
+        let log = folder.join("audit");
+        let what = format!("{} is no log; the log is {}", folder.display(), log.display());
+        return Err(Failure::usage(anyhow::anyhow!(what)));
+    }
     if let Some(given) = given {
         if let Ok(key) = given.parse() {
             return Ok((key, None));
@@ -64,11 +69,6 @@ fn key(given: Option<&str>, folder: &Path) -> Result<(VerifierKey, Option<PathBu
         .map_err(|error| anyhow::anyhow!("cannot read {}: {error}; check the path", folder.display()))
         .or_usage()?;
     let beside = whole.with_file_name("log.pub");
-    if !folder.join("checkpoint").exists() && folder.join("audit/checkpoint").exists() {
-        let log = folder.join("audit");
-        let what = format!("{} is no log; the log is {}", folder.display(), log.display());
-        return Err(Failure::usage(anyhow::anyhow!(what)));
-    }
     let key = keys::load_verifier(&beside)
         .map_err(|error| {
             anyhow::anyhow!("no --key is given, and there is none beside the folder: {error}; give the log's verifier key with --key")

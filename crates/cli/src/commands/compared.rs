@@ -5,25 +5,24 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use crossfade_backends::sample::Window;
-use crossfade_control::gates::coverage::{followed, gateway};
 use crossfade_control::gates::history::{Looked, look as look_at_history};
 use crossfade_control::gates::parity::{Comparison, compare};
+use crossfade_control::gates::shared;
 use crossfade_control::gates::{Gauge, Reading};
-use crossfade_gates::report::{Report, Verdict};
+use crossfade_gates::look::cannot_look;
+use crossfade_gates::report::Report;
 use crossfade_rollout::event::Gate;
 use crossfade_rollout::rfc3339;
 use crossfade_rollout::spec::{History, Ignore, Parity, Waiver};
 use crossfade_rollout::units::Share;
-use crossfade_routing::{EnvironmentId, Schedule, UnixNanos};
+use crossfade_routing::{EnvironmentId, UnixNanos};
 
 use super::ending::{Ending, gates_of, look};
 use super::gate::{self, parsed};
-use super::{block_on, site};
+use super::site;
 use crate::args::{Between, HistoryArgs, ParityArgs};
 use crate::exit::{Failure, OrExit, Outcome};
 
-/// A gateway that is asked for no more than a hint.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How often progress is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
 /// Traces that began less long ago are left to settle.
@@ -55,48 +54,32 @@ pub(crate) fn parity(args: &ParityArgs) -> Outcome {
     let report = run(&between, Gate::Parity, settings.deadline.0, |gauge| {
         let (between, settings) = (&between, &settings);
         async move {
+            let Sides { site, from, to, seed, .. } = between;
+            let shared = shared::ask(site, from, to).await.unwrap_or_default();
+            let until = shared.until(UnixNanos(window.until)).0;
+            if let Some(why) = shared.why().filter(|_| until < window.until) {
+                if until <= window.from {
+                    return Ok(cannot_look(
+                        Gate::Parity.name(),
+                        format!("{why}; look at an earlier time with --since and --until"),
+                    ));
+                }
+                eprintln!("{why}, and left out");
+            }
             let comparison = Comparison {
-                site: &between.site,
-                from: &between.from,
-                to: &between.to,
+                site,
+                from,
+                to,
                 settings,
-                window,
-                seed: between.seed,
+                window: Window { until, ..window },
+                seed: *seed,
                 both_ways: args.both_ways,
-                owns: None,
+                owns: shared.owns,
             };
             compare(&comparison, &gauge).await
         }
     })?;
-    if report.verdict() != Verdict::Pass
-        && let Some(hint) = block_on(async { Ok(hint(&between, window).await) })?
-    {
-        eprintln!("{hint}");
-    }
     ending.one(&report)
-}
-
-/// What explains differences in a time in which the candidate's share was not always the same.
-async fn hint(between: &Sides, window: Window) -> Option<String> {
-    let asked = followed(&gateway(&between.site), tokio::time::Instant::now() + PATIENCE).await;
-    hint_of(&asked.ok()?.0, &between.from, &between.to, window)
-}
-
-fn hint_of(schedule: &Schedule, from: &EnvironmentId, to: &EnvironmentId, window: Window) -> Option<String> {
-    if let Some(past) = schedule.past().filter(|past| past.to == *to && schedule.from() == to) {
-        return Some(format!(
-            "{} is finalized, and {from} receives nothing any more: what began since then is in {to} alone; --until names an earlier time",
-            past.rollout
-        ));
-    }
-    let cut = schedule.cuts().iter().rfind(|_| schedule.to() == Some(to))?;
-    let at = rfc3339::format(cut.at);
-    (window.from < cut.at.0).then(|| {
-        format!(
-            "{to} has {} of the traces since {at} only: of what began before that it may have parts; compare with --since {at}",
-            Share::from_ppm(cut.weight.ppm())
-        )
-    })
 }
 
 /// `crossfade history`.
@@ -233,44 +216,5 @@ async fn show(gauge: &Gauge) -> Infallible {
             eprintln!("{}", reading.line);
         }
         last = reading;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crossfade_routing::{Begin, Cut, Seed, Weight, Window as Times};
-
-    use super::*;
-
-    /// Scenario: the time that is compared reaches back beyond a cut, or the rollout is over.
-    /// Guarantee: differences are explained, with what to say instead; otherwise nothing is.
-    #[test]
-    fn a_time_across_a_cut_is_told() {
-        let id = |name| EnvironmentId::new(name).unwrap();
-        let (blue, green) = (id("blue"), id("green"));
-        let second = Duration::from_secs(1);
-        let at = |seconds: u32| UnixNanos(1_800_000_000_000_000_000).plus(second * seconds);
-        let window = Times::new(second, second, second / 10).unwrap();
-        let begin = Begin { rollout: "r".into(), to: green.clone(), seed: Seed(5), window };
-        let cut = Schedule::genesis(blue.clone())
-            .begin(begin)
-            .and_then(|begun| begun.cut(Cut { at: at(100), weight: Weight::FULL }))
-            .unwrap();
-        let hint = |schedule: &Schedule, from| {
-            hint_of(schedule, &blue, &green, Window { from: at(from).0, until: at(900).0 })
-        };
-        let across = hint(&cut, 50).unwrap();
-        let time = rfc3339::format(at(100));
-        assert!(
-            across.starts_with("green has 100% of the traces since ")
-                && across.ends_with(&format!("--since {time}")),
-            "{across}"
-        );
-        assert_eq!(hint(&cut, 101), None);
-        assert_eq!(hint(&Schedule::genesis(blue.clone()), 50), None);
-        let finalized = cut.promoted(false).and_then(|promoted| promoted.finalized()).unwrap();
-        assert!(
-            hint(&finalized, 500).unwrap().starts_with("r is finalized, and blue receives nothing any more")
-        );
     }
 }

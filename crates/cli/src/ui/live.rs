@@ -6,6 +6,9 @@ use crossterm::cursor::MoveUp;
 use crossterm::queue;
 use crossterm::terminal::{Clear, ClearType};
 
+/// Where nobody knows how wide it is.
+const WIDTH: usize = 80;
+
 /// The block as it was drawn last.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
@@ -22,8 +25,10 @@ impl Block {
     /// Draws the block anew. Lines longer than the terminal is wide are wrapped here, so that the rows can be counted.
     pub(crate) fn draw(&mut self, text: &str) {
         self.erase();
-        let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
-        for row in text.lines().flat_map(|line| wrap(line, width.max(1))) {
+        // A terminal that has no columns does not know how many it has.
+        let known = crossterm::terminal::size().ok().map(|(columns, _)| usize::from(columns));
+        let width = known.filter(|columns| *columns > 0).unwrap_or(WIDTH);
+        for row in text.lines().flat_map(|line| wrap(line, width)) {
             println!("{row}");
             self.drawn = self.drawn.saturating_add(1);
         }

@@ -95,6 +95,7 @@ pub(crate) fn logging(usual: &str) {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal() && colour_wanted())
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);

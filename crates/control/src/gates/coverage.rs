@@ -150,7 +150,7 @@ async fn sent(gateway: &Result<Client, String>, deadline: Instant) -> Result<Sen
     if sent.tap.enabled { Ok(sent) } else { Err("the gateway's tap is off".to_owned()) }
 }
 
-async fn asked<T: serde::de::DeserializeOwned>(
+pub(super) async fn asked<T: serde::de::DeserializeOwned>(
     gateway: &Result<Client, String>,
     path: &str,
     deadline: Instant,

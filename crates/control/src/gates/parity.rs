@@ -10,10 +10,10 @@ use crossfade_gates::parity::{Limits, Names, is_too_few};
 use crossfade_gates::report::Report;
 use crossfade_rollout::event::Gate;
 use crossfade_rollout::spec::{Ignore, Parity};
-use crossfade_routing::{EnvironmentId, Schedule, Stage, TraceId, UnixNanos, fraction, locate};
+use crossfade_routing::{EnvironmentId, UnixNanos};
 use crossfade_stats::Confidence;
 
-use super::{Cx, Gauge, coverage, enough};
+use super::{Cx, Gauge, enough, shared};
 use crate::site::Site;
 
 /// Traces that began less long ago are left to settle.
@@ -44,21 +44,20 @@ pub struct Comparison<'a> {
 /// Runs the gate in a rollout: over the traffic of the step.
 pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
     let settings = cx.settings.parity.clone().unwrap_or_default();
-    // Beside a rollout everything counts that the candidate has, unless a gateway says more.
-    let schedule = match cx.schedule {
-        Some(schedule) => Some(schedule.clone()),
-        None => coverage::schedule(&coverage::gateway(cx.site)).await.ok(),
+    let shared = match cx.schedule {
+        Some(schedule) => shared::by(schedule, None, [cx.from, cx.to]),
+        None => shared::ask(cx.site, cx.from, cx.to).await,
     };
-    let schedules: Vec<Schedule> = schedule.into_iter().collect();
-    if cx.since.is_some() && schedules.is_empty() {
+    if cx.since.is_some() && shared.is_none() {
         return Err("which traces the candidate has whole is not known: no schedule is in force".to_owned());
     }
-    let owns = owned(&schedules, cx.to);
+    // Beside a rollout everything counts that the candidate has, unless a gateway says more.
+    let shared = shared.unwrap_or_default();
     // Both can be asked, or looking again does not help.
     query(cx.site, cx.from).and(query(cx.site, cx.to))?;
-    let (settings, owns) = (&settings, &owns);
+    let (settings, shared) = (&settings, &shared);
     let look = |now: UnixNanos, at_most: Duration| async move {
-        let until = now.minus(SETTLE);
+        let until = shared.until(now.minus(SETTLE));
         let earliest = until.minus(settings.window.0);
         let from = cx.since.map_or(earliest, |since| since.max(earliest)).min(until);
         let comparison = Comparison {
@@ -69,8 +68,8 @@ pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
             window: Window { from: from.0, until: until.0 },
             seed: cx.seed,
             // What is owned is known, and so what should be there.
-            both_ways: owns.is_some(),
-            owns: owns.clone(),
+            both_ways: shared.owns.is_some(),
+            owns: shared.owns.clone(),
         };
         compare(&comparison, &cx.gauge).await.unwrap_or_else(|why| cannot_look(Gate::Parity.name(), why))
     };
@@ -131,65 +130,4 @@ pub(super) fn query(site: &Site, id: &EnvironmentId) -> Result<Query, String> {
     let environment =
         site.environment(id).ok_or_else(|| format!("{id} is not an environment of this site"))?;
     environment.query_client(id)
-}
-
-/// Which traces the candidate has whole: those that it owns whatever their hosts' clocks say, and those that are mirrored to it. `None`
-/// without schedules, and while no rollout runs: then everything counts that the candidate has.
-fn owned(schedules: &[Schedule], candidate: &EnvironmentId) -> Option<Owns> {
-    let last = schedules.last().filter(|last| !matches!(last.stage(), Stage::Single {}))?.clone();
-    let (schedules, candidate) = (schedules.to_vec(), candidate.clone());
-    Some(std::sync::Arc::new(move |id, began| {
-        let id = TraceId(id.0);
-        if last.mirror().contains(fraction(last.seed(), &id)) {
-            return true;
-        }
-        locate(&schedules, &id, UnixNanos(began))
-            .is_some_and(|located| located.or.is_none() && located.period.owner == candidate)
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use crossfade_gates::model::TraceId as Id;
-    use crossfade_routing::{Begin, Cut, Seed, Weight, Window as Times};
-
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    /// Scenario: a mirror of 30 %, then a cut to 10 %, one to 100 %, and promotion.
-    /// Guarantee: while mirrored, the mirrored share counts; after the cut what began after it and is the candidate's; near
-    /// the cut, where the clock of a host decides, nothing that only may be. Promotion changes nothing of what began before.
-    #[test]
-    fn the_candidates_traces_are_those_it_has_whole() {
-        let id = |name| EnvironmentId::new(name).unwrap();
-        let window = Times::new(SECOND, SECOND, SECOND / 10).unwrap();
-        let begin = Begin { rollout: "r".into(), to: id("green"), seed: Seed(5), window };
-        let percent = |ppm| Weight::from_ppm(ppm).unwrap();
-        let genesis = Schedule::genesis(id("blue"));
-        assert!(owned(&[], &id("green")).is_none());
-        assert!(owned(std::slice::from_ref(&genesis), &id("green")).is_none(), "no rollout decides anything");
-        let begun = genesis.begin(begin).unwrap();
-        let mirrored = begun.mirrored(percent(300_000)).unwrap();
-        let at = |seconds: u64| {
-            UnixNanos(1_800_000_000_000_000_000).plus(SECOND * u32::try_from(seconds).unwrap())
-        };
-        let cut = begun.cut(Cut { at: at(100), weight: percent(100_000) }).unwrap();
-        let share = |schedules: &[Schedule], seconds: u64| {
-            let owns = owned(schedules, &id("green")).unwrap();
-            (0..1_000_u64)
-                .filter(|n| {
-                    owns(&Id(u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_be_bytes()), at(seconds).0)
-                })
-                .count()
-        };
-        assert_eq!(share(&[genesis.clone(), begun.clone()], 50), 0);
-        assert!((230..=370).contains(&share(&[genesis.clone(), begun.clone(), mirrored], 50)));
-        let promoted = cut.cut(Cut { at: at(300), weight: Weight::FULL }).unwrap().promoted(true).unwrap();
-        let alone = [promoted.clone()];
-        let cut = [genesis, begun, cut];
-        assert_eq!((share(&cut, 50), share(&cut, 100)), (0, 0));
-        assert!((60..=140).contains(&share(&cut, 200)));
-        assert_eq!((share(&alone, 50), share(&alone, 200), share(&alone, 400)), (0, share(&cut, 200), 1_000));
-    }
 }

@@ -27,6 +27,8 @@ use crate::compose::{Running, Tuning};
 use crate::exit::{Failure, OrExit};
 use crate::ui;
 
+/// The plan, as it was started.
+const PLAN_PATH: &str = "plan.json";
 /// Long enough for the longest trace of the story, and short enough that a restart would not be noticed.
 const HORIZON: Duration = Duration::from_secs(60);
 /// As long as the longest trace, and the batch that its last span waits for.
@@ -46,6 +48,8 @@ pub(super) struct Played {
     pub(super) pulse: Pulse,
     /// Where the reports are that the findings on the record are from, by gate.
     pub(super) evidence: BTreeMap<String, PathBuf>,
+    /// And what the dry run found.
+    pub(super) plan: PathBuf,
 }
 
 /// Plays a story, and says what came of it, as the two environments and the log have it.
@@ -80,7 +84,7 @@ pub(super) async fn play(scenario: &Scenario, dir: &Path, teller: &mut Teller) -
     let (mut findings, evidence) = findings::recorded(&rollout, &entries, &log_dir)?;
     findings.extend(planned);
     let summary = Summary::new(scenario.name, &measured, &facts, &green.observed(), log, findings);
-    Ok(Played { summary, began, pulse: watch.stop(), evidence })
+    Ok(Played { summary, began, pulse: watch.stop(), evidence, plan: dir.join(PLAN_PATH) })
 }
 
 /// What comes of a part of a story, unless it takes too long.
@@ -235,7 +239,7 @@ async fn start_rollout(
     let request = PlanRequest { spec: scenario.rollout.to_owned(), source };
     let plan: PlanFile = client.post("/v1/plans", &request).await?;
     let text = serde_json::to_string_pretty(&plan).or_usage()?;
-    std::fs::write(dir.join("plan.json"), text + "\n").or_usage()?;
+    std::fs::write(dir.join(PLAN_PATH), text + "\n").or_usage()?;
     teller.objections(&plan);
     let started: Started = client.post("/v1/rollouts?anyway=true", &plan).await?;
     Ok((started.rollout, findings::planned(&plan)))

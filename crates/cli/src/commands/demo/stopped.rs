@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crossfade_lab::measure::{Found, Source, Summary};
 
@@ -16,7 +16,13 @@ const REST_CHARS_MAX: usize = 400;
 /// Lines for one gate.
 const FINDINGS_MAX: usize = 10;
 
-pub(super) fn words(summary: &Summary, evidence: &BTreeMap<String, PathBuf>, paint: Paint) -> String {
+/// `plan`: where the plan with its dry run is.
+pub(super) fn words(
+    summary: &Summary,
+    evidence: &BTreeMap<String, PathBuf>,
+    plan: &Path,
+    paint: Paint,
+) -> String {
     let mut text = String::new();
     for (gate, found) in by_gate(&summary.findings) {
         let by = match found.iter().any(|found| found.by == Source::Log) {
@@ -32,11 +38,10 @@ pub(super) fn words(summary: &Summary, evidence: &BTreeMap<String, PathBuf>, pai
             }
         }
         if let Some(more @ 1..) = found.len().checked_sub(FINDINGS_MAX) {
-            let _ = writeln!(text, "   and {more} more in the report");
+            let _ = writeln!(text, "   and {more} more, all of them in");
         }
-        if let Some(file) = evidence.get(gate) {
-            let _ = writeln!(text, "   {}", paint.dim(&format!("evidence {}", file.display())));
-        }
+        let (what, file) = evidence.get(gate).map_or(("plan", plan), |file| ("evidence", file));
+        let _ = writeln!(text, "   {}", paint.dim(&format!("{what} {}", file.display())));
     }
     let whole = summary.traces.saturating_sub(summary.torn);
     let _ = writeln!(text, "\n {}", paint.bold("Stopped before the switch: green never owned a trace."));

@@ -128,7 +128,7 @@ impl Teller {
         } else {
             let is_stopped = summary.outcome == Some(Outcome::Stopped);
             let story = if is_stopped {
-                stopped::words(summary, &played.evidence, self.paint)
+                stopped::words(summary, &played.evidence, &played.plan, self.paint)
             } else {
                 self.words(summary)
             };

@@ -33,6 +33,7 @@ pub(crate) fn run(args: &Purge) -> Outcome {
             if is_out_of_reach { Failure::unreachable(error) } else { Failure::no_verdict(error) }
         })
     };
+    eprintln!("asking {name} for synthetic traces that began since {}", rfc3339::format(since));
     let found = block_on(interruptible(listing, "everything was listed"))?;
     let listed = Listed::of(&name, query.kind(), rfc3339::format(since), &found);
     match args.output {
