@@ -123,6 +123,19 @@ fn a_reader_that_leaves_is_no_panic() {
     assert!(!said.contains("panicked"), "{said}");
 }
 
+/// Scenario: nobody reads what goes wrong. Guarantee: the exit code says it nevertheless.
+#[test]
+fn a_reader_of_errors_that_leaves_changes_no_exit_code() {
+    use std::process::{Command, Stdio};
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossfade"));
+    command.args(["drift", "--blue", "/nowhere.yaml", "--green", "/nowhere.yaml"]);
+    let status = command.stdout(Stdio::null()).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
 #[test]
 fn completions_for_every_shell() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
