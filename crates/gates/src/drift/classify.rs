@@ -64,7 +64,7 @@ const LISTENING_RECEIVERS: [&str; 33] = [
 const LISTENING_EXPORTERS: [&str; 1] = ["prometheus"];
 
 /// Extensions that others connect to, beside those that show what is inside and those that hand out strategies.
-const LISTENING_EXTENSIONS: [&str; 3] = ["httpforwarder", "awsproxy", "datadog"];
+const LISTENING_EXTENSIONS: [&str; 2] = ["httpforwarder", "awsproxy"];
 
 /// Extensions that show what is inside.
 const DIAGNOSTICS: [&str; 8] =

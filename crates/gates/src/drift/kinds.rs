@@ -220,7 +220,6 @@ const EXTENSIONS: &[&str] = &[
     "bearertokenauth",
     "cgroupruntime",
     "cognitoauth",
-    "datadog",
     "dbstorage",
     "dockerobserver",
     "ecsobserver",
