@@ -56,6 +56,8 @@ pub struct Target {
     pub headers: HeaderMap,
     /// Nobody but a configuration says that it might be there: where no connection comes about, it is closed to us.
     pub assumed: bool,
+    /// It is a page at another endpoint's port: that one's TLS is looked at there, and where there is no such page, it is closed.
+    pub shares: bool,
 }
 
 /// Where an endpoint is, and what to ask there.
@@ -165,6 +167,7 @@ async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
         name: target.name.clone(),
         role: target.role,
         protocol: target.what.protocol().to_owned(),
+        shares: target.shares,
         url: target.what.url(),
         loopback: host == "localhost" || address.is_some_and(|address| address.is_loopback()),
         transport: peer.transport().await,
@@ -194,8 +197,14 @@ async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
     };
     let mut stranger = Tls::probing(nobody_in_particular.clone(), None);
     let mut turned_away = false;
+    if target.shares {
+        if spoken == written {
+            facts.access = Some(target.access(&stranger, config.patience).await);
+        }
+        return facts;
+    }
     if spoken == Transport::Tls {
-        let mut tls = tls_facts(peer.clone(), &own, target, &stranger).await;
+        let (mut tls, behind) = tls_facts(peer.clone(), &own, target, &stranger).await;
         turned_away = tls.client_certificate == Fact::Known(ClientCertificate::Required);
         let without = match &tls.client_certificate {
             Fact::Known(ClientCertificate::Required) => Some(false),
@@ -203,8 +212,9 @@ async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
             Fact::Known(ClientCertificate::NotAsked) | Fact::Unknown(_) => None,
         };
         if let Some(without) = without {
+            let refusals = Refusals { served_without: without, behind };
             let (strange, shown) =
-                strange_certificate(&peer, &own, target, nobody_in_particular, without).await;
+                strange_certificate(&peer, &own, target, nobody_in_particular, refusals).await;
             // Whoever makes himself a certificate is in: what is seen then, anybody sees.
             if let (true, Fact::Known(Access::Taken), Some(shown)) = (turned_away, &strange, shown) {
                 (stranger, turned_away) = (shown, false);
@@ -230,7 +240,8 @@ async fn look_at(target: &Target, config: LookConfig) -> EndpointFacts {
     facts
 }
 
-async fn tls_facts(peer: Peer, own: &TlsSettings, target: &Target, stranger: &Tls) -> TlsFacts {
+/// Its TLS; and whether it refuses who shows no certificate behind the handshake, in an answer.
+async fn tls_facts(peer: Peer, own: &TlsSettings, target: &Target, stranger: &Tls) -> (TlsFacts, bool) {
     let shaken = shake(&peer, own, None).await;
     let peer = Arc::new(peer);
     let turns = Arc::new(Semaphore::new(PROBES_MAX));
@@ -264,36 +275,68 @@ async fn tls_facts(peer: Peer, own: &TlsSettings, target: &Target, stranger: &Tl
         refusals
             .for_each(|fact| *fact = Fact::Unknown("it takes no offer at all, or none any more".to_owned()));
     }
+    let mut behind = false;
     let client_certificate = match shaken.client {
         Client::Unknown(why) => Fact::Unknown(why),
         Client::NotAsked => Fact::Known(ClientCertificate::NotAsked),
         Client::TurnedAway => Fact::Known(ClientCertificate::Required),
         // It asked for a certificate, got none, and has not said no: does it answer requests?
         Client::NotRefused => match target.knock(stranger, peer.patience).await {
-            Ok(Fact::Known(_)) => Fact::Known(ClientCertificate::Optional),
-            Ok(Fact::Unknown(why)) => Fact::Unknown(why),
+            Ok(heard) if heard.is_about_certificates() => {
+                let says_so_to_all =
+                    !heard.is_plainly_so() && says_so_to_us(own, target, peer.patience).await;
+                behind = !says_so_to_all;
+                match (behind, heard.access) {
+                    (false, Fact::Unknown(why)) => {
+                        Fact::Unknown(format!("{why}, whatever certificate it is shown"))
+                    }
+                    (false, Fact::Known(_)) => Fact::Known(ClientCertificate::Optional),
+                    (true, _) => Fact::Known(ClientCertificate::Required),
+                }
+            }
+            Ok(heard) => match heard.access {
+                Fact::Known(_) => Fact::Known(ClientCertificate::Optional),
+                Fact::Unknown(why) => Fact::Unknown(why),
+            },
             Err(why) if is_turned_away(&why) => Fact::Known(ClientCertificate::Required),
             Err(why) => Fact::Unknown(why),
         },
     };
-    TlsFacts {
+    let facts = TlsFacts {
         plain_text: peer.takes_plain().await,
         versions,
         suites,
         certificate: shaken.certificate,
         client_certificate,
         strange_certificate: None,
+    };
+    (facts, behind)
+}
+
+/// Whether our own certificate, which the site has for this endpoint, gets the same answer as none: then that is not about certificates.
+async fn says_so_to_us(own: &TlsSettings, target: &Target, patience: Duration) -> bool {
+    match target.what.tls().filter(|_| own.cert_file.is_some()) {
+        Some(ours) => target.knock(ours, patience).await.is_ok_and(|heard| heard.is_about_certificates()),
+        None => false,
     }
 }
 
-/// What becomes of somebody with a certificate of his own making; and TLS as he speaks it, if he is let in. `without`: whoever
-/// shows none is served.
+/// What becomes of those who show no certificate.
+#[derive(Clone, Copy, Debug)]
+struct Refusals {
+    /// They are served.
+    served_without: bool,
+    /// They are refused behind the handshake, in an answer.
+    behind: bool,
+}
+
+/// What becomes of somebody with a certificate of his own making; and TLS as he speaks it, if he is let in.
 async fn strange_certificate(
     peer: &Peer,
     own: &TlsSettings,
     target: &Target,
     settings: TlsSettings,
-    without: bool,
+    Refusals { served_without, behind }: Refusals,
 ) -> (Fact<Access>, Option<Tls>) {
     let certificate = match throwaway() {
         Ok(certificate) => certificate,
@@ -307,12 +350,15 @@ async fn strange_certificate(
         Client::NotRefused => {
             let tls = Tls::probing(settings, Some(certificate));
             return match target.knock(&tls, peer.patience).await {
-                // Whoever verifies behind the handshake refuses there; whom it refuses for want of a token, nobody sees.
-                Ok(Fact::Known(Access::Refused)) => (Fact::Known(Access::Refused), None),
-                // It answers, so it took the certificate.
-                Ok(Fact::Known(_)) => (Fact::Known(Access::Taken), Some(tls)),
-                Ok(Fact::Unknown(_)) if !without => (Fact::Known(Access::Taken), Some(tls)),
-                Ok(Fact::Unknown(why)) => (Fact::Unknown(why), None),
+                // Whoever verifies behind the handshake refuses there, as it refuses none; whom it refuses for want of a token, nobody sees.
+                Ok(heard) if behind && heard.is_about_certificates() => (Fact::Known(Access::Refused), None),
+                Ok(heard) => match heard.access {
+                    Fact::Known(Access::Refused) => (Fact::Known(Access::Refused), None),
+                    // It answers, so it took the certificate.
+                    Fact::Known(Access::Taken) => (Fact::Known(Access::Taken), Some(tls)),
+                    Fact::Unknown(_) if !served_without => (Fact::Known(Access::Taken), Some(tls)),
+                    Fact::Unknown(why) => (Fact::Unknown(why), None),
+                },
                 Err(why) if is_turned_away(&why) => (Fact::Known(Access::Refused), None),
                 Err(why) => (Fact::Unknown(why), None),
             };

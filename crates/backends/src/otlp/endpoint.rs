@@ -89,6 +89,15 @@ impl Endpoint {
         self
     }
 
+    /// Another method than OTLP's, such as `/grpc.health.v1.Health/Check`, over gRPC; over HTTP it means nothing.
+    #[must_use]
+    pub fn calling(mut self, method: &'static str) -> Endpoint {
+        if self.protocol == Protocol::Grpc {
+            self.path = PathAndQuery::from_static(method);
+        }
+        self
+    }
+
     /// How TLS is spoken; `None`: plain text.
     pub fn tls(&self) -> Option<&Tls> {
         self.tls.as_ref()

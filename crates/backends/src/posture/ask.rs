@@ -47,6 +47,30 @@ impl Reply {
     }
 }
 
+/// What became of a request.
+pub(super) struct Heard {
+    pub(super) access: Fact<Access>,
+    /// The HTTP status of an answer that says nothing of it by itself.
+    status: Option<u16>,
+}
+
+impl Heard {
+    fn known(access: Access) -> Heard {
+        Heard { access: Fact::Known(access), status: None }
+    }
+
+    /// Whether it is that by which servers refuse certificates behind the handshake: nginx's own 495 and 496, and the 400 that it
+    /// makes of them.
+    pub(super) fn is_about_certificates(&self) -> bool {
+        matches!(self.status, Some(400 | 495 | 496))
+    }
+
+    /// Whether nothing else is said so.
+    pub(super) fn is_plainly_so(&self) -> bool {
+        matches!(self.status, Some(495 | 496))
+    }
+}
+
 /// How paths are called that ask who one is.
 const LOGINS: [&str; 7] = ["login", "signin", "sign-in", "sign_in", "oauth", "sso", "saml"];
 
@@ -105,22 +129,17 @@ impl Target {
 
     async fn ask(&self, headers: &HeaderMap, tls: &Tls, patience: Duration) -> Fact<Access> {
         match self.try_one(headers, tls, patience).await {
-            Ok(answer) => answer,
+            Ok(heard) => heard.access,
             Err(why) => turned_away(why),
         }
     }
 
     /// What a request without any credentials comes to; as an error, why there was no answer to it.
-    pub(super) async fn knock(&self, tls: &Tls, patience: Duration) -> Result<Fact<Access>, String> {
+    pub(super) async fn knock(&self, tls: &Tls, patience: Duration) -> Result<Heard, String> {
         self.try_one(&self.no_credentials(), tls, patience).await
     }
 
-    async fn try_one(
-        &self,
-        headers: &HeaderMap,
-        tls: &Tls,
-        patience: Duration,
-    ) -> Result<Fact<Access>, String> {
+    async fn try_one(&self, headers: &HeaderMap, tls: &Tls, patience: Duration) -> Result<Heard, String> {
         match &self.what {
             What::Otlp(endpoint) => {
                 let is_admin = matches!(self.role, Role::Admin(_));
@@ -132,18 +151,23 @@ impl Target {
         }
     }
 
-    fn read(&self, reply: &Reply) -> Fact<Access> {
+    fn read(&self, reply: &Reply) -> Heard {
+        let unknown = |how: String| Fact::Unknown(format!("it answers {} with {how}", self.what.path()));
         match (reply.status, self.role) {
-            (401 | 403 | 407, _) => Fact::Known(Access::Refused),
-            (300..=399, _) if reply.asks_elsewhere(self.what.authority()) => Fact::Known(Access::Refused),
+            (401 | 403 | 407, _) => Heard::known(Access::Refused),
+            (300..=399, _) if reply.asks_elsewhere(self.what.authority()) => Heard::known(Access::Refused),
+            // Such a page there is not, or not for strangers.
+            (404, _) if self.shares => Heard::known(Access::Refused),
             // A login page, or somebody else: whom a store lets in is not seen there.
             (200..=299, Role::Query) if is_page(&reply.headers) => {
-                Fact::Unknown(format!("it answers {} with a web page", self.what.path()))
+                Heard { access: unknown("a web page".to_owned()), status: None }
             }
-            (200..=299, _) => Fact::Known(Access::Taken),
-            // Whatever it says there, it says it to anybody.
-            (_, Role::Admin(AdminKind::Admin | AdminKind::Health)) => Fact::Known(Access::Taken),
-            (status, _) => Fact::Unknown(format!("it answers {} with status {status}", self.what.path())),
+            (200..=299, _) => Heard::known(Access::Taken),
+            // Whatever it says there, it says it to anybody; unless that is about certificates.
+            (status, Role::Admin(AdminKind::Admin | AdminKind::Health)) if !self.shares => {
+                Heard { access: Fact::Known(Access::Taken), status: Some(status) }
+            }
+            (status, _) => Heard { access: unknown(format!("status {status}")), status: Some(status) },
         }
     }
 
@@ -218,24 +242,36 @@ async fn export(
     is_admin: bool,
     headers: &HeaderMap,
     patience: Duration,
-) -> Result<Fact<Access>, String> {
+) -> Result<Heard, String> {
     let config = ClientConfig { endpoint, headers: headers.clone(), connect_timeout: patience };
     let client = Client::new(config);
     let outcome = client.export(Message::identity(Vec::new()), &HeaderMap::new(), patience).await.outcome;
     client.sever();
     Ok(match outcome {
-        Outcome::Accepted { .. } => Fact::Known(Access::Taken),
+        Outcome::Accepted { .. } => Heard::known(Access::Taken),
         Outcome::Rejected {
             code:
                 Code::Grpc(GrpcCode::Unauthenticated | GrpcCode::PermissionDenied) | Code::Http(401 | 403 | 407),
             ..
-        } => Fact::Known(Access::Refused),
+        } => Heard::known(Access::Refused),
         Outcome::Rejected { code: Code::Grpc(GrpcCode::Unimplemented), .. } if is_admin => {
-            Fact::Known(Access::Taken)
+            Heard::known(Access::Taken)
         }
         Outcome::Unanswered { detail, .. } => return Err(detail),
-        other => Fact::Unknown(other.describe()),
+        other => {
+            let status = match &other {
+                Outcome::Rejected { code: Code::Http(status), .. } => Some(*status),
+                Outcome::Rejected { code: Code::Grpc(_), message } => http_of_grpc(message),
+                _ => None,
+            };
+            Heard { access: Fact::Unknown(other.describe()), status }
+        }
     })
+}
+
+/// The status of an HTTP answer to gRPC, which is told in words.
+fn http_of_grpc(message: &str) -> Option<u16> {
+    message.strip_prefix("HTTP ")?.strip_suffix(" without a grpc-status")?.parse().ok()
 }
 
 /// Nobody without a certificate gets as far as a request.

@@ -25,13 +25,14 @@ fn otlp(url: &str, protocol: Protocol, settings: &TlsSettings) -> Target {
         what: What::Otlp(endpoint),
         headers: HeaderMap::new(),
         assumed: false,
+        shares: false,
     }
 }
 
 fn http(url: &str, role: Role, path: &str, settings: &TlsSettings) -> Target {
     let endpoint = QueryEndpoint::parse(url).unwrap().with_tls(Tls::new(settings.clone()));
     let what = What::Http { endpoint, port: 16686, path: path.into() };
-    Target { name: "http".into(), role, what, headers: HeaderMap::new(), assumed: false }
+    Target { name: "http".into(), role, what, headers: HeaderMap::new(), assumed: false, shares: false }
 }
 
 fn pprof(url: &str) -> Target {

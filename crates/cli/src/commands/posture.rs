@@ -54,7 +54,14 @@ fn targets(args: &Posture) -> Result<Vec<Target>, Failure> {
             Endpoint::parse(url, protocol).map_err(|error| anyhow::anyhow!("--otlp: {error}")).or_usage()?;
         let what = What::Otlp(endpoint.with_tls(tls.clone()));
         let headers = http::HeaderMap::new();
-        targets.push(Target { name: "otlp".to_owned(), role: Role::Otlp, what, headers, assumed: false });
+        targets.push(Target {
+            name: "otlp".to_owned(),
+            role: Role::Otlp,
+            what,
+            headers,
+            assumed: false,
+            shares: false,
+        });
     }
     if let Some(url) = &args.query {
         let endpoint = query_endpoint("--query", url)?;

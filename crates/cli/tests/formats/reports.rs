@@ -184,6 +184,7 @@ fn posture() -> Report {
         url: "https://green:16686".to_owned(),
         loopback: false,
         protocol: "grpc".into(),
+        shares: false,
         transport: Fact::Known(Transport::Tls),
         tls: Some(tls),
         access: Some(AccessFacts {

@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use crossfade_backends::otlp::{Endpoint, Protocol};
 use crossfade_backends::posture::{LookConfig, Target, What, look};
 use crossfade_backends::query::{QueryEndpoint, QueryKind as WireKind};
+use crossfade_backends::tls::Tls;
 use crossfade_gates::look::cannot_look;
 use crossfade_gates::posture::{
     AdminKind, Facts, Input, Listener, Policy, Role, Unplaced, Version, judge, listeners,
@@ -115,7 +116,7 @@ pub fn query_target(endpoint: QueryEndpoint, kind: WireKind, headers: HeaderMap)
         WireKind::Tempo => "/api/search/tags",
     };
     let what = What::Http { endpoint, port: kind.default_port(), path: path.to_owned() };
-    Target { name: "query".to_owned(), role: Role::Query, what, headers, assumed: false }
+    Target { name: "query".to_owned(), role: Role::Query, what, headers, assumed: false, shares: false }
 }
 
 async fn facts(site: &Site, name: &str, environment: &Environment, seed: u64) -> Result<Facts, String> {
@@ -183,13 +184,20 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
             (false, _) => "otlp http",
         };
         let (name, what) = (numbered(&targets, name), What::Otlp(receiver));
-        targets.push(Target { name, role: Role::Otlp, what, headers: headers.clone(), assumed: false });
+        let headers = headers.clone();
+        targets.push(Target { name, role: Role::Otlp, what, headers, assumed: false, shares: false });
     }
     if let Some(query) = &environment.query {
         let endpoint = query.address().map_err(|error| error.to_string())?;
         hosts.push(endpoint.host().to_owned());
         targets.push(query_target(endpoint, query.kind.into(), query.header_map()?));
     }
+    // Whoever signs for the query endpoint, or for the receivers, is taken to sign for what else there is.
+    let own = match &environment.query {
+        Some(query) => query.address().map_err(|error| error.to_string())?.tls().cloned(),
+        None => None,
+    };
+    let own = own.unwrap_or_else(|| Tls::new(environment.tls.clone()));
     let mut seen: Vec<Place> = Vec::new();
     let mut named: Vec<(AdminKind, Place)> = Vec::new();
     for admin in &environment.admin {
@@ -200,6 +208,15 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
         targets.push(target);
     }
     seen.extend(named.iter().map(|(_, place)| place.clone()));
+    if let Some(query) = environment.query.as_ref().filter(|query| query.kind == site::QueryKind::Tempo) {
+        let endpoint = query.address().map_err(|error| error.to_string())?;
+        for target in of_tempo(&endpoint) {
+            let is_same = |other: &Target| same_page(other, &target);
+            if !targets.iter().any(is_same) {
+                targets.push(target);
+            }
+        }
+    }
     hosts.dedup_by_key(|host| place(host, 0));
     for listener in declared {
         let Some(port) = listener.port else { continue };
@@ -213,13 +230,21 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
             seen.push(place);
             let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
             let name = numbered(&targets, listener.kind.name());
-            let endpoint = format!("http://{host}:{port}");
+            let scheme = if listener.tls { "https" } else { "http" };
+            let endpoint = format!("{scheme}://{host}:{port}");
             let mut target = admin_target(name, listener.kind, &endpoint)?;
             target.assumed = true;
-            if listener.grpc {
-                let endpoint = Endpoint::parse(&endpoint, Protocol::Grpc);
-                target.what = What::Otlp(endpoint.map_err(|error| error.to_string())?);
-            }
+            target.what = match (target.what, listener.grpc) {
+                (_, Some(method)) => {
+                    let endpoint =
+                        Endpoint::parse(&endpoint, Protocol::Grpc).map_err(|error| error.to_string())?;
+                    What::Otlp(endpoint.calling(method).with_tls(own.clone()))
+                }
+                (What::Http { endpoint, port, path }, None) => {
+                    What::Http { endpoint: endpoint.with_tls(own.clone()), port, path }
+                }
+                (other, None) => other,
+            };
             targets.push(target);
         }
     }
@@ -233,6 +258,34 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
         }
     }
     Ok((targets, unplaced))
+}
+
+/// What a Tempo shows to whoever asks, at the port of its queries: it has no other.
+fn of_tempo(endpoint: &QueryEndpoint) -> impl Iterator<Item = Target> {
+    let pages = [
+        ("metrics", AdminKind::Metrics, "/metrics"),
+        ("pprof", AdminKind::Pprof, "/debug/pprof/"),
+        ("status", AdminKind::Admin, "/status"),
+        ("config", AdminKind::Admin, "/status/config"),
+    ];
+    let port = WireKind::Tempo.default_port();
+    pages.into_iter().map(move |(name, kind, path)| Target {
+        name: format!("tempo {name}"),
+        role: Role::Admin(kind),
+        what: What::Http { endpoint: endpoint.clone(), port, path: path.to_owned() },
+        headers: HeaderMap::new(),
+        assumed: true,
+        shares: true,
+    })
+}
+
+fn same_page(one: &Target, other: &Target) -> bool {
+    let place = |target: &Target| {
+        let (host, port) = target.what.address();
+        place(host, port)
+    };
+    place(one) == place(other)
+        && one.what.path().trim_end_matches('/') == other.what.path().trim_end_matches('/')
 }
 
 /// `pprof`, and the next of that name `pprof#2`.
@@ -262,7 +315,8 @@ pub fn admin_target(name: String, kind: AdminKind, endpoint: &str) -> Result<Tar
     };
     let port = if endpoint.tls().is_some() { 443 } else { 80 };
     let what = What::Http { endpoint, port, path: path.to_owned() };
-    Ok(Target { name, role: Role::Admin(kind), what, headers: HeaderMap::new(), assumed: false })
+    let headers = HeaderMap::new();
+    Ok(Target { name, role: Role::Admin(kind), what, headers, assumed: false, shares: false })
 }
 
 fn kind(kind: site::AdminKind) -> AdminKind {
@@ -356,7 +410,36 @@ service:
         );
         let here = "    otlp: { endpoint: \"http://127.0.0.1:14317\" }\n    query: { kind: tempo, endpoint: \"http://localhost:3200\" }";
         let (targets, _) = looked_at(here, "service: { pipelines: {} }\n").await;
-        assert_eq!(targets, ["otlp 127.0.0.1:14317", "query localhost:3200", "metrics 127.0.0.1:8888"]);
+        let pages =
+            ["metrics", "pprof", "status", "config"].map(|page| format!("tempo {page} localhost:3200"));
+        assert_eq!(targets[..2], ["otlp 127.0.0.1:14317", "query localhost:3200"]);
+        assert_eq!(targets[2..6], pages);
+        assert_eq!(targets[6..], ["metrics 127.0.0.1:8888"]);
+        // What the site names is not looked at twice.
+        let named =
+            format!("{here}\n    admin: [{{ kind: metrics, endpoint: \"http://127.0.0.1:3200/metrics\" }}]");
+        let (targets, _) = looked_at(&named, "service: { pipelines: {} }\n").await;
+        assert_eq!(targets[2..6], [&["metrics 127.0.0.1:3200".to_owned()][..], &pages[1..]].concat());
+    }
+
+    // Scenario: a Jaeger's second query port, with TLS, beside a query endpoint whose certificate is for another name.
+    // Guarantee: it is asked over TLS, by a question that it knows, and by the settings of the other.
+    #[tokio::test]
+    async fn a_second_query_port_is_looked_at_over_tls() {
+        let config = "extensions: { jaeger_query: { grpc: { endpoint: \"0.0.0.0:16685\", tls: { cert_file: s.pem, key_file: s.key } } } }
+service: { extensions: [jaeger_query] }\n";
+        let site = "environments:\n  blue:\n    configs: { jaeger: [blue.yaml] }\n    otlp: { endpoint: \"http://in:4317\" }
+    query: { kind: jaeger, endpoint: \"https://in:16686\", tls: { server_name_override: jaeger.example } }\n  green: { otlp: { endpoint: \"http://green:4317\" } }\n";
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("blue.yaml"), config).unwrap();
+        let site = Site::parse(site, &folder.path().join("crossfade.yaml"), &|_| None).unwrap();
+        let blue = site.environment(&"blue".parse().unwrap()).unwrap();
+        let (targets, _) = targets(blue, &declared(blue, Vec::new()).await.unwrap()).unwrap();
+        let What::Otlp(endpoint) = &targets.last().unwrap().what else { panic!("it speaks gRPC") };
+        assert_eq!(endpoint.to_string(), "https://in:16685");
+        assert_eq!(endpoint.path().as_str(), "/jaeger.api_v3.QueryService/GetServices");
+        let name = endpoint.tls().unwrap().settings().server_name_override.as_deref();
+        assert_eq!(name, Some("jaeger.example"));
     }
 
     // Scenario: the site names a path of its own for an interface.

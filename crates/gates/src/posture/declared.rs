@@ -16,14 +16,20 @@ pub struct Listener {
     pub path: String,
     /// The port that it listens on; `None` where the configuration alone does not tell: `${env:PORT}`.
     pub port: Option<u16>,
-    /// Whether gRPC is spoken there, and not HTTP.
-    pub grpc: bool,
+    /// What is called there in gRPC; `None`: HTTP is spoken.
+    pub grpc: Option<&'static str>,
+    /// Whether TLS is set up there.
+    pub tls: bool,
     /// Whether it is bound to the machine itself: from elsewhere nobody gets there.
     pub loopback: bool,
 }
 
 /// The port of a Prometheus reader that names none (OpenTelemetry's declarative configuration).
 const READER_PORT: u16 = 9464;
+
+/// A question that tells who is let in: an authenticator is asked about methods that there are, and not about others.
+const SERVICES: &str = "/jaeger.api_v3.QueryService/GetServices";
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// What opens an interface: kind, where its address is written, and the port where the defaults that drift knows say none.
 const EXTENSIONS: [(&str, AdminKind, &[&str], u16); 8] = [
@@ -64,11 +70,8 @@ fn extension(config: &Node, id: &Node, version: Option<Version>, found: &mut Vec
         let is_on = match (kind.as_str(), keys) {
             ("healthcheckv2", ["grpc", ..]) => block("grpc"),
             ("healthcheckv2", _) => block("http") || block("endpoint") || !block("grpc"),
-            // A second way to the same traces, on the machine itself unless it is told otherwise. With TLS or an authenticator it
-            // takes another question than a stranger knows; the first way is the site's `query`.
-            ("jaegerquery", _) => settings.and_then(|settings| settings.get("grpc")).is_some_and(|grpc| {
-                grpc.get("endpoint").is_some() && grpc.get("tls").is_none() && grpc.get("auth").is_none()
-            }),
+            // A second way to the same traces, on the machine itself unless it is told otherwise; the first is the site's `query`.
+            ("jaegerquery", _) => settings.is_some_and(|settings| settings.at(keys).is_some()),
             _ => true,
         };
         if !is_on {
@@ -84,7 +87,14 @@ fn extension(config: &Node, id: &Node, version: Option<Version>, found: &mut Vec
                 .map_or((Some(*usual), false), |usual| (port_of(&usual), is_loopback(&usual))),
         };
         let path = format!("extensions.{id}.{}", keys.join("."));
-        found.push(Listener { kind: *admin, path, port, grpc: keys.first() == Some(&"grpc"), loopback });
+        let grpc = match (kind.as_str(), keys) {
+            ("jaegerquery", _) => Some(SERVICES),
+            (_, ["grpc", ..]) => Some(HEALTH),
+            _ => None,
+        };
+        let block = settings.and_then(|settings| settings.at(&keys[..keys.len() - 1]));
+        let tls = block.and_then(|block| block.get("tls")).is_some_and(|tls| !tls.is_null());
+        found.push(Listener { kind: *admin, path, port, grpc, tls, loopback });
     }
 }
 
@@ -116,7 +126,7 @@ fn metrics(config: &Node, version: Option<Version>, found: &mut Vec<Listener>) {
     if let Some(address) = address {
         let path = format!("{path}.address");
         let (port, loopback) = (port_of(address), is_loopback(address));
-        found.push(Listener { kind: AdminKind::Metrics, path, port, grpc: false, loopback });
+        found.push(Listener { kind: AdminKind::Metrics, path, port, grpc: None, tls: false, loopback });
     }
     let path = format!("{path}.readers");
     match (written("readers"), address) {
@@ -145,7 +155,8 @@ fn readers(readers: &Node, path: &str, found: &mut Vec<Listener>) {
                 kind: AdminKind::Metrics,
                 path,
                 port: port.filter(|port| *port > 0),
-                grpc: false,
+                grpc: None,
+                tls: false,
                 loopback: settings.get("host").and_then(Node::as_str).is_some_and(is_own_machine),
             });
         }
@@ -169,5 +180,5 @@ fn is_own_machine(host: &str) -> bool {
 }
 
 fn unplaced(kind: AdminKind, path: &str) -> Listener {
-    Listener { kind, path: path.to_owned(), port: None, grpc: false, loopback: false }
+    Listener { kind, path: path.to_owned(), port: None, grpc: None, tls: false, loopback: false }
 }

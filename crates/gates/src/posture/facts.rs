@@ -57,6 +57,9 @@ pub struct EndpointFacts {
     pub protocol: String,
     /// Its address, without credentials.
     pub url: String,
+    /// Whether it is a page at the port of another endpoint, which is looked at by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shares: bool,
     /// Whether that is on this very machine.
     pub loopback: bool,
     /// What is spoken there.

@@ -56,7 +56,9 @@ pub(super) struct Items {
 /// The items of one endpoint, as judged at `now`, in seconds since 1970.
 pub(super) fn items(endpoint: &EndpointFacts, policy: &Policy, now: i64) -> Items {
     let mut items = Items::default();
-    items.transport(endpoint, policy);
+    if !endpoint.shares {
+        items.transport(endpoint, policy);
+    }
     if let Some(tls) = &endpoint.tls {
         items.tls(endpoint, tls, policy);
         if let Some(certificate) = items.fact("certificate", &tls.certificate) {

@@ -79,6 +79,7 @@ fn of_subject(
     let better = reference.and_then(|items| stronger(items, item));
     // An open door that the other side does not even have.
     let new = reference.is_none()
+        && !endpoint.shares
         && input.reference.is_some()
         && matches!(endpoint.role, Role::Admin(kind) if kind != super::AdminKind::Health)
         && item.strength == Some(0)
@@ -133,7 +134,9 @@ fn unknown(environment: &str, endpoint: &EndpointFacts, items: &Items) -> Option
         let detail = format!("{} refuses connections at {}.", title(endpoint), endpoint.url);
         return Some(Finding::new(&UNREACHABLE).at(place("transport")).detail(detail));
     }
-    if let Fact::Unknown(why) = &endpoint.transport {
+    if let Fact::Unknown(why) = &endpoint.transport
+        && !endpoint.shares
+    {
         let detail = format!("{} at {}: {why}.", title(endpoint), endpoint.url);
         return Some(Finding::new(&UNREACHABLE).at(place("transport")).detail(detail));
     }
@@ -163,6 +166,8 @@ fn of_unplaced(environment: &str, unplaced: &Unplaced) -> Finding {
 /// An endpoint that should be there, and is not. An admin interface that is closed is as it should be.
 fn is_down(endpoint: &EndpointFacts) -> bool {
     match &endpoint.transport {
+        // The endpoint whose port it is says so.
+        _ if endpoint.shares => false,
         Fact::Unknown(_) => true,
         Fact::Known(Transport::Closed) => !matches!(endpoint.role, Role::Admin(_)),
         Fact::Known(_) => false,

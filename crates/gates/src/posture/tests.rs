@@ -6,6 +6,9 @@ use super::*;
 use crate::report::{Report, Verdict};
 use crate::rule::Severity;
 
+mod beside;
+mod declared;
+
 const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 24 * 3600;
 
@@ -45,6 +48,7 @@ fn endpoint(name: &str, role: Role) -> EndpointFacts {
         role,
         protocol: if role == Role::Otlp { "grpc" } else { "http" }.into(),
         url: format!("https://green:1/{name}"),
+        shares: false,
         loopback: false,
         transport: Fact::Known(Transport::Tls),
         tls: Some(tls()),
@@ -188,122 +192,6 @@ fn certificates() {
     check(key("RSA", 4096), &[], &[]);
     check(key("EC", 192), &["weak_key"], &["weak_key"]);
     check(key("Ed25519", 256), &[], &[]);
-}
-
-// Scenario: two certificates that the policy allows, with keys of two lengths; or one that lapses soon, or has lapsed, and one that does not.
-// Guarantee: green's shorter key is a finding, and a longer one, or one of another kind, is none; what lapses is told beside what
-// does not, and grows no worse for being looked at later.
-#[test]
-fn a_certificate_is_no_weaker_than_blues() {
-    let with = |name: &str, change: &dyn Fn(&mut Certificate)| {
-        let mut facts = closed(name);
-        let mut changed = certificate();
-        change(&mut changed);
-        facts.endpoints[0].tls.as_mut().unwrap().certificate = Fact::Known(changed);
-        facts
-    };
-    for (green, blue, rules) in [
-        (("RSA", 3072), ("RSA", 4096), &["weaker"][..]),
-        (("RSA", 4096), ("RSA", 3072), &[]),
-        (("EC", 256), ("EC", 384), &["weaker"]),
-        (("EC", 384), ("EC", 256), &[]),
-        (("EC", 256), ("RSA", 4096), &[]),
-        (("RSA", 1024), ("RSA", 2048), &["weak_key"]),
-    ] {
-        let key = |(algorithm, bits): (&'static str, u32)| {
-            move |c: &mut Certificate| c.key = Key { algorithm: algorithm.into(), bits }
-        };
-        let report = judged(&with("green", &key(green)), Some(&with("blue", &key(blue))));
-        assert_eq!(held(&report), rules, "{green:?} {blue:?}");
-        if let Some(finding) = report.first() {
-            let expected = format!("as blue: its key is {} {}", blue.0, blue.1);
-            assert_eq!(finding.expected.as_deref(), Some(expected.as_str()));
-        }
-    }
-    let ends = |days: i64| move |c: &mut Certificate| c.not_after = NOW + days * DAY;
-    for (days, rule) in [(3, "expires_soon"), (-3, "expired")] {
-        let report = judged(&with("green", &ends(days)), Some(&with("blue", &ends(300))));
-        assert_eq!(held(&report), [rule]);
-        let expected = report.first().unwrap().expected.as_deref();
-        assert_eq!(expected, Some("as blue: its certificate ends in 300 days"));
-        let policy = Policy::default();
-        let (subject, later) = (with("green", &ends(days)), NOW + DAY);
-        let input =
-            Input { subject: &subject, reference: None, before: Some(&subject), policy: &policy, now: later };
-        assert_eq!(held(&judge(&input)), [rule], "it was no better when it was looked at before");
-    }
-    assert_eq!(held(&judged(&with("green", &ends(20)), Some(&with("blue", &ends(300))))), Vec::<&str>::new());
-}
-
-// Scenario: green's main receiver speaks HTTP, and blue's gRPC, each with the other as a further one; green names its zpages in another order than blue.
-// Then green has a receiver more.
-// Guarantee: each is held against that which is the same, not against that of the same name or number.
-#[test]
-fn endpoints_are_matched_by_what_they_are() {
-    let asks = |mut endpoint: EndpointFacts, protocol: &str, url: &str, asked| {
-        endpoint.tls.as_mut().unwrap().client_certificate = Fact::Known(asked);
-        EndpointFacts { protocol: protocol.into(), url: url.into(), ..endpoint }
-    };
-    use ClientCertificate::{NotAsked, Required};
-    let otlp = |name: &str| endpoint(name, Role::Otlp);
-    let query =
-        |host: &str| EndpointFacts { url: format!("https://{host}:16686"), ..endpoint("query", Role::Query) };
-    let facts = |name: &str, endpoints| Facts { environment: name.into(), endpoints, unplaced: Vec::new() };
-    let blue = |http| {
-        facts(
-            "blue",
-            vec![
-                asks(otlp("otlp"), "grpc", "https://b:4317", NotAsked),
-                asks(otlp("otlp http"), "http", "https://b:4318/v1/traces", http),
-            ],
-        )
-    };
-    let green = facts(
-        "green",
-        vec![
-            asks(otlp("otlp"), "http", "https://g:4318/v1/traces", NotAsked),
-            asks(otlp("otlp grpc"), "grpc", "https://g:4317", Required),
-        ],
-    );
-    assert_eq!(held(&judged(&green, Some(&blue(NotAsked)))), Vec::<&str>::new());
-    let report = judged(&green, Some(&blue(Required)));
-    assert_eq!(held(&report), ["no_client_certificate"]);
-    assert_eq!(report.first().unwrap().place.url.as_deref(), Some("https://g:4318/v1/traces"));
-    // The further one is a way in that blue does not have: it is no wider than blue's.
-    let one = facts("blue", vec![asks(otlp("otlp"), "grpc", "https://b:4317", Required)]);
-    assert_eq!(held(&judged(&green, Some(&one))), ["no_client_certificate"]);
-
-    let zpages = |name: &str, url: &str, access| {
-        let mut zpages = endpoint(name, Role::Admin(AdminKind::Zpages));
-        zpages.access.as_mut().unwrap().anonymous = Fact::Known(access);
-        let tls = zpages.tls.as_mut().unwrap();
-        (tls.client_certificate, tls.strange_certificate) = (Fact::Known(NotAsked), None);
-        EndpointFacts { loopback: true, url: url.into(), ..zpages }
-    };
-    let blue = facts(
-        "blue",
-        vec![
-            asks(otlp("otlp"), "grpc", "https://b-in:4317", Required),
-            query("b-out"),
-            zpages("zpages", "https://b-in:55679", Access::Taken),
-            zpages("zpages#2", "https://b-out:55679", Access::Refused),
-        ],
-    );
-    let green = |outer| {
-        facts(
-            "green",
-            vec![
-                query("g-out"),
-                asks(otlp("otlp"), "grpc", "https://g-in:4317", Required),
-                zpages("zpages", "https://g-out:55679", outer),
-                zpages("zpages#2", "https://g-in:55679", Access::Taken),
-            ],
-        )
-    };
-    assert_eq!(held(&judged(&green(Access::Refused), Some(&blue))), Vec::<&str>::new());
-    let report = judged(&green(Access::Taken), Some(&blue));
-    assert_eq!(held(&report), ["admin_open"]);
-    assert_eq!(report.first().unwrap().place.url.as_deref(), Some("https://g-out:55679"));
 }
 
 #[test]
@@ -517,100 +405,6 @@ fn an_interface_without_a_known_place_is_no_pass() {
     assert_eq!((held(&report), report.verdict()), (vec!["undetermined"], Verdict::NoVerdict));
     assert!(report.first().unwrap().detail.contains("collector:extensions.pprof.endpoint"));
     assert_eq!(judged(&closed("green"), Some(&green)).verdict(), Verdict::NoVerdict);
-}
-
-/// Kind, port, and `g` for gRPC; `-` where the port is not known.
-fn declared(config: &str, version: Option<&str>) -> Vec<String> {
-    let node = crossfade_yaml::parse(config, "collector.yaml").unwrap();
-    let found = listeners(&node, version.map(|version| version.parse().unwrap()));
-    let line = |l: &Listener| {
-        let port = l.port.map_or("-".to_owned(), |port| port.to_string());
-        let (grpc, own) = (if l.grpc { " g" } else { "" }, if l.loopback { " own" } else { "" });
-        format!("{} {port}{grpc}{own}", l.kind.name())
-    };
-    found.iter().map(line).collect()
-}
-
-#[test]
-fn configurations_declare_their_interfaces() {
-    let config = "
-extensions:
-  pprof: { endpoint: \"0.0.0.0:1888\" }
-  zpages:
-  health_check/own: { endpoint: \"${env:HOST}:13134\" }
-  healthcheckv2: { http: { endpoint: \"localhost:${env:PORT}\" } }
-  healthcheckv2/grpc: { use_v2: true, grpc: {} }
-  healthcheckv2/both: { use_v2: true, grpc: { endpoint: \":5\" }, http: { endpoint: \":6\" } }
-  healthcheckv2/old: { endpoint: \":7\" }
-  pprof/socket: { endpoint: /run/pprof, transport: unix }
-  pprof/any: { endpoint: \"localhost:0\" }
-  jaeger_mcp:
-  jaeger_query: { http: { endpoint: \":16686\" }, grpc: { endpoint: \":16685\" } }
-  jaeger_query/http: { http: { endpoint: \":16686\" } }
-  jaeger_query/auth: { grpc: { endpoint: \":16685\", auth: { authenticator: bearertokenauth } } }
-  bearertokenauth: { token: x }
-service:
-  extensions: [pprof, zpages, health_check/own, healthcheckv2, healthcheckv2/grpc, healthcheckv2/both, healthcheckv2/old,
-    pprof/socket, pprof/any, jaeger_mcp, jaeger_query, jaeger_query/http, jaeger_query/auth, bearertokenauth, \"${env:MORE}\"]
-  telemetry:
-    metrics:
-      address: 0.0.0.0:8889
-      readers:
-        - pull: { exporter: { prometheus: { host: 0.0.0.0, port: 9464 } } }
-        - pull: { exporter: { prometheus/development: { host: 0.0.0.0 } } }
-        - pull: { exporter: { prometheus: { port: \"${env:PORT}\" } } }
-        - periodic: {}
-  pipelines: {}
-";
-    let expected = [
-        "pprof 1888",
-        "zpages 55679 own",
-        "health 13134",
-        "health -",
-        "health 13132 g own",
-        "health 6",
-        "health 5 g",
-        "health 7",
-        "pprof - own",
-        "admin 16687",
-        "admin 16685 g",
-        "admin -",
-        "metrics 8889",
-        "metrics 9464",
-        "metrics 9464",
-        "metrics -",
-    ];
-    assert_eq!(declared(config, None), expected);
-    assert_eq!(
-        declared("extensions: { pprof: {} }\nservice: { extensions: [] }\n", None),
-        Vec::<String>::new()
-    );
-    assert_eq!(declared("service: { extensions: \"${file:x}\" }\n", None), ["admin -"]);
-}
-
-// Scenario: nothing is said of the Collector's own metrics, or not where they can be read.
-// Guarantee: they are looked for where every Collector has them, or it is said that nobody knows where.
-#[test]
-fn metrics_are_there_unless_they_are_turned_off() {
-    let metrics = |telemetry: &str, version| {
-        declared(&format!("service: {{ pipelines: {{}}, telemetry: {telemetry} }}\n"), version)
-    };
-    let own = "metrics 8888 own";
-    for (version, expected) in
-        [(None, own), (Some("0.100.0"), "metrics 8888"), (Some("0.158.0"), own), (Some("2.10.0"), own)]
-    {
-        for usual in ["null", "{ logs: { level: info } }", "{ metrics: { level: normal } }"] {
-            assert_eq!(metrics(usual, version), [expected], "{usual}");
-        }
-    }
-    for none in ["{ metrics: { level: None } }", "{ metrics: { readers: [] } }"] {
-        assert_eq!(metrics(none, None), Vec::<String>::new(), "{none}");
-    }
-    assert_eq!(metrics("{ metrics: { address: \"localhost:9000\" } }", None), ["metrics 9000 own"]);
-    for opaque in ["\"${file:t}\"", "{ metrics: \"${env:M}\" }", "{ metrics: { readers: \"${env:R}\" } }"] {
-        assert_eq!(metrics(opaque, None), ["metrics -"], "{opaque}");
-    }
-    assert_eq!(declared("server: { http_listen_port: 3200 }\n", None), Vec::<String>::new(), "no Collector");
 }
 
 fn any_fact<T: std::fmt::Debug + Clone + 'static>(

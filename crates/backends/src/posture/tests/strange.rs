@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossfade_gates::posture::{Access, ClientCertificate, Cors, Fact, Role, Transport};
+use crossfade_gates::posture::{Access, AdminKind, ClientCertificate, Cors, Fact, Role, Transport};
 use http::{HeaderMap, HeaderValue};
 use rustls::version::{TLS12, TLS13};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::{http, otlp, pprof, seen, seen_within};
+use super::{Target, http, otlp, pprof, seen, seen_within};
 use crate::otlp::Protocol;
 use crate::tls::TlsSettings;
 use crate::tls::tests::authority::{Authority, Clients};
@@ -41,7 +41,7 @@ async fn web(answer: impl Fn(&str) -> String + Clone + Send + 'static) -> String
     .await
 }
 
-async fn conversation(mut stream: TcpStream, answer: impl Fn(&str) -> String) {
+async fn conversation(mut stream: impl AsyncRead + AsyncWrite + Unpin, answer: impl Fn(&str) -> String) {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         let mut some = [0; 1024];
@@ -239,6 +239,97 @@ async fn not_every_failure_is_a_refusal() {
     }
 }
 
+// Scenario: a proxy asks for a client certificate, and whoever shows none, or one that nobody vouches for, hears of it behind the handshake, as
+// nginx says it; or whoever makes himself one is served; or everybody hears the same.
+// Guarantee: the first refuses both; the second takes strangers; of the third nothing is known.
+#[tokio::test]
+async fn who_refuses_certificates_behind_the_handshake_refuses_them() {
+    use ClientCertificate::Required;
+    const BAD: &str = "400 Bad Request";
+    let authority = Authority::new();
+    let client = authority.issue("crossfade", |_| {});
+    let (ours, trusted) = (authority.trusted_as(&client), authority.trusted());
+    let ours_der: Arc<[u8]> = client.der().into();
+    for version in [&[&TLS12][..], &[&TLS13]] {
+        let mut config = authority.server(&authority.local(), version, Clients::AskedOnly);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let config = Arc::new(config);
+        for (none, strange, own, settings, expected) in [
+            (BAD, BAD, "200 OK", &ours, Some((Access::Refused, Access::Refused))),
+            (BAD, BAD, "200 OK", &trusted, Some((Access::Refused, Access::Refused))),
+            ("496 None", "495 Bad", "200 OK", &trusted, Some((Access::Refused, Access::Refused))),
+            (BAD, "200 OK", "200 OK", &ours, Some((Access::Taken, Access::Taken))),
+            (BAD, BAD, BAD, &ours, None),
+        ] {
+            let (config, ours_der) = (Arc::clone(&config), Arc::clone(&ours_der));
+            let address = serve(move |stream| {
+                let (acceptor, ours_der) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&ours_der));
+                async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    let shown = stream.get_ref().1.peer_certificates().and_then(|shown| shown.first());
+                    let says = match shown {
+                        None => none,
+                        Some(shown) if **shown == *ours_der => own,
+                        Some(_) => strange,
+                    };
+                    conversation(stream, |_| status(says)).await;
+                }
+            })
+            .await;
+            let facts =
+                seen(http(&format!("https://{address}"), Role::Query, "/api/v3/services", settings)).await;
+            let tls = facts.tls.expect("it spoke TLS");
+            let anonymous = facts.access.unwrap().anonymous;
+            match expected {
+                Some((strange, access)) => {
+                    assert_eq!(tls.client_certificate, Fact::Known(Required), "{none} {strange:?}");
+                    assert_eq!(tls.strange_certificate, Some(Fact::Known(strange)), "{none}");
+                    assert_eq!(anonymous, Fact::Known(access), "{none} {strange:?}");
+                }
+                None => {
+                    assert!(matches!(tls.client_certificate, Fact::Unknown(_)), "{tls:?}");
+                    assert!(matches!(anonymous, Fact::Unknown(_)), "{anonymous:?}");
+                }
+            }
+        }
+    }
+}
+
+// Scenario: pages of a store at the port of its queries: open, asked for who one is, not there, or broken; in plain text, and with TLS.
+// Guarantee: they are seen as such; what is not there is closed; the port's TLS is not looked at again.
+#[tokio::test]
+async fn pages_at_another_endpoints_port_are_open_or_closed() {
+    let authority = Authority::new();
+    let mut config = authority.server(&authority.local(), &[&TLS13], Clients::Unasked);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    for (says, expected) in [
+        ("200 OK", Some(Access::Taken)),
+        ("401 Unauthorized", Some(Access::Refused)),
+        ("404 Not Found", Some(Access::Refused)),
+        ("502 Bad Gateway", None),
+    ] {
+        let plain = web(move |_| status(says)).await;
+        let config = Arc::clone(&config);
+        let secure = serve(move |stream| {
+            let acceptor = TlsAcceptor::from(Arc::clone(&config));
+            async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                conversation(stream, |_| status(says)).await;
+            }
+        })
+        .await;
+        for url in [format!("http://{plain}"), format!("https://{secure}")] {
+            let role = Role::Admin(AdminKind::Admin);
+            let target =
+                Target { assumed: true, shares: true, ..http(&url, role, "/status", &authority.trusted()) };
+            let facts = seen(target).await;
+            assert!(facts.shares && facts.tls.is_none() && facts.cors.is_none());
+            assert_eq!(facts.access.unwrap().anonymous.known().copied(), expected, "{url} {says}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn admin_interfaces_are_open_closed_or_something_else() {
     let open =
@@ -299,7 +390,7 @@ async fn what_is_dropped_is_closed_where_nobody_names_it() {
         (hanging.clone(), true, false),
         (hanging, false, false),
     ] {
-        let target = super::Target { assumed, ..pprof(&format!("http://{address}")) };
+        let target = Target { assumed, ..pprof(&format!("http://{address}")) };
         let transport = seen_within(target, patience).await.transport;
         match is_closed {
             true => assert_eq!(transport, Fact::Known(Transport::Closed)),

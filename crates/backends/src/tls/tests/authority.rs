@@ -85,6 +85,13 @@ impl ClientCertVerifier for Anybody {
     }
 }
 
+impl Identity {
+    /// The certificate, as it is shown.
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.certificate
+    }
+}
+
 impl Authority {
     pub(crate) fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
