@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const ATTEMPTS: u32 = 3;
 /// No story takes longer; the program gives up by itself before.
 const STORY_MAX: Duration = Duration::from_secs(300);
-const VERIFY_MAX: Duration = Duration::from_secs(60);
+const VERIFY_MAX: Duration = Duration::from_secs(180);
 /// What coverage notes where no gateway told it what was sent: a story has one that does.
 const SENT_UNKNOWN: &str = "CF-COVERAGE-015";
 

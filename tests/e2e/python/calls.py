@@ -8,12 +8,14 @@ When all traces are exported it says so in one line and exits with 0.
 """
 
 import argparse
+import pathlib
 import socket
 import sqlite3
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import grpc
 import requests
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -74,10 +76,15 @@ def main():
     parser.add_argument("--insurer", default="api.insurer.example")
     parser.add_argument("--laboratory", default="lab.example", help="empty: is not called")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="how long an answer takes")
+    parser.add_argument("--tls", help="folder of ca.pem, client.pem and client.key; none: plain text")
     parser.add_argument("--resource", action="append", default=[], help="key=value")
     options = parser.parse_args()
 
-    exporter = Counting(OTLPSpanExporter(endpoint=options.endpoint, insecure=True, timeout=20))
+    way = {"insecure": True}
+    if options.tls:
+        ca, key, chain = (pathlib.Path(options.tls, name).read_bytes() for name in ("ca.pem", "client.key", "client.pem"))
+        way = {"credentials": grpc.ssl_channel_credentials(ca, key, chain)}
+    exporter = Counting(OTLPSpanExporter(endpoint=options.endpoint, timeout=20, **way))
     resource = dict(pair.split("=", 1) for pair in options.resource)
     provider = TracerProvider(resource=Resource.create({"service.name": "intake", **resource}))
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=100))

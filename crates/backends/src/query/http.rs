@@ -12,7 +12,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::json::JsonError;
 use super::{QueryConfig, QueryEndpoint, QueryError, QueryKind};
@@ -24,6 +24,9 @@ const CALLS_MAX: usize = 16;
 const IDLE_MAX: usize = CALLS_MAX;
 /// How many connections may close before they take a request: those that are idle, and a few new ones.
 const UNSENT_ROUNDS_MAX: usize = IDLE_MAX + 4;
+/// How often a store that has too much to do is asked again, and how long after the first time; then twice as long each time.
+const BUSY_ROUNDS_MAX: u32 = 6;
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 /// How much of a refusal's text is kept.
 const MESSAGE_CHARS_MAX: usize = 300;
 
@@ -102,10 +105,23 @@ impl Http {
     async fn ask(&self, path: &str) -> Result<Answer, QueryError> {
         let _turn = self.inner.turns.acquire().await;
         let after = self.timeout();
-        match timeout(after, self.exchange(path)).await {
+        match timeout(after, self.patiently(path)).await {
             Ok(answer) => answer,
             Err(_) => Err(QueryError::TimedOut { url: self.url(path), after }),
         }
+    }
+
+    /// Several gates look at once, and a Tempo takes so many jobs and no more: a trace by its id makes fifty.
+    async fn patiently(&self, path: &str) -> Result<Answer, QueryError> {
+        let mut pause = BUSY_PAUSE;
+        for _ in 0..BUSY_ROUNDS_MAX {
+            match self.exchange(path).await {
+                Err(QueryError::Refused { status: 429, .. }) => sleep(pause).await,
+                answer => return answer,
+            }
+            pause *= 2;
+        }
+        self.exchange(path).await
     }
 
     fn malformed(&self, path: &str, detail: impl ToString) -> QueryError {

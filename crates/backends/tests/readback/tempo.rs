@@ -42,6 +42,21 @@ fn trace(rest: &str) -> String {
     )
 }
 
+/// Scenario: Tempo has as many jobs as it takes, twice.
+/// Guarantee: it is asked again a little later; nobody hears of it.
+#[tokio::test]
+async fn a_tempo_that_has_too_much_to_do_is_asked_again() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = asked.clone();
+    let address = serve(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => Reply::Full(429, b"job queue full".to_vec()),
+        _ => ok(&trace("")),
+    })
+    .await;
+    let spans = Query::new(config(&address)).trace(id()).await.unwrap().unwrap();
+    assert_eq!((spans.len(), asked.load(Ordering::SeqCst)), (1, 3));
+}
+
 #[tokio::test]
 async fn a_trace_is_read_as_tempo_writes_it() {
     for rest in ["", r#","status":"COMPLETE""#, r#","status":0,"message":"""#] {

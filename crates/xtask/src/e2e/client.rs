@@ -10,10 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Long enough for the last trace to end and for one full export timeout.
-const GOODBYE: Duration = Duration::from_secs(45);
+const GOODBYE: Duration = Duration::from_secs(120);
 
 /// For a few dozen traces with calls of a tenth of a second, on a machine that is busy.
-const CALLS: Duration = Duration::from_secs(90);
+const CALLS: Duration = Duration::from_secs(240);
 
 /// A running SDK client.
 #[derive(Debug)]
@@ -106,6 +106,22 @@ impl Sdk {
 /// Runs `calls.py`, which calls others by instrumented libraries, to its end. `conventions` are those of OTEL_SEMCONV_STABILITY_OPT_IN;
 /// empty: the libraries' usual ones.
 pub(crate) fn calls(name: &str, port: u16, more: &[&str], conventions: &str, dir: &Path) -> Result<()> {
+    let mut process = calling(name, port, more, conventions, dir)?;
+    let status = process.ended(CALLS)?;
+    if !status.success() {
+        bail!("{name} ended with {status}:\n{}", process.tail(5));
+    }
+    Ok(())
+}
+
+/// Starts it.
+pub(crate) fn calling(
+    name: &str,
+    port: u16,
+    more: &[&str],
+    conventions: &str,
+    dir: &Path,
+) -> Result<Process> {
     let mut command = Command::new(PYTHON.program()?);
     command.arg(root().join("tests/e2e/python/calls.py")).args(["--endpoint", &format!("127.0.0.1:{port}")]);
     command.args(more).env("OTEL_SEMCONV_STABILITY_OPT_IN", conventions);
@@ -114,12 +130,7 @@ pub(crate) fn calls(name: &str, port: u16, more: &[&str], conventions: &str, dir
     {
         command.env_remove(name);
     }
-    let mut process = Process::start(name, &command, dir)?;
-    let status = process.ended(CALLS)?;
-    if !status.success() {
-        bail!("{name} ended with {status}:\n{}", process.tail(5));
-    }
-    Ok(())
+    Process::start(name, &command, dir)
 }
 
 /// Starts telemetrygen: `rate` traces of two spans a second for so many seconds. Its exit code says whether every

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-const STARTUP: Duration = Duration::from_secs(30);
+const STARTUP: Duration = Duration::from_secs(120);
 const LOG_DIR: &str = "crossfade-data/audit";
 
 /// A site between a blue and a green environment, in a folder of its own.

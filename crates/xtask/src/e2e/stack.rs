@@ -76,6 +76,7 @@ impl Environment {
             ("query", query.to_string()),
             ("query_grpc", query_grpc.to_string()),
             ("tls", transport.server().to_owned()),
+            ("store_tls", transport.exporter().to_owned()),
         ];
         places.extend(others.iter().map(|(word, port)| (*word, port.to_string())));
         let jaeger_config = write(dir, colour, "jaeger.yaml", &places)?;
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_word_of_every_template_is_filled_in() {
-        let words = ["grpc", "http", "jaeger", "query", "query_grpc", "tempo", "health", "tls"];
+        let words = ["grpc", "http", "jaeger", "query", "query_grpc", "tempo", "health", "tls", "store_tls"];
         let places = words.map(|word| (word, "1".to_owned()));
         let dir = tempfile::tempdir().unwrap();
         for name in [

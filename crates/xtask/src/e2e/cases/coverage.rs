@@ -16,9 +16,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::time::Duration;
 
-const STARTUP: Duration = Duration::from_secs(30);
+const STARTUP: Duration = Duration::from_secs(120);
 /// Until the window holds nothing from before, and the stores have indexed what is in it.
-const SETTLED: Duration = Duration::from_secs(120);
+const SETTLED: Duration = Duration::from_secs(240);
 const SERVICES: [&str; 3] = ["checkout", "inventory", "load"];
 /// What telemetrygen sends as.
 const LOST: &str = "load";

@@ -19,9 +19,10 @@ use std::fs;
 use std::time::Duration;
 
 /// From the last export until a search finds everything.
-const INDEXED: Duration = Duration::from_secs(60);
+const INDEXED: Duration = Duration::from_secs(180);
 const TRACES: &str = "30";
-const SLOW: [&str; 2] = ["--delay-ms", "100"];
+/// Much longer than what a starved machine adds to any answer.
+const SLOW: [&str; 2] = ["--delay-ms", "300"];
 const MARK: [&str; 2] = ["--resource", "deployment.environment.name=test"];
 
 pub(super) fn run(ground: &Ground) -> Result<String> {

@@ -11,13 +11,13 @@ use crate::e2e::client::{Sdk, Traffic, load};
 use crate::e2e::record::{Export, Record};
 use crate::e2e::stack::{End, Environment};
 use crate::e2e::whole::{Demand, demand_whole, missing};
-use crate::rig::listens;
-use anyhow::{Result, ensure};
+use crate::rig::{listens, wait};
+use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const STARTUP: Duration = Duration::from_secs(30);
-const READABLE: Duration = Duration::from_secs(20);
+const STARTUP: Duration = Duration::from_secs(120);
+const READABLE: Duration = Duration::from_secs(120);
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let dir = &*ground.dir;
@@ -47,12 +47,16 @@ fn round_one(blue: &Environment, green: &Environment, dir: &Path) -> Result<usiz
 /// A dropped span tears its trace, and no other.
 fn round_two(green: &Environment, dir: &Path) -> Result<usize> {
     let record = send(green, dir)?;
-    let found = missing(&record, green.query, Demand::All, Duration::from_secs(5), |_| true)?;
     let expected =
         record.traces.values().filter(|spans| spans.values().any(|span| span.kind == "CLIENT")).count();
     ensure!(expected > 0, "no trace has a span of kind CLIENT, so nothing is shown");
-    ensure!(found.torn.len() == expected, "{expected} traces lost a CLIENT span, found were {found}");
-    Ok(expected)
+    let mut last = String::new();
+    let torn = wait::until("the rest of each trace", READABLE, || {
+        let found = missing(&record, green.query, Demand::All, Duration::ZERO, |_| true)?;
+        last = format!("{expected} traces lost a CLIENT span, found were {found}");
+        Ok((found.torn.len() == expected && found.absent.is_empty()).then_some(expected))
+    });
+    torn.context(last)
 }
 
 /// What was acknowledged is stored; what was not is told as failed.

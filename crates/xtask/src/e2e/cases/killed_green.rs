@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// "Within seconds", on a machine where two cores carry everything.
-const SECONDS: Duration = Duration::from_secs(20);
+const SECONDS: Duration = Duration::from_secs(60);
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let mut scene = Scene::start(ground, &[])?;

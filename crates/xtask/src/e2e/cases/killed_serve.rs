@@ -12,6 +12,7 @@ use crate::e2e::whole::{Demand, demand_whole, missing};
 use crate::rig::wait;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::time::Duration;
 
 pub(super) fn run(ground: &Ground) -> Result<String> {
     let mut scene = Scene::start(ground, &[])?;
@@ -72,6 +73,9 @@ fn in_flight(scene: &Scene) -> Result<u64> {
     Ok(of_green.filter_map(|row| row["queued"].as_str()?.parse::<u64>().ok()).sum())
 }
 
+/// Until what green will ever have can be read there; it lacks some, so this long it is waited for.
+const SETTLED: Duration = Duration::from_secs(30);
+
 /// How long a copy may have waited in the queue before it was noted, in nanoseconds.
 const IN_QUEUE: u64 = 10_000_000_000;
 
@@ -98,6 +102,6 @@ fn declared_gap(scene: &Scene) -> Result<Gap> {
 fn lacking(scene: &Scene, record: &Record) -> Result<Vec<TraceId>> {
     let cuts = Cuts::of(&scene.site.log()?)?;
     let owned = |id: &TraceId| cuts.green_owns(id, began(record, id)).unwrap_or(true);
-    let missing = missing(record, scene.green.query, Demand::Acknowledged, READABLE, owned)?;
+    let missing = missing(record, scene.green.query, Demand::Acknowledged, SETTLED, owned)?;
     Ok(missing.absent.into_iter().chain(missing.torn.into_iter().map(|(id, _)| id)).collect())
 }

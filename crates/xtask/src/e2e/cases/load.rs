@@ -34,7 +34,7 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     let http = offer(blue.http, blue.query.port, "p99=8s", &http, PASSED)?;
     keeps_up(&http).with_context(|| format!("over HTTP: {http:#}"))?;
 
-    let torn = offer(green.grpc, green.query.port, "p99=8s", &["--read-back", "5s"], REFUSED)?;
+    let torn = offer(green.grpc, green.query.port, "p99=8s", &["--read-back", "15s"], REFUSED)?;
     let read = &measured(&torn)?["read_back"]["traces"];
     ensure!(read["torn"] == TRACES && read["whole"] == 0, "a Collector drops client spans: {read}");
 

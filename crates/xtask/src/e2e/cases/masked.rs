@@ -165,17 +165,12 @@ struct Masking {
 impl Masking {
     fn start(dir: &Path, name: &str, processors: &str, store: &Store) -> Result<Self> {
         let [grpc, http] = [ports::free()?, ports::free()?];
-        // A Jaeger's own receiver speaks plain text; a Tempo's does as it is told.
-        let client = match store.kind {
-            "tempo" => store.transport.exporter(),
-            _ => Transport::Plain.exporter(),
-        };
         let words = [
             ("grpc", grpc.to_string()),
             ("http", http.to_string()),
             ("store", store.otlp.to_string()),
             ("tls", store.transport.server().to_owned()),
-            ("client_tls", client.to_owned()),
+            ("client_tls", store.transport.exporter().to_owned()),
             ("processors", processors.to_owned()),
             ("sensitive", SENSITIVE.to_owned()),
             ("sensitive_hex", SENSITIVE_HEX.to_owned()),

@@ -1,5 +1,6 @@
 //! The end-to-end cases, in the order in which they run. Each states its scenario and its guarantee.
 
+mod all;
 mod compared;
 mod coverage;
 mod dependencies;
@@ -40,7 +41,7 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         name: "drift",
-        shows: "what a Collector fills in is no difference, what green does otherwise is, and what a Collector accepts is read",
+        shows: "what Collectors and Tempos fill in is no difference, what green does otherwise is, and what a Collector accepts is read",
         alone: false,
         run: drift::run,
     },
@@ -73,6 +74,12 @@ pub(crate) const CASES: &[Case] = &[
         shows: "Tempos are written to and read over TLS, with a client certificate where one is demanded",
         alone: false,
         run: tempo_tls::run,
+    },
+    Case {
+        name: "all",
+        shows: "`gate run all`: each of the nine gates passes between a Jaeger and a Tempo over mutual TLS, and none that reads a Tempo which is gone",
+        alone: false,
+        run: all::run,
     },
     Case {
         name: "masked",

@@ -10,7 +10,7 @@ use crate::e2e::stack::Environment;
 use crate::e2e::transport::Transport;
 use crate::rig::{ports, template};
 use anyhow::{Context, Result, ensure};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -70,12 +70,15 @@ fn start(dir: &Path, colour: &'static str, transport: Transport) -> Result<Envir
 pub(super) fn certificates(dir: &Path) -> Result<()> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Whoever has the name of its own issuer is taken for self-signed by some.
+    params.distinguished_name.push(DnType::CommonName, "e2e");
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
     fs::write(dir.join("ca.pem"), authority.pem())?;
     for name in ["server", "client"] {
         let key = KeyPair::generate()?;
-        let certificate =
-            CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, &authority)?;
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        let certificate = params.signed_by(&key, &authority)?;
         fs::write(dir.join(format!("{name}.pem")), certificate.pem())?;
         fs::write(dir.join(format!("{name}.key")), key.serialize_pem())?;
     }

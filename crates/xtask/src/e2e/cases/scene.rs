@@ -13,11 +13,11 @@ use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::time::Duration;
 
-pub(super) const STARTUP: Duration = Duration::from_secs(30);
+pub(super) const STARTUP: Duration = Duration::from_secs(120);
 /// Until what was sent last can be read from a Jaeger.
-pub(super) const READABLE: Duration = Duration::from_secs(20);
+pub(super) const READABLE: Duration = Duration::from_secs(120);
 /// For a whole rollout of the short specs, on a machine that is busy.
-pub(super) const ROLLOUT: Duration = Duration::from_secs(150);
+pub(super) const ROLLOUT: Duration = Duration::from_secs(300);
 
 /// Everything of one case.
 pub(super) struct Scene {
@@ -87,7 +87,7 @@ impl Scene {
 
     /// Asks `serve` to end, which it must do well: with nothing queued.
     pub(super) fn drained(self) -> Result<Site> {
-        let status = self.serve.terminate(Duration::from_secs(40))?;
+        let status = self.serve.terminate(STARTUP)?;
         ensure!(status.success(), "serve ended with {status}");
         Ok(self.site)
     }
