@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::parity::{Progress, read, store, unread};
-use crate::query::{Find, Query, QueryError, Wanted};
-use crate::sample::{Draw, Drawn, Window, begin, draw};
+use crate::query::{Find, Query, QueryError, Wanted, begin};
+use crate::sample::{Draw, Drawn, Window, draw};
 
 /// Strata of the time that is to be kept.
 pub const SLICES: u32 = 48;
@@ -69,7 +69,7 @@ pub async fn run(
 ) -> Report {
     let deadline = Instant::now() + config.deadline;
     let rules = Rules { ignore: config.ignore.clone(), ..Rules::between(store(active), store(candidate)) };
-    let mut gate = History::new(config.names.clone(), rules);
+    let mut gate = History::new(config.names.clone(), rules).within(config.window.from, config.window.until);
     progress(0, config.traces, "old traces searched for");
     let drawn = match draw(&[active], &wanted(config)).await {
         Ok(drawn) => drawn,

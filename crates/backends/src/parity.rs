@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::query::{Query, QueryError, QueryKind};
-use crate::sample::{Draw, Drawn, Window, begin, draw};
+use crate::query::{Query, QueryError, QueryKind, begin};
+use crate::sample::{Draw, Drawn, Window, draw};
 
 /// Pairs that are read at once.
 const AT_ONCE: usize = 24;
@@ -206,7 +206,7 @@ impl Reader<'_> {
                 silent = if pair.is_silent() { silent + 1 } else { 0 };
                 pair.may_mend |= self.may_mend(&pair);
                 if pair.may_mend {
-                    late.push(pair.id)
+                    late.push((pair.id, pair.is_silent()))
                 } else {
                     gate.add(pair.id, &pair.active, &pair.candidate)
                 }
@@ -237,10 +237,10 @@ impl Reader<'_> {
         compare(mine, theirs, self.rules).differences.iter().any(|d| may_arrive(d.what))
     }
 
-    /// Reads what is late again and again, as long as any of it gets better.
+    /// Reads what is late again and again, as long as any of it gets better. With each, whether nobody answered when it was read last.
     async fn wait_for(
         &self,
-        mut late: Vec<TraceId>,
+        mut late: Vec<(TraceId, bool)>,
         gate: &mut Parity,
         progress: Progress<'_>,
         until: Instant,
@@ -256,22 +256,25 @@ impl Reader<'_> {
                 sleep(pause).await;
                 pause = (pause * 3 / 2).min(PAUSE[1]);
             }
-            let asked: Vec<TraceId> = late.drain(..some).collect();
+            let asked: Vec<(TraceId, bool)> = late.drain(..some).collect();
             for chunk in asked.chunks(AT_ONCE) {
                 if is_last && Instant::now() >= self.deadline {
-                    let late = Read::Unread(Unread { why: "the time is up".to_owned(), answered: true });
-                    chunk.iter().for_each(|id| gate.add(*id, &late, &late));
+                    for (id, is_silent) in chunk {
+                        let answered = !is_silent;
+                        let late = Read::Unread(Unread { why: "the time is up".to_owned(), answered });
+                        gate.add(*id, &late, &late);
+                    }
                     continue;
                 }
                 let mut running = JoinSet::new();
-                for (nth, id) in chunk.iter().enumerate() {
+                for (nth, (id, _)) in chunk.iter().enumerate() {
                     running.spawn(pair(nth, self.active.clone(), self.candidate.clone(), *id));
                 }
                 let mut pairs = running.join_all().await;
                 pairs.sort_by_key(|(nth, _)| *nth);
                 for (_, pair) in pairs {
                     if !is_last && (pair.may_mend || self.may_mend(&pair)) {
-                        late.push(pair.id);
+                        late.push((pair.id, pair.is_silent()));
                     } else {
                         gate.add(pair.id, &pair.active, &pair.candidate);
                     }

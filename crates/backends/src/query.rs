@@ -293,6 +293,18 @@ impl Query {
         }
     }
 
+    /// Ids of traces that match, each with when it began, where that can be known: by what a search says, or gives.
+    pub(crate) async fn find_begun(&self, find: &Find) -> Result<BTreeMap<TraceId, Option<u64>>, QueryError> {
+        match &self.api {
+            // Jaeger reads whole traces to answer, whatever it is asked.
+            Api::Jaeger(_) => {
+                let found = self.find(find).await?.traces;
+                Ok(found.into_iter().map(|(id, spans)| (id, begin(&spans))).collect())
+            }
+            Api::Tempo(tempo) => tempo.find_begun(find).await,
+        }
+    }
+
     /// Reads traces side by side. One that is not there any more is left out.
     async fn read(&self, ids: BTreeSet<TraceId>) -> Result<Found, QueryError> {
         let mut reading = JoinSet::new();
@@ -361,6 +373,11 @@ impl Query {
 /// In words: it is something else.
 pub fn spans_of_json(bytes: &[u8]) -> Result<Vec<Span>, String> {
     json::file_spans(bytes).map_err(|error| error.to_string())
+}
+
+/// When a trace began: its earliest start that is one.
+pub(crate) fn begin(spans: &[Span]) -> Option<u64> {
+    spans.iter().map(|s| s.start).filter(|start| *start != 0).min()
 }
 
 fn sorted(names: Vec<String>) -> Vec<String> {

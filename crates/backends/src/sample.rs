@@ -11,14 +11,14 @@
 //! may be missed as a whole (history counts every hour besides). Where the slices cover the whole window, as they do if there is little in it, every trace is found, and the
 //! order is a random one. Three things bend this, and each is in the facts: services that are left out because there are too many (those
 //! asked for are chosen by the seed); slices that hold too much even when they are as narrow as searches can be (`crowded`); searches
-//! that run out (`stopped`).
+//! that run out (`stopped`). So do searches without an answer, tried several times (`unread`): the others are put all the same.
 //!
 //! Crossfade's own traces are left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crossfade_gates::model::{Span, TraceId};
+use crossfade_gates::model::TraceId;
 use crossfade_gates::probe::is_own;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -38,6 +38,10 @@ const IDS_MAX: usize = 200_000;
 const ATTEMPTS: u32 = 3;
 /// Before the second time, and twice as long before the third.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Searches in a row without an answer, after which nobody is asked any more.
+const SILENT_MAX: u32 = 24;
+/// Of the times that could not be searched, so many are named.
+const UNREAD_SHOWN: usize = 20;
 /// Searches at once; the client has a bound of its own.
 const AT_ONCE: usize = 16;
 /// No slice is narrower: stores count in microseconds, or seconds.
@@ -84,6 +88,10 @@ pub struct Drawn {
     searches: u32,
     crowded: u32,
     stopped: bool,
+    /// Where searches that had no answer would have begun, why the first had none, and how many of them there were in a row.
+    unread: BTreeSet<u64>,
+    why: Option<QueryError>,
+    silent: u32,
     draw: Draw,
 }
 
@@ -105,7 +113,7 @@ pub(crate) struct Searched {
 /// Draws from one environment, or from several that should hold the same: then what any of them has may be drawn.
 ///
 /// # Errors
-/// The first question that has no answer.
+/// The first question that has no answer, if nothing was found, too many in a row have none, or asking again cannot help.
 pub async fn draw(from: &[&Query], draw: &Draw) -> Result<Drawn, QueryError> {
     let (services, services_left_out) = services(from, draw.seed).await?;
     let stratum = (draw.window.until.saturating_sub(draw.window.from) / u64::from(draw.slices.max(1))).max(1);
@@ -120,6 +128,9 @@ pub async fn draw(from: &[&Query], draw: &Draw) -> Result<Drawn, QueryError> {
         searches: 0,
         crowded: 0,
         stopped: false,
+        unread: BTreeSet::new(),
+        why: None,
+        silent: 0,
         draw: draw.clone(),
     };
     let narrowest = narrowest(from).min(stratum);
@@ -133,9 +144,10 @@ pub async fn draw(from: &[&Query], draw: &Draw) -> Result<Drawn, QueryError> {
             drawn.stopped = matches!(ended, Ended::Stopped);
             (drawn.width, drawn.stratum) = (draw.window.length_nanos(), draw.window.length_nanos());
             drawn.slices = vec![Slice { stratum: draw.window, offset: 0 }];
-            return Ok(drawn.ordered(found));
+            return drawn.ordered(found);
         }
         found.clear();
+        drawn.unread.clear();
     }
     let mut round = 0;
     loop {
@@ -152,6 +164,7 @@ pub async fn draw(from: &[&Query], draw: &Draw) -> Result<Drawn, QueryError> {
             Ended::TooWide => {
                 drawn.width = (drawn.width / 4).max(narrowest);
                 drawn.slices.clear();
+                drawn.unread.clear();
                 found.clear();
                 round = 0;
                 continue;
@@ -166,7 +179,7 @@ pub async fn draw(from: &[&Query], draw: &Draw) -> Result<Drawn, QueryError> {
         }
         round += 1;
     }
-    Ok(drawn.ordered(found))
+    drawn.ordered(found)
 }
 
 enum Ended {
@@ -192,13 +205,23 @@ async fn search(
             }
             let Some((query, window, service)) = waiting.next() else { break };
             drawn.searches += 1;
+            let until = drawn.draw.deadline;
             running.spawn(async move {
-                (window.from, find_within(&query, &service, window, 0, TRACES_PER_SEARCH).await)
+                (window.from, find_within(&query, &service, window, 0, TRACES_PER_SEARCH, until).await)
             });
         }
         let Some(searched) = running.join_next().await else { return Ok(Ended::Done) };
         let (about, searched) = searched.expect("a search does not panic, and nobody aborts it");
-        let Searched { ids, is_full } = searched?;
+        let Searched { ids, is_full } = match searched {
+            Err(error) if error.may_retry() && drawn.silent < SILENT_MAX => {
+                drawn.silent += 1;
+                drawn.unread.insert(about);
+                drawn.why.get_or_insert(error);
+                continue;
+            }
+            searched => searched?,
+        };
+        drawn.silent = 0;
         if is_full && !is_narrow {
             return Ok(Ended::TooWide);
         }
@@ -211,13 +234,14 @@ async fn search(
 }
 
 /// Traces of a service that began within a time, or so much before or after it: stores differ in how they count time. `limit`: how many
-/// are asked for.
+/// are asked for. `until`: when to ask no more.
 pub(crate) async fn find_within(
     query: &Query,
     service: &str,
     window: Window,
     around: u64,
     limit: u32,
+    until: Instant,
 ) -> Result<Searched, QueryError> {
     let window =
         Window { from: window.from.saturating_sub(around), until: window.until.saturating_add(around) };
@@ -225,9 +249,10 @@ pub(crate) async fn find_within(
     find.limit = limit;
     let mut attempt = 1;
     let ids = loop {
-        match begun(query, &find).await {
-            Err(error) if error.may_retry() && attempt < ATTEMPTS => {
-                tokio::time::sleep(PAUSE * attempt).await;
+        let pause = PAUSE * attempt;
+        match query.find_begun(&find).await {
+            Err(error) if error.may_retry() && attempt < ATTEMPTS && Instant::now() + pause < until => {
+                tokio::time::sleep(pause).await;
                 attempt += 1;
             }
             answer => break answer?,
@@ -238,21 +263,9 @@ pub(crate) async fn find_within(
     Ok(Searched { ids: within.map(|(id, _)| id).collect(), is_full })
 }
 
-/// What a search finds, with when it began where the answer says so.
-async fn begun(query: &Query, find: &Find) -> Result<Vec<(TraceId, Option<u64>)>, QueryError> {
-    Ok(match query.kind() {
-        // Jaeger reads whole traces to answer, whatever it is asked.
-        QueryKind::Jaeger => {
-            let found = query.find(find).await?.traces;
-            found.into_iter().map(|(id, spans)| (id, begin(&spans))).collect()
-        }
-        QueryKind::Tempo => query.find_ids(find).await?.into_iter().map(|id| (id, None)).collect(),
-    })
-}
-
 /// All services that any of them knows; if there are too many, those that the seed chooses.
 async fn services(from: &[&Query], seed: u64) -> Result<(Vec<String>, usize), QueryError> {
-    let mut all = std::collections::BTreeSet::new();
+    let mut all = BTreeSet::new();
     for query in from {
         all.extend(query.services().await?.into_iter().filter(|name| !is_own(name)));
     }
@@ -282,11 +295,6 @@ pub(crate) fn narrowest(from: &[&Query]) -> u64 {
     from.iter().map(of).max().unwrap_or(1)
 }
 
-/// When a trace began: its earliest start that is one.
-pub(crate) fn begin(spans: &[Span]) -> Option<u64> {
-    spans.iter().map(|s| s.start).filter(|start| *start != 0).min()
-}
-
 impl Window {
     /// Whether a moment lies within.
     pub fn holds(&self, moment: u64) -> bool {
@@ -313,12 +321,18 @@ impl Slice {
 }
 
 impl Drawn {
-    fn ordered(mut self, found: BTreeMap<TraceId, u64>) -> Self {
+    /// Where nothing was found, and somebody did not answer, that is why.
+    fn ordered(mut self, found: BTreeMap<TraceId, u64>) -> Result<Self, QueryError> {
+        if found.is_empty()
+            && let Some(why) = self.why
+        {
+            return Err(why);
+        }
         let mut ids: Vec<(u64, TraceId)> = found.keys().map(|id| (mix(self.draw.seed, id), *id)).collect();
         ids.sort_unstable();
         self.ids = ids.into_iter().map(|(_, id)| id).collect();
         self.about = found;
-        self
+        Ok(self)
     }
 
     /// Whether a trace that began then may be drawn: searches of some stores give more than was asked for.
@@ -328,7 +342,8 @@ impl Drawn {
 
     /// Whether every trace of the window was found.
     pub fn is_all(&self) -> bool {
-        self.width >= self.stratum && !self.stopped && self.crowded == 0 && self.services_left_out == 0
+        let is_read = !self.stopped && self.unread.is_empty();
+        self.width >= self.stratum && is_read && self.crowded == 0 && self.services_left_out == 0
     }
 
     /// About when a trace began: where the slice begins that it was found in.
@@ -379,6 +394,9 @@ impl Drawn {
             "searches": self.searches,
             "crowded": self.crowded,
             "stopped": self.stopped,
+            "unread": self.unread.len(),
+            "unread_at": self.unread.iter().take(UNREAD_SHOWN).map(u64::to_string).collect::<Vec<_>>(),
+            "unread_why": self.why.as_ref().map(QueryError::to_string),
             "found": self.ids.len(),
         })
     }

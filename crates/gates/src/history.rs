@@ -148,6 +148,8 @@ pub struct History {
     different: u64,
     vanished: u64,
     reads: Reads,
+    /// Of no other time is anything told.
+    window: (u64, u64),
 }
 
 impl History {
@@ -169,7 +171,20 @@ impl History {
             different: 0,
             vanished: 0,
             reads: Reads::default(),
+            window: (0, u64::MAX),
         }
+    }
+
+    /// The time that is asked about, in nanoseconds since 1970: no hour that is told reaches beyond it.
+    #[must_use]
+    pub fn within(self, from: u64, until: u64) -> Self {
+        Self { window: (from, until), ..self }
+    }
+
+    /// Hours, as far as they are asked about.
+    fn hours_between(&self, first: u64, end: u64, count: u64) -> Range {
+        let (from, until) = self.window;
+        Range::between((first * HOUR).max(from), (end * HOUR).min(until), count)
     }
 
     /// Takes in what searches of some time found.
@@ -349,7 +364,7 @@ impl History {
             was_poor = poor(&counts);
         }
         let finding = |(first, last, counts): (u64, u64, Counts)| {
-            let range = Range::between(first * HOUR, (last + 1) * HOUR, counts.active - counts.both);
+            let range = self.hours_between(first, last + 1, counts.active - counts.both);
             let detail = format!(
                 "searches of {range} find {} of the {} that they find in {}",
                 grouped(counts.both),
@@ -414,7 +429,7 @@ impl History {
                 _ => runs.push((*hour, *hour + 1)),
             }
         }
-        runs.into_iter().map(|(from, until)| Range::between(from * HOUR, until * HOUR, 0)).collect()
+        runs.into_iter().map(|(first, end)| self.hours_between(first, end, 0)).collect()
     }
 
     fn ranged(&self, rule: &'static crate::rule::Rule, range: &Range, detail: String) -> Finding {

@@ -70,7 +70,10 @@ impl Reads {
 
     /// Reading ended before all was read, or could not begin.
     pub(crate) fn stopped(&mut self, why: Unread) {
-        self.stopped = Some(why);
+        // That nobody answers is why there is no time left, too.
+        if self.stopped.as_ref().is_none_or(|before| before.answered) {
+            self.stopped = Some(why);
+        }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {

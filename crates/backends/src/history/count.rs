@@ -83,6 +83,7 @@ pub(super) async fn count(
         deadline,
     });
     let (total, mut done, mut silent) = (cells.len(), 0, 0);
+    let (mut has_counted, mut unanswered) = (false, None);
     let mut waiting = cells.into_iter();
     let mut running = JoinSet::new();
     loop {
@@ -91,13 +92,19 @@ pub(super) async fn count(
             let counting = Arc::clone(&counting);
             running.spawn(async move { (cell, counting.count(cell).await) });
         }
-        let Some(counted) = running.join_next().await else { return Ok(()) };
+        let Some(counted) = running.join_next().await else {
+            return unanswered.filter(|_| !has_counted).map_or(Ok(()), Err);
+        };
         let (cell, counted) = counted.expect("a search does not panic, and nobody aborts it");
         silent = if counted.is_err() { silent + 1 } else { 0 };
+        has_counted |= matches!(counted, Ok(Cell::Counted(_)));
         match counted {
             Ok(Cell::Counted(counts)) => gate.count(cell.from, counts),
             Ok(Cell::Uncounted) => gate.uncounted(cell.from),
-            Err(error) if error.may_retry() && silent < SILENT_MAX => gate.uncounted(cell.from),
+            Err(error) if error.may_retry() && silent < SILENT_MAX => {
+                gate.uncounted(cell.from);
+                unanswered = Some(error);
+            }
             Err(error) => return Err(error),
         }
         done += 1;
@@ -187,8 +194,8 @@ impl Counting {
             let window = Window { from, until: from + width };
             let ([active, candidate], [mine, theirs]) = (&self.queries, limits);
             let answers = tokio::join!(
-                find_within(active, service, window, 0, mine),
-                find_within(candidate, service, window, 2 * self.narrowest, theirs)
+                find_within(active, service, window, 0, mine, self.deadline),
+                find_within(candidate, service, window, 2 * self.narrowest, theirs, self.deadline)
             );
             let (mine, theirs) = match answers {
                 (Ok(mine), Ok(theirs)) => (mine, theirs),
@@ -265,6 +272,11 @@ mod tests {
 
     /// A Tempo that has so many traces in any time, and how often it was asked.
     async fn tempo(holds: usize) -> (Query, Arc<AtomicUsize>) {
+        tempo_since(holds, None).await
+    }
+
+    /// The same; when all of them began, if it says that.
+    async fn tempo_since(holds: usize, began: Option<u64>) -> (Query, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = QueryEndpoint::parse(&listener.local_addr().unwrap().to_string()).unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -275,8 +287,17 @@ mod tests {
                 while !head.ends_with("\r\n\r\n") && stream.read_line(&mut head).await.unwrap() > 0 {}
                 let limit = head.split("limit=").nth(1).unwrap().split(['&', ' ']).next().unwrap();
                 let given = holds.min(limit.parse().unwrap());
-                let traces: Vec<_> =
-                    (1..=given).map(|n| serde_json::json!({ "traceID": format!("{n:032x}") })).collect();
+                let traces: Vec<_> = (1..=given)
+                    .map(|n| {
+                        let id = format!("{n:032x}");
+                        match began {
+                            Some(began) => {
+                                serde_json::json!({ "traceID": id, "startTimeUnixNano": began.to_string() })
+                            }
+                            None => serde_json::json!({ "traceID": id }),
+                        }
+                    })
+                    .collect();
                 let body = serde_json::json!({ "traces": traces, "metrics": {} }).to_string();
                 let length = body.len();
                 let reply = format!(
@@ -304,6 +325,19 @@ mod tests {
         };
         let cell = counting.count(Window { from: AT, until: AT + HOUR / 2 }).await.unwrap();
         (cell, asked.load(Ordering::Relaxed))
+    }
+
+    /// Scenario: Tempo finds what was under way in the time, and says when it began: before.
+    /// Guarantee: only what began in it counts, as for a Jaeger, which finds nothing else.
+    #[tokio::test]
+    async fn what_began_before_is_not_of_the_time() {
+        let window = Window { from: AT, until: AT + 60_000_000_000 };
+        let until = Instant::now() + Duration::from_secs(300);
+        for (began, counts) in [(AT - 3_000_000_000, 0), (AT, 7), (window.until, 0)] {
+            let (query, _) = tempo_since(7, Some(began)).await;
+            let searched = find_within(&query, "shop", window, 0, 100, until).await.unwrap();
+            assert_eq!(searched.ids.len(), counts, "{began}");
+        }
     }
 
     /// Scenario: nobody had anything to do, at night.

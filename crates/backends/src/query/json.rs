@@ -4,7 +4,7 @@
 //! numbers or names; fields that are not known are passed over.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use base64::Engine;
@@ -230,6 +230,9 @@ struct LegacyAnswer {
 struct LegacyTrace {
     #[serde(rename = "traceID")]
     trace_id: String,
+    /// Tempo says it, Jaeger does not.
+    #[serde(default, rename = "startTimeUnixNano")]
+    start: Number,
 }
 
 #[derive(Deserialize)]
@@ -328,10 +331,11 @@ pub(crate) fn tempo_trace(body: &[u8]) -> Result<TempoTrace, JsonError> {
     Ok(TempoTrace::Complete(out))
 }
 
-/// The ids of an answer of Tempo's search.
-pub(crate) fn tempo_ids(body: &[u8]) -> Result<BTreeSet<TraceId>, JsonError> {
+/// What an answer of Tempo's search has: ids, and when each trace began, if that is said.
+pub(crate) fn tempo_found(body: &[u8]) -> Result<BTreeMap<TraceId, Option<u64>>, JsonError> {
     let read: TempoSearch = serde_json::from_slice(body)?;
-    read.traces.iter().map(|trace| short_id(&trace.trace_id)).collect()
+    let begun = |trace: &LegacyTrace| Some(trace.start.0).filter(|start| *start != 0);
+    read.traces.iter().map(|trace| Ok((short_id(&trace.trace_id)?, begun(trace)))).collect()
 }
 
 /// The values of a tag in Tempo.

@@ -2,7 +2,7 @@
 //!
 //! Tempo looks only at what it has not yet written to its storage unless it is told a time, so every search tells one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use crossfade_gates::model::{Span, TraceId};
@@ -47,6 +47,11 @@ impl Tempo {
     }
 
     pub(crate) async fn find_ids(&self, find: &Find) -> Result<BTreeSet<TraceId>, QueryError> {
+        Ok(self.find_begun(find).await?.into_keys().collect())
+    }
+
+    /// The same, each with when it began, if that is said.
+    pub(crate) async fn find_begun(&self, find: &Find) -> Result<BTreeMap<TraceId, Option<u64>>, QueryError> {
         let path = format!(
             "/api/search?q={}&start={}&end={}&limit={}&spss=1",
             escape(&traceql(find)),
@@ -54,7 +59,7 @@ impl Tempo {
             find.start_max.div_ceil(NANOS),
             find.limit
         );
-        self.http.known(&path, json::tempo_ids).await
+        self.http.known(&path, json::tempo_found).await
     }
 
     /// Whether it says that it is ready. A gateway in front of it need not pass on this question.

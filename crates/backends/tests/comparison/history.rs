@@ -109,6 +109,50 @@ async fn a_burst_of_refusals_does_not_end_the_count() {
     assert!((72..=96).contains(&seen.load(Ordering::Relaxed)), "{seen:?}");
 }
 
+/// Scenario: blue never answers the draw's searches of one time, and all others.
+/// Guarantee: what else there is is drawn and compared; that time is declared, and so is that not all was looked at.
+#[tokio::test]
+async fn one_time_that_cannot_be_searched_does_not_end_the_draw() {
+    let world = World::new(400, &|_, _, _| true).await;
+    let (_, green) = world.queries();
+    let one = "start_time_max=2027-01-15T17:00:00.000000000Z&query.num_traces=200";
+    let (address, seen) = refusing(one, 0..usize::MAX, world.blue.query_addr()).await;
+    let report = run(&jaeger(&address), &green, &config(), &|_, _, _| {}).await;
+    assert_eq!((report.verdict(), rules(&report)), (Verdict::Pass, vec![]), "{report:?}");
+    let draw = &report.facts["sample"]["draw"];
+    assert_eq!(
+        (&draw["unread"], &draw["unread_at"]),
+        (&1.into(), &serde_json::json!([(BEGIN + 6 * HOUR).to_string()]))
+    );
+    assert!(draw["unread_why"].to_string().contains("503"), "{draw}");
+    assert_eq!(report.facts["whole_population"], false);
+    // Three attempts for each service.
+    assert_eq!(seen.load(Ordering::Relaxed), 18);
+}
+
+/// Scenario: the time is short, and whoever should answer hangs.
+/// Guarantee: it is out of reach, and not that the time was up.
+#[tokio::test]
+async fn who_hangs_until_the_time_is_up_is_out_of_reach() {
+    let world = World::new(10, &|_, _, _| true).await;
+    let (blue, _) = world.queries();
+    let config = HistoryConfig { deadline: Duration::from_secs(6), ..config() };
+    let address = serve(|_| Reply::Hang).await;
+    let hangs = jaeger(&address).at_most(Duration::from_secs(2));
+    let began = std::time::Instant::now();
+    let report = run(&blue, &hangs, &config, &|_, _, _| {}).await;
+    assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true), "{report:?}");
+    let report = kept_in(
+        &hangs,
+        &config,
+        Promise { cut_over: DAY.until, until: DAY.until + HOUR, now: DAY.until + 1 },
+        &|_, _, _| {},
+    )
+    .await;
+    assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true), "{report:?}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
 #[tokio::test]
 async fn one_span_that_was_cut_off_is_told() {
     let report = looked(64, &|nth, _, span| nth != 5 || !span.parent_span_id.is_empty()).await;

@@ -17,6 +17,23 @@ fn gate() -> History {
     History::new(names, Rules::between(Store::Tempo, Store::Tempo))
 }
 
+/// Guarantee: hours are told as far as they were asked about.
+#[test]
+fn no_hour_reaches_beyond_what_was_asked() {
+    let (from, until) = (AT + HOUR / 2, AT + 2 * HOUR + HOUR / 3);
+    let mut gate = gate().within(from, until);
+    gate.uncounted(from);
+    gate.count(AT + HOUR, Counts { active: 20, candidate: 20, both: 20 });
+    gate.count(AT + 2 * HOUR, Counts { active: 20, candidate: 3, both: 3 });
+    let report = gate.report(json!({}), false);
+    let place = |rule: &str| {
+        let finding = report.findings.iter().find(|finding| finding.rule == rule).unwrap();
+        finding.place.component.clone().unwrap()
+    };
+    assert_eq!(place("history_fewer_found"), "2027-01-15T10:00:00Z to 2027-01-15T10:20:00Z");
+    assert_eq!(place("history_hours_uncounted"), "2027-01-15T08:30:00Z to 2027-01-15T09:00:00Z");
+}
+
 fn search(by: &str, outcome: Outcome) -> Search {
     Search { by: by.to_owned(), outcome }
 }
