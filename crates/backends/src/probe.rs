@@ -148,7 +148,7 @@ async fn read_back(
             if result.is_read_back() { result } else { TraceResult { read_back: None, ..result } }
         }
         Err(error) => {
-            let finding = Finding::request_failed(trace.id, error.to_string(), error.answered());
+            let finding = Finding::request_failed(trace.id, error.to_string(), !error.is_out_of_reach());
             failed(finding.to(query.endpoint()))
         }
     }

@@ -182,6 +182,8 @@ pub(crate) enum PolicyStandard {
     Soc2,
     /// NIST SP 800-53 Rev. 5
     Nist,
+    /// No standard: everything is looked at before everything moves
+    Staged,
 }
 
 /// The gates' commands.

@@ -77,6 +77,12 @@ fn the_worst_of_all_is_the_exit_code() {
     let ran = folder.run(&["gate", "run", "drift", "--rollout", "rollout.yaml"]);
     assert_eq!(ran.code, 5, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("http://127.0.0.1:9/effective"), "{}", ran.stdout);
+    // One that cannot be read as YAML is to be mended first, by whichever command it is met.
+    folder.write("crossfade.yaml", support::SITE);
+    folder.write("collector.yaml", "receivers: [");
+    assert_eq!((code("drift"), code("all")), (2, 2));
+    assert_eq!(folder.run(&["drift", "--blue", "collector.yaml", "--green", "collector.yaml"]).code, 2);
+    folder.write("collector.yaml", COLLECTOR);
     // What nobody named has no verdict, and does not pass.
     let site = support::SITE.replace("    configs: { collector: [collector.yaml] }\n", "");
     folder.write("crossfade.yaml", &site);
@@ -256,4 +262,19 @@ fn a_ready_policy_quotes_its_requirement() {
     assert!(all.stdout.contains("\"capacity meets demand\""), "{}", all.stdout);
     folder.write("found.json", "[]");
     assert_eq!(folder.run(&soc2).code, 2);
+}
+
+/// Scenario: a rule that keeps a hundred thousand lists of a hundred thousand numbers.
+/// Guarantee: the process is not killed for it: the file is named.
+#[test]
+fn a_policy_that_takes_all_memory_is_stopped() {
+    let folder = Folder::new();
+    let rule = "all := [array.concat(numbers.range(1, 100000), [x]) | some x in numbers.range(1, 100000)]";
+    folder.write(
+        "greedy.rego",
+        &format!("package greedy\n\ndeny contains \"no\" if {{\n\t{rule}\n\tcount(all) < 0\n}}\n"),
+    );
+    let ran = folder.run(&["policy", "greedy.rego"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("greedy.rego: `deny` takes more than 256 MiB of memory"), "{}", ran.stderr);
 }

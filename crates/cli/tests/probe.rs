@@ -84,7 +84,7 @@ async fn ca_and_headers_are_said_on_the_command_line() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let short = ["--deadline", "2s"];
     let (folder, ran) = run(folder, at(&green, "https", &[&ca[..], &short].concat())).await;
-    assert_eq!(ran.code, 1, "without a token every question is refused: {}", ran.stdout);
+    assert_eq!(ran.code, 5, "without a token every question is refused: {}", ran.stdout);
     let (_, ran) = run(folder, at(&green, "https", &[&token[..], &short].concat())).await;
     assert_eq!(ran.code, 5, "an unknown CA is out of reach: {}", ran.stdout);
 }

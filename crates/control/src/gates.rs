@@ -8,10 +8,15 @@
 //! | `enough` | waiting for traffic that suffices for a verdict |
 //! | `gauge` | how far a gate has come |
 //! | [`shared`] | which traces two environments both have whole |
+//! | `course` | how far a rollout has come, as policies see it |
+//! | `resident` | how much memory this process has in use |
+//! | `access` | how environments are reached, as digests |
 //! | `configs`, [`reach`] | files of configurations; whether endpoints answer |
 //! | the others | one for each gate |
 
+mod access;
 mod configs;
+pub(crate) mod course;
 pub mod coverage;
 mod cx;
 pub mod dependencies;
@@ -27,6 +32,7 @@ pub mod policy;
 pub mod posture;
 pub mod probe;
 pub mod reach;
+mod resident;
 mod run;
 pub mod shared;
 
@@ -109,6 +115,7 @@ impl Gates {
             redact_key: &self.redact_key,
             found: &[],
             before: None,
+            course: None,
             gauge: Gauge::default(),
         }
     }
@@ -137,24 +144,27 @@ impl Gates {
         probe::start_spread(&environment.query_client(id)?).await
     }
 
-    /// Digests of every file of the compared configurations and of what they include, and of the spec's policies, as they are
-    /// now. A file that cannot be read is absent, unless it is among `wanted`.
+    /// Digests of every file of the compared configurations and of what they include, of the spec's policies, and of how the site
+    /// reaches its environments, as they are now. A file that cannot be read is absent, unless it is among `wanted`.
     pub(crate) async fn snapshots(
         &self,
         outline: &Outline,
         wanted: Option<&Snapshots>,
     ) -> Result<Snapshots, Unread> {
-        let mut listed = Vec::new();
+        // A plan from before something was digested is held to none of it.
+        let is_held =
+            |kind: &str| wanted.is_none_or(|wanted| wanted.keys().any(|name| name.starts_with(kind)));
+        let (mut listed, mut reached) = (Vec::new(), Snapshots::new());
         for id in [&outline.from, &outline.to] {
             let Some(environment) = self.site.environment(id) else { continue };
             let sets = environment.configs.keys();
             listed.extend(sets.map(|name| (format!("{id}/{name}"), environment.listed(name))));
+            if is_held(access::SNAPSHOT) {
+                reached.extend(access::digests(id, environment, &self.redact_key));
+            }
         }
+        let policies = outline.gates.policy.clone().filter(|_| is_held(policy::SNAPSHOT));
         let (wanted, private, key) = (wanted.cloned(), drift::private(&self.site), self.redact_key.clone());
-        // A plan from before policies were digested is held to none.
-        let is_held =
-            wanted.as_ref().is_none_or(|wanted| wanted.keys().any(|name| name.starts_with(policy::SNAPSHOT)));
-        let policies = outline.gates.policy.clone().filter(|_| is_held);
         let path = self.site.path.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut digests = configs::digests(&listed, wanted.as_ref(), &private, &key)?;
@@ -164,6 +174,7 @@ impl Gates {
                     Err(why) => Unread::check(wanted.as_ref(), name, why)?,
                 }
             }
+            digests.append(&mut reached);
             Ok(digests)
         })
         .await;

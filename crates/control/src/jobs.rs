@@ -75,6 +75,8 @@ pub(crate) struct Inputs {
     pub(crate) found: Vec<Value>,
     /// For the posture gate: its report that the candidate must not fall behind.
     pub(crate) before: Option<Value>,
+    /// For the policy gate: how far the rollout has come.
+    pub(crate) course: Option<Value>,
 }
 
 impl Jobs {
@@ -219,6 +221,7 @@ async fn look(gates: &Gates, asked: &Asked, inputs: &Inputs, gauge: Gauge) -> Re
         schedule: inputs.schedule.as_ref(),
         found: &inputs.found,
         before: inputs.before.as_ref(),
+        course: inputs.course.as_ref(),
         gauge,
         ..gates.cx(&plan.outline, seed_of(plan, Some(seed)))
     };

@@ -22,6 +22,7 @@ use crossfade_routing::{EnvironmentId, Seed};
 use crate::api::{ApiError, ErrorCode, PlanRequest};
 use crate::clock;
 use crate::engine::{Baselined, clock_histogram};
+use crate::gates::probe::MasksMissing;
 use crate::gates::{Fitted, Gates, fitting, outcome, reach, seed_of, summary};
 use crate::progress::Progress;
 use crate::site::{Environment, Site};
@@ -127,6 +128,9 @@ impl Planner {
         advice.extend(baseline_advice(plan, baseline));
         advice.extend(name_advice(&plan.outline.rollout, baseline));
         advice.extend(self.gates_advice(plan, baseline.running.as_ref(), progress).await);
+        let (from, gates) = (&plan.outline.from, &plan.outline.gates);
+        advice
+            .extend(MasksMissing::look(&self.site, from, gates).await.map(|missing| masks_advice(&missing)));
         let overlap = progress.of("overlap", None, self.overlap(plan), |advice| advice.outcome);
         advice.push(overlap.await);
         let window = &plan.outline.window;
@@ -321,6 +325,18 @@ fn name_advice(id: &RolloutId, baseline: &Baselined) -> Option<Advice> {
     );
     let (gate, details) = ("name".to_owned(), Vec::new());
     Some(Advice { gate, outcome: Outcome::Pass, summary, details, findings: Vec::new(), warning: false })
+}
+
+/// What is masked today, and that nobody asks whether it is tomorrow.
+fn masks_advice(missing: &MasksMissing) -> Advice {
+    Advice {
+        gate: "masks".to_owned(),
+        outcome: Outcome::Pass,
+        summary: missing.detail(),
+        details: vec![missing.remedy()],
+        findings: Vec::new(),
+        warning: true,
+    }
 }
 
 /// Whether the gateway's clocks are trusted often enough, by the histogram of arrival less end.

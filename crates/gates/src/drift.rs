@@ -14,6 +14,7 @@
 //! | `values`, `address`, `defaults`, `version`, `references`, `limits` | when two values are the same, or how far apart |
 //! | `unresolved` | what is behind references, and not known |
 //! | `classify`, `kinds`, `rules` | which rule a difference falls under |
+//! | `masking` | what a configuration masks |
 //! | `secret` | values as text, secrets as keyed digests |
 //! | `out`, `report`, `render` | findings, declarations, and how they are shown |
 
@@ -28,6 +29,7 @@ mod kinds;
 mod limits;
 mod load;
 mod manifest;
+mod masking;
 mod model;
 mod out;
 mod path;
@@ -53,6 +55,7 @@ use crossfade_yaml::{Mark, Node};
 pub use self::address::OwnEndpoints;
 pub use self::environment::{Environment, EnvironmentError};
 pub use self::load::{KeepReferences, LoadError, Loaded, load, load_each, recognise};
+pub use self::masking::masking;
 pub use self::report::{Declared, DriftReport, Equivalent, Finding, UnusedDeclaration, Why};
 pub use self::rules::RULES;
 pub use self::secret::{KeyedDigest, names_secret, shows_secret};

@@ -20,6 +20,7 @@ mod judge;
 mod library;
 pub mod shape;
 mod steps;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,8 +31,10 @@ use serde_json::{Value, json};
 
 pub use judge::{cannot_ask, judge};
 pub(crate) use library::EMBEDDED;
-pub use library::library;
+pub use library::{library, staged};
+pub use steps::{Memory, STACK_BYTES};
 
+use self::steps::{End, MEMORY_MAX};
 use crate::control::CONTROLS;
 use crate::rule::rules;
 
@@ -110,14 +113,18 @@ pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// answered is always answered. The ready ones take some thousands.
 const STEPS_MAX: u64 = 10_000_000;
 
-/// Asks each policy about `input`.
+/// What a rule says, about, in bytes.
+const ANSWER_MAX: usize = 16 << 20;
+
+/// Asks each policy about `input`. `memory`: what this process has in use, by which an evaluation that takes too much of it is
+/// ended. Rules that call each other too deep are stopped on a thread with [`STACK_BYTES`].
 ///
 /// # Errors
 /// The first that cannot be read or asked, with its place.
-pub fn ask(policies: &[Source], input: &Value) -> Result<Answers, PolicyError> {
+pub fn ask(policies: &[Source], input: &Value, memory: Memory) -> Result<Answers, PolicyError> {
     let mut answers = Answers::default();
     for policy in policies {
-        let (denials, warnings) = ask_one(policy, input, STEPS_MAX)?;
+        let (denials, warnings) = ask_one(policy, input, STEPS_MAX, memory)?;
         answers.denials.extend(denials);
         answers.warnings.extend(warnings);
     }
@@ -128,9 +135,9 @@ pub fn ask(policies: &[Source], input: &Value) -> Result<Answers, PolicyError> {
 ///
 /// # Errors
 /// What is wrong with it, with its place.
-pub fn check(policy: &Source) -> Result<(), PolicyError> {
+pub fn check(policy: &Source, memory: Memory) -> Result<(), PolicyError> {
     let nothing = json!({ "findings": [], "gates": {}, "plan": {}, "rollout": {}, "time": { "unix": 0 }, "waivers": [] });
-    ask_one(policy, &nothing, STEPS_MAX).map(drop)
+    ask_one(policy, &nothing, STEPS_MAX, memory).map(drop)
 }
 
 /// One policy, with nothing else loaded: two files do not see each other.
@@ -138,6 +145,7 @@ fn ask_one(
     policy: &Source,
     input: &Value,
     steps_max: u64,
+    memory: Memory,
 ) -> Result<(Vec<Objection>, Vec<Objection>), PolicyError> {
     let wrong = |what: String| located(policy, &what);
     if policy.text.len() > TEXT_BYTES_MAX {
@@ -145,6 +153,7 @@ fn ask_one(
     }
     let mut engine = Engine::new();
     bounded::add(&mut engine);
+    texts::add(&mut engine);
     let failed = |error: &dyn fmt::Display| wrong(error.to_string());
     let package =
         engine.add_policy(policy.name.clone(), policy.text.clone()).map_err(|error| failed(&error))?;
@@ -167,12 +176,20 @@ fn ask_one(
         if !declares(&engine, rule) {
             return Ok(Vec::new());
         }
-        steps::allow(&mut engine, steps_max);
+        steps::allow(&mut engine, steps_max, memory);
         let value =
-            engine.eval_rule(format!("{package}.{rule}")).map_err(|error| match steps::are_used_up() {
-                true => wrong(format!("`{rule}` has come to no end within {steps_max} steps; simplify it")),
-                false => failed(&error),
+            engine.eval_rule(format!("{package}.{rule}")).map_err(|error| match steps::ended_by() {
+                Some(End::Steps) => {
+                    wrong(format!("`{rule}` has come to no end within {steps_max} steps; simplify it"))
+                }
+                Some(End::Memory) => {
+                    wrong(format!("`{rule}` takes more than {} MiB of memory; simplify it", MEMORY_MAX >> 20))
+                }
+                Some(End::Stack) => wrong(format!("rules of `{rule}` call each other too deep; simplify it")),
+                None => failed(&error),
             })?;
+        texts::weight_within(&value, ANSWER_MAX)
+            .map_err(|_| wrong(format!("`{rule}` says more than anybody can read; simplify it")))?;
         let text = value.to_json_str().map_err(|error| failed(&error))?;
         members(policy, rule, &text)
     };
@@ -236,7 +253,7 @@ fn located(policy: &Source, message: &str) -> PolicyError {
 /// | key | holds |
 /// |---|---|
 /// | `plan` | the plan's outline: `change`, `steps`, `gates`, `required_gates`, `later_gates`, `on_failure`, … |
-/// | `rollout` | `id`, `from`, `to`, `moment` |
+/// | `rollout` | `id`, `from`, `to`, `moment`; its `steps`, where it is (`step`, `weight`), the `runs` of its gates, `approval` |
 /// | `gates` | by name: `verdict`, `summary` |
 /// | `findings` | of all gates: `gate`, `id`, `rule`, `severity`, `class`, `where`, `detail`, `controls`, `accepted` |
 /// | `waivers` | those of the spec: `finding`, `reason`, `owner`, `expires`, `expires_unix` |

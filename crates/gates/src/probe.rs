@@ -32,6 +32,11 @@ pub use generate::{Delivery, PEER_SERVICE, SERVICE, Trace, WITH_LONG_VALUES, gen
 pub use report::{Failure, Finding, ProbeReport, Summary, TraceResult};
 pub use rules::RULES;
 
+/// The finding that an active environment masks, and that nobody says what the candidate has to.
+pub fn masks_not_said() -> crate::finding::Finding {
+    crate::finding::Finding::new(&rules::MASKS_NOT_SAID)
+}
+
 /// Whether spans of this service are Crossfade's own, the probe's or the load's: what looks at live traces passes them over.
 pub fn is_own(service: &str) -> bool {
     let hop = service.strip_prefix(PEER_SERVICE).and_then(|rest| rest.strip_prefix('-'));

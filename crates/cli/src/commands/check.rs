@@ -2,6 +2,7 @@
 
 use crossfade_control::api::read_token;
 use crossfade_control::client::Client;
+use crossfade_control::gates::probe::MasksMissing;
 use crossfade_control::gates::{drift, reach};
 use crossfade_control::site::Site;
 use crossfade_control::status::Status;
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &Check) -> Outcome {
     if let Some(path) = &args.rollout {
         let (spec, looked) = spec(&site, path)?;
         all.push(looked);
+        all.extend(block_on(async { Ok(masks(&site, &spec).await) })?);
         all.extend(block_on(async { Ok(traffic(&site, spec).await) })?);
     }
     all.extend(initialised(&site));
@@ -84,6 +86,12 @@ fn spec(site: &Site, path: &std::path::Path) -> Result<(Spec, Looked), Failure> 
         spec.steps.len()
     );
     Ok((spec, Looked::good("rollout", detail)))
+}
+
+/// Whether the spec says what has to be masked, if the active environment masks.
+async fn masks(site: &Site, spec: &Spec) -> Option<Looked> {
+    let missing = MasksMissing::look(site, &spec.from, &spec.gates).await?;
+    Some(Looked::warned("masks", format!("{}; {}", missing.detail(), missing.remedy())))
 }
 
 /// Whether there is enough of it for the spec's verdicts; nothing, if nobody is there who knows.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crossfade_control::gates::{Gates, fitting};
+use crossfade_control::gates::{Gates, drift, fitting};
 use crossfade_control::site::Site;
 use crossfade_gates::report::{Report, Verdict};
 use crossfade_rollout::event::Gate as Name;
@@ -13,7 +13,7 @@ use crossfade_rollout::moments::{DEFAULTS, Unasked, moments, written_out};
 use crossfade_rollout::plan::Outline;
 use crossfade_rollout::spec::{Gates as Settings, Moment};
 use crossfade_rollout::{RolloutId, Spec};
-use crossfade_routing::Seed;
+use crossfade_routing::{EnvironmentId, Seed};
 
 use super::ending::Ending;
 use super::{block_on, interruptible, print_json, read_text, site};
@@ -120,6 +120,9 @@ fn run_gates(args: &GateRun) -> Outcome {
     let seed = seed(args.seed)?;
     let settings = written_out(fitting(&spec, &site, None).gates);
     let wanted = wanted(&args.name, &settings)?;
+    if wanted.contains(&Name::Drift) {
+        [&spec.from, &spec.to].into_iter().try_for_each(|id| understood(&site, id))?;
+    }
     let settings = wanted.iter().fold(settings, |settings, gate| settings.with(*gate));
     let rollout = RolloutId::attempt(&spec.name, 1).or_usage()?;
     let outline = Spec { gates: settings, ..spec }.outline(rollout, Seed(seed)).or_usage()?;
@@ -133,6 +136,15 @@ fn run_gates(args: &GateRun) -> Outcome {
         [report] if args.name != ALL => ending.one(report),
         reports => ending.all(reports),
     }
+}
+
+/// A configuration that is none is the operator's to mend, as for `crossfade drift`; one that is out of reach is for the gate to tell.
+fn understood(site: &Site, id: &EnvironmentId) -> Result<(), Failure> {
+    let Some(environment) = site.environment(id) else { return Ok(()) };
+    environment.configs.keys().try_for_each(|name| match drift::readable(&environment.listed(name)) {
+        Err(error) if !error.is_unreachable() => Err(Failure::usage(error)),
+        _ => Ok(()),
+    })
 }
 
 const ALL: &str = "all";

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crossfade_control::gates::policy::{About, named_by, ready, report};
+use crossfade_control::gates::policy::{About, check, named_by, ready, report};
 use crossfade_control::gates::{Fitted, fitting};
-use crossfade_gates::policy::{Source, check};
+use crossfade_gates::policy::Source;
 use crossfade_gates::report::Report;
 use crossfade_rollout::event::Gate;
 use crossfade_rollout::moments::written_out;
@@ -71,8 +71,8 @@ fn asked(rollout: &Path, site: &Path, mut policies: Vec<Source>, found: &[Value]
     let spec = Spec { gates: gates.clone(), ..spec };
     let outline = Outline { left_out, ..spec.outline(id, Seed(0)).or_usage()? };
     let now = crossfade_control::now();
-    let work =
-        async { report(&outline, &policies, About { found, moment: Moment::Preflight, now }).or_usage() };
+    let about = About { found, moment: Moment::Preflight, course: None, now };
+    let work = async { report(&outline, &policies, about).or_usage() };
     look(Gate::Policy, gates.deadline(Gate::Policy), &gates.waivers, work)
 }
 
@@ -104,6 +104,7 @@ impl From<&PolicyStandard> for Standard {
             PolicyStandard::Gdpr => Standard::Gdpr,
             PolicyStandard::Soc2 => Standard::Soc2,
             PolicyStandard::Nist => Standard::Nist,
+            PolicyStandard::Staged => Standard::Staged,
         }
     }
 }

@@ -350,13 +350,13 @@ fn policy() -> Report {
     let text = "package bank\n\ndeny contains \"no change on a freeze\" if true\nwarn contains \"no drill\" if true\n";
     let source = policy::Source { name: "policies/bank.rego".to_owned(), text: text.to_owned() };
     let asked = policy::input(json!({}), json!({}), &[], json!([]), AT / 1_000_000_000);
-    let answers = policy::ask(std::slice::from_ref(&source), &asked).expect("a policy");
+    let answers = policy::ask(std::slice::from_ref(&source), &asked, || None).expect("a policy");
     let mut report = policy::judge(&[source.name], &answers, &["load".to_owned()]);
     let broken = policy::Source {
         name: "policies/broken.rego".to_owned(),
         text: "package bank\n\ndeny contains x if {\n  x := \n}\n".to_owned(),
     };
-    let error = policy::check(&broken).expect_err("it is broken");
+    let error = policy::check(&broken, || None).expect_err("it is broken");
     report.findings.extend(policy::cannot_ask(&error).findings);
     let objection = |requirement: &str| policy::Objection {
         policy: "crossfade:pci.rego".to_owned(),

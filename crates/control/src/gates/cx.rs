@@ -39,6 +39,8 @@ pub struct Cx<'a> {
     pub found: &'a [Value],
     /// The gate's own report of this rollout that the candidate must not fall behind, where it holds looks against each other.
     pub before: Option<&'a Value>,
+    /// How far the rollout has come, for the gate that asks rules about it.
+    pub course: Option<&'a Value>,
     /// Where the gate says how far it has come.
     pub gauge: Gauge,
 }

@@ -4,7 +4,9 @@ use std::io::Read;
 use std::path::{Component, Path};
 
 use crossfade_gates::control;
-use crossfade_gates::policy::{PolicyError, Source, TEXT_BYTES_MAX, ask, cannot_ask, input, judge, library};
+use crossfade_gates::policy::{
+    PolicyError, STACK_BYTES, Source, TEXT_BYTES_MAX, ask, cannot_ask, input, judge, library, staged,
+};
 use crossfade_gates::report::Report;
 use crossfade_rollout::Digest;
 use crossfade_rollout::event::Gate;
@@ -13,7 +15,8 @@ use crossfade_rollout::spec::{self, Moment, Standard, Waiver};
 use crossfade_routing::UnixNanos;
 use serde_json::{Value, json};
 
-use super::Cx;
+use super::resident::resident;
+use super::{Cx, course};
 
 /// What snapshots name a policy by, before its file; no environment's name has a space.
 pub(super) const SNAPSHOT: &str = "policy ";
@@ -44,6 +47,8 @@ pub struct About<'a> {
     pub found: &'a [Value],
     /// When in the rollout this is.
     pub moment: Moment,
+    /// How far it has come, if it runs.
+    pub course: Option<&'a Value>,
     /// The time that policies see.
     pub now: UnixNanos,
 }
@@ -55,9 +60,10 @@ pub(super) async fn run(cx: &Cx<'_>) -> Report {
         Err(error) => return crossfade_gates::look::cannot_look("policy", error.to_string()),
     };
     let (outline, found, moment, now) = (cx.outline.clone(), cx.found.to_vec(), cx.moment, cx.now);
+    let course = cx.course.cloned();
     // Rules of others may take their time, and must not keep anybody from noticing that.
     let asked = tokio::task::spawn_blocking(move || {
-        report(&outline, &policies, About { found: &found, moment, now })
+        report(&outline, &policies, About { found: &found, moment, course: course.as_ref(), now })
     });
     match asked.await {
         Ok(Ok(report)) => report,
@@ -75,18 +81,36 @@ pub fn report(outline: &Outline, policies: &[Source], about: About<'_>) -> Resul
     let is_other = |report: &&Value| report["gate"] != Gate::Policy.name();
     let found: Vec<Value> = about.found.iter().filter(is_other).cloned().collect();
     let about = About { found: &found, ..about };
-    let answers = ask(policies, &asked_about(outline, about))?;
+    let input = asked_about(outline, about);
+    let answers = apart(|| ask(policies, &input, resident))?;
     let blind = blind(outline, about);
     let names: Vec<String> = policies.iter().map(named).collect();
     Ok(judge(&names, &answers, &blind))
 }
 
+/// Whether a policy can be read and asked.
+///
+/// # Errors
+/// What is wrong with it, with its place.
+pub fn check(policy: &Source) -> Result<(), PolicyError> {
+    apart(|| crossfade_gates::policy::check(policy, resident))
+}
+
+/// On a thread with stack enough, which is reserved, and used only as far as it is needed.
+fn apart<T: Send>(ask: impl FnOnce() -> Result<T, PolicyError> + Send) -> Result<T, PolicyError> {
+    std::thread::scope(|scope| {
+        let asked = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, ask);
+        let wrong = |what: String| PolicyError { name: "policy".to_owned(), line: None, column: None, what };
+        let asked = asked.map_err(|error| wrong(format!("no thread to ask it on: {error}")))?;
+        asked.join().unwrap_or_else(|_| Err(wrong("asking it broke".to_owned())))
+    })
+}
+
 /// `input`, as policies see it.
 fn asked_about(outline: &Outline, about: About<'_>) -> Value {
     let plan = serde_json::to_value(outline).unwrap_or_default();
-    let rollout = json!({
-        "id": outline.rollout, "from": outline.from, "to": outline.to, "moment": about.moment,
-    });
+    let mut rollout = about.course.cloned().unwrap_or_else(|| course::planned(outline));
+    rollout["moment"] = json!(about.moment);
     let waivers: Vec<Value> = outline.gates.waivers.iter().map(waiver).collect();
     input(plan, rollout, about.found, json!(waivers), seconds(about.now))
 }
@@ -146,6 +170,7 @@ fn seconds(time: UnixNanos) -> u64 {
 /// The ready policy for a standard of a spec.
 pub fn ready(standard: Standard) -> Source {
     library(match standard {
+        Standard::Staged => return staged(),
         Standard::Pci => control::Standard::PciDss,
         Standard::Hipaa => control::Standard::Hipaa,
         Standard::Gdpr => control::Standard::Gdpr,
@@ -202,7 +227,9 @@ mod tests {
     use crossfade_gates::Verdict;
     use crossfade_gates::finding::{Accepted, Finding, Place};
     use crossfade_gates::policy::shape::{self, Part, SHAPE};
-    use crossfade_routing::Seed;
+    use crossfade_rollout::event::{Event, Outcome};
+    use crossfade_rollout::state::{GateRun, GateStatus, Phase, Rollout};
+    use crossfade_routing::{Seed, Weight};
     use crossfade_yaml::{Resolution, Resolve};
 
     use super::*;
@@ -278,7 +305,10 @@ mod tests {
             [Some(declared), Some(waived), None].map(|accepted| Finding { accepted, ..finding.clone() });
         let report = Report::new("drift", "", findings.into(), json!({}));
         let found = [serde_json::to_value(report).unwrap()];
-        let about = About { found: &found, moment: Moment::Preflight, now: UnixNanos(0) };
+        let course =
+            course::of(&under_way(&outline), Weight::from_ppm(12_500).unwrap(), |_, _| found[0].clone());
+        let about =
+            About { found: &found, moment: Moment::Preflight, course: Some(&course), now: UnixNanos(0) };
         let input = asked_about(&outline, about);
         let mut paths = Vec::new();
         walk(&input, &mut Vec::new(), &mut paths);
@@ -290,6 +320,68 @@ mod tests {
             let is_there = paths.iter().any(|path| path.len() >= parts.len() && row.fits(path));
             assert!(is_there, "{} is in the reference, and nowhere else", row.path);
         }
+    }
+
+    /// A rollout in its first step, with a gate that has looked three times there.
+    fn under_way(outline: &Outline) -> Rollout {
+        let (rollout, plan, at) = (outline.rollout.clone(), Digest::from_bytes([1; 32]), UnixNanos(1));
+        let drafted = Event::RolloutDrafted { rollout, plan, outline: Box::new(outline.clone()), at };
+        let looked = GateRun {
+            run: 3,
+            missed: 2,
+            at: Some(at),
+            status: GateStatus::Done(Outcome::Pass),
+            summary: "well".to_owned(),
+            evidence: Some(Digest::from_bytes([2; 32])),
+        };
+        let asked = GateRun { status: GateStatus::Running, evidence: None, ..looked.clone() };
+        let rollout = crossfade_rollout::replay(&[drafted]).rollout.unwrap();
+        Rollout {
+            phase: Phase::Shifting { step: 0 },
+            approval: Some("none is asked for".to_owned()),
+            gates: [(Gate::Drift, GateRun { run: 1, missed: 0, ..looked.clone() })].into(),
+            step_gates: [(0, [(Gate::Drift, looked), (Gate::Policy, asked)].into())].into(),
+            ..rollout
+        }
+    }
+
+    /// Guarantee: what rules are told of a rollout is what is on record of it; of a plan, what it is going to do.
+    #[test]
+    fn a_course_is_what_is_on_record() {
+        let outline = outline();
+        let steps = json!([
+            { "number": 1, "kind": "weight", "percent": 100, "duration_secs": 60, "status": "ahead" },
+            { "number": 2, "kind": "promote", "status": "ahead" },
+            { "number": 3, "kind": "finalize", "status": "ahead" },
+        ]);
+        let planned = course::planned(&outline);
+        assert_eq!(
+            (&planned["steps"], &planned["runs"], &planned["weight"]),
+            (&steps, &json!([]), &json!(0))
+        );
+        let report = json!({ "findings": [
+            { "id": "CF-DRIFT-002", "accepted": { "by": "waiver" } },
+            { "id": "CF-DRIFT-001", "accepted": { "by": "waiver" } },
+            { "id": "CF-DRIFT-001", "accepted": { "by": "waiver" } },
+            { "id": "CF-DRIFT-003", "accepted": { "by": "declaration" } },
+            { "id": "CF-DRIFT-004" },
+        ] });
+        let weight = Weight::from_ppm(12_500).unwrap();
+        let course = course::of(&under_way(&outline), weight, |_, _| report.clone());
+        assert_eq!((&course["step"], &course["weight"]), (&json!(1), &json!(1.25)));
+        assert_eq!(course["approval"], json!({ "not_required": "none is asked for" }));
+        let run = json!({
+            "gate": "drift", "moment": "weight", "step": 1, "run": 3, "missed": 2, "verdict": "pass",
+            "summary": "well", "evidence": Digest::from_bytes([2; 32]),
+            "waived": ["CF-DRIFT-001", "CF-DRIFT-002"], "began_unix": 0,
+        });
+        assert_eq!(course["runs"][1], run);
+        assert_eq!(course["runs"][0]["step"], Value::Null, "it was in preflight");
+        assert_eq!(
+            course["runs"].as_array().map(Vec::len),
+            Some(2),
+            "policies are not asked about themselves"
+        );
     }
 
     fn walk(value: &Value, at: &mut Vec<Part>, paths: &mut Vec<Vec<Part>>) {
@@ -324,6 +416,6 @@ mod tests {
     }
 
     fn report_of(outline: &Outline, policies: &[Source], found: &[Value], moment: Moment) -> Report {
-        report(outline, policies, About { found, moment, now: UnixNanos(0) }).unwrap()
+        report(outline, policies, About { found, moment, course: None, now: UnixNanos(0) }).unwrap()
     }
 }

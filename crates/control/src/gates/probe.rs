@@ -7,16 +7,19 @@ use crossfade_backends::probe::suite::{SuiteConfig, Target, suite};
 use crossfade_backends::probe::{ProbeConfig, run as run_probe};
 use crossfade_backends::query::Query;
 use crossfade_backends::spread::{SpreadConfig, StartSpread, measure};
+use crossfade_gates::drift::masking;
 use crossfade_gates::look::cannot_look;
 use crossfade_gates::probe::canary::Sensitive;
+use crossfade_gates::probe::masks_not_said;
 use crossfade_gates::probe::suite::Suite;
 use crossfade_gates::report::Report;
+use crossfade_gates::{Finding, Place};
 use crossfade_rollout::spec;
 use crossfade_routing::EnvironmentId;
 
 use super::Cx;
 use crate::clock;
-use crate::site::Environment;
+use crate::site::{Environment, Site};
 
 /// How far back traces are looked at for their spread.
 const SPREAD_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
@@ -42,7 +45,65 @@ async fn look(cx: &Cx<'_>) -> Result<Report, String> {
     let gauge = cx.gauge.clone();
     let told = move |done: usize, total: usize, line: &str| gauge.set(done, total, line);
     let seen = suite(&candidate, &config(&cx.settings.probe, cx.seed, other), &told).await;
-    Ok(Suite { not_separated, must_be_separated: separation == Some(true), ..seen }.report())
+    let mut report = Suite { not_separated, must_be_separated: separation == Some(true), ..seen }.report();
+    if let Some(missing) = MasksMissing::look(cx.site, cx.from, cx.settings).await {
+        report.findings.push(missing.finding());
+    }
+    Ok(report)
+}
+
+/// The active environment masks, and a spec does not say what has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MasksMissing {
+    environment: String,
+    /// `collector: redaction/pan`.
+    processors: Vec<String>,
+}
+
+impl MasksMissing {
+    /// Whether that is so, by the configurations as they are now. What cannot be read is for drift to say.
+    pub async fn look(site: &Site, from: &EnvironmentId, settings: &spec::Gates) -> Option<MasksMissing> {
+        let active = site.environment(from).filter(|_| settings.probe.masks.is_empty())?;
+        let listed: Vec<_> = active.configs.keys().map(|name| (name.clone(), active.listed(name))).collect();
+        let private = super::drift::private(site);
+        let read = tokio::task::spawn_blocking(move || {
+            let each = listed.iter().flat_map(|(name, listed)| {
+                let all = super::configs::read(listed, &private).unwrap_or_default();
+                let ids: Vec<String> = all.iter().flat_map(|loaded| masking(&loaded.node)).collect();
+                ids.into_iter().map(move |id| format!("{name}: {id}"))
+            });
+            each.collect::<Vec<String>>()
+        });
+        let processors = read.await.unwrap_or_default();
+        let environment = from.to_string();
+        (!processors.is_empty()).then_some(MasksMissing { environment, processors })
+    }
+
+    /// In a line.
+    pub fn detail(&self) -> String {
+        let MasksMissing { environment, processors } = self;
+        let named = processors.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let more = processors.len().saturating_sub(5);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        format!(
+            "{environment} masks ({named}{more}), and no canaries are looked for: nothing says what has to be masked"
+        )
+    }
+
+    /// What to paste into the rollout's spec.
+    pub fn remedy(&self) -> String {
+        let kinds: Vec<&str> = Sensitive::ALL.into_iter().map(Sensitive::word).collect();
+        format!(
+            "add to the rollout's spec, with the kinds that {} masks: `gates: {{ probe: {{ masks: [{}] }} }}`",
+            self.environment,
+            kinds.join(", ")
+        )
+    }
+
+    fn finding(&self) -> Finding {
+        let place = Place::environment(&self.environment).component("gates.probe.masks");
+        masks_not_said().at(place).detail(self.detail()).remedy(self.remedy())
+    }
 }
 
 fn config(gate: &spec::Probe, seed: u64, other: Option<Target>) -> SuiteConfig {

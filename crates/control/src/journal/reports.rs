@@ -2,10 +2,11 @@
 
 use crossfade_rollout::event::{Event, Gate, Outcome, StepIndex};
 use crossfade_rollout::{Digest, RolloutId};
+use crossfade_routing::{Schedule, Weight};
 use serde_json::Value;
 
 use super::{Journal, chain};
-use crate::gates::posture;
+use crate::gates::{course, posture};
 use crate::jobs::Inputs;
 
 /// Reports of the posture gate that passed, in the rollout that runs or ran last.
@@ -42,7 +43,10 @@ impl Journal {
         let found = here.filter_map(|(gate, run)| Some(self.report(*gate, run.evidence?))).collect();
         let (since, schedule) = (rollout.traffic_since(), self.state().schedule.clone());
         let before = if gate == Gate::Posture { self.posture() } else { None };
-        Inputs { plan, seed, since, schedule, found, before }
+        let weight = schedule.as_ref().map_or(Weight::ZERO, Schedule::weight);
+        let course = (gate == Gate::Policy)
+            .then(|| course::of(rollout, weight, |gate, digest| self.report(gate, digest)));
+        Inputs { plan, seed, since, schedule, found, before, course }
     }
 
     /// What a gate has reported; if that cannot be read, nobody knows what it has found.

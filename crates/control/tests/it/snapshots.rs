@@ -91,6 +91,46 @@ async fn a_policy_is_part_of_the_plan() {
     control.stop().await;
 }
 
+/// Scenario: after the plan the site says otherwise how an environment is reached: another token, another TLS setting, one more receiver.
+/// Guarantee: the plan is stale and names the part, without a value; with the site as it was, it starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_an_environment_is_reached_is_part_of_the_plan() {
+    let house = house().await;
+    let site = fs::read_to_string(house.path("crossfade.yaml")).unwrap();
+    let with = |of_green: &str| site.replacen("  green:\n", &format!("  green:\n{of_green}"), 1);
+    let told = "    receivers: [{ endpoint: \"http://127.0.0.1:1\", protocol: grpc }]\n";
+    let headers = |token: &str| {
+        let at = site.rfind("otlp: {").unwrap() + "otlp: {".len();
+        format!("{} headers: {{ x-token: {token} }},{}", &site[..at], &site[at..])
+    };
+    fs::write(house.path("crossfade.yaml"), headers("first")).unwrap();
+    let first = control(house.site()).await;
+    let operator = house.operator(first.address());
+    let gateway = Syncing::start(house.gateway("gw-1", "boot-1"), house.line(first.address()));
+    let plan = planned(&operator).await;
+    gateway.end().await;
+    first.stop().await;
+    for (site, part) in [(headers("second"), "site green otlp headers"), (with(told), "site green receivers")]
+    {
+        fs::write(house.path("crossfade.yaml"), site).unwrap();
+        let again = control(house.site()).await;
+        let operator = house.operator(again.address());
+        let stale = operator.start(&plan).await.expect_err("it is refused").0;
+        assert!(stale.message.contains(part) && !stale.message.contains("second"), "{}", stale.message);
+        again.stop().await;
+    }
+    fs::write(house.path("crossfade.yaml"), headers("first")).unwrap();
+    let again = control(house.site()).await;
+    let operator = house.operator(again.address());
+    let gateway = Syncing::start(house.gateway("gw-1", "boot-2"), house.line(again.address()));
+    operator.until("a gateway", |status| !status.gateways.is_empty()).await;
+    operator.start(&plan).await.unwrap();
+    operator.until_step(2).await;
+    operator.say("abort").await.ok();
+    gateway.end().await;
+    again.stop().await;
+}
+
 /// Scenario: a configuration, or a file that it includes, cannot be read when a rollout is to start and when a cut is due.
 /// Guarantee: neither happens, nothing goes back, and all goes on once the file is there again, unchanged.
 #[tokio::test(flavor = "multi_thread")]

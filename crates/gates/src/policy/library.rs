@@ -1,4 +1,4 @@
-//! Ready policies, one for each standard.
+//! Ready policies: one for each standard, and one of good sense.
 
 use super::Source;
 use crate::control::Standard;
@@ -15,5 +15,14 @@ pub fn library(standard: Standard) -> Source {
         Standard::Soc2 => ("soc2.rego", include_str!("library/soc2.rego")),
         Standard::Nist80053 => ("nist.rego", include_str!("library/nist.rego")),
     };
+    ready(name, text)
+}
+
+/// The ready policy of no standard: everything is looked at before everything moves.
+pub fn staged() -> Source {
+    ready("staged.rego", include_str!("library/staged.rego"))
+}
+
+fn ready(name: &str, text: &str) -> Source {
     Source { name: format!("{EMBEDDED}{name}"), text: text.to_owned() }
 }

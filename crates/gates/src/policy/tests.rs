@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Answers, Source, ask, cannot_ask, check, input, judge, library};
+use super::{Answers, STACK_BYTES, Source, ask, cannot_ask, check, input, judge, library, staged};
 use crate::control::Standard;
 use crate::report::Verdict;
 
@@ -44,11 +44,16 @@ fn no_certificate() -> Value {
 }
 
 fn answers(standard: Standard, input: &Value) -> Answers {
-    ask(&[library(standard)], input).unwrap_or_else(|error| panic!("{error}"))
+    ask(&[library(standard)], input, || None).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn requirements(answers: &Answers) -> Vec<&str> {
     answers.denials.iter().map(|denial| denial.requirement.as_str()).collect()
+}
+
+/// On a thread with the stack that it takes.
+fn apart<T: Send + 'static>(ask: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::Builder::new().stack_size(STACK_BYTES).spawn(ask).unwrap().join().unwrap()
 }
 
 fn source(text: &str) -> Source {
@@ -60,7 +65,7 @@ fn the_ready_policies_let_a_good_plan_through() {
     for standard in STANDARDS {
         let answers = answers(standard, &asked(plan(), json!([]), json!([])));
         assert_eq!(answers, Answers::default(), "{}", standard.name());
-        check(&library(standard)).unwrap_or_else(|error| panic!("{error}"));
+        check(&library(standard), || None).unwrap_or_else(|error| panic!("{error}"));
     }
 }
 
@@ -201,7 +206,7 @@ fn policies_of_ones_own() {
          warn contains {\"because\": \"soon\", \"requirement\": \"house rule 7\"} if true\n",
     );
     let said = |now: u64| {
-        ask(std::slice::from_ref(&own), &input(json!({}), json!({}), &[], json!([]), now)).unwrap()
+        ask(std::slice::from_ref(&own), &input(json!({}), json!({}), &[], json!([]), now), || None).unwrap()
     };
     assert_eq!(said(7).denials[0].because, "never on a Friday");
     assert_eq!((said(8).denials.len(), said(8).warnings.len()), (0, 1));
@@ -224,7 +229,7 @@ fn broken_policies_are_found_with_their_place() {
         ("package a\n\ndeny contains 7 if true\n", None, "`deny` is to be a set"),
         ("\u{0}\u{1}\u{2}", Some(1), "policy.rego:1"),
     ] {
-        let error = check(&source(text)).expect_err(text);
+        let error = check(&source(text), || None).expect_err(text);
         assert_eq!(error.line, line, "{error}");
         assert!(error.to_string().contains(says), "{error}");
         let report = cannot_ask(&error);
@@ -243,11 +248,14 @@ fn a_policy_that_runs_away_is_stopped() {
         ))
     };
     let input = json!({ "findings": (0..40).collect::<Vec<u32>>() });
-    let stopped = super::ask_one(&loops(6), &input, 100_000).unwrap_err();
+    let stopped = super::ask_one(&loops(6), &input, 100_000, || None).unwrap_err();
     assert_eq!(stopped.name, "policy.rego");
     assert!(stopped.what.contains("`deny` has come to no end within 100000 steps"), "{stopped}");
     for _ in 0..2 {
-        assert!(super::ask_one(&loops(2), &input, 100_000).unwrap().0.is_empty(), "each has its own steps");
+        assert!(
+            super::ask_one(&loops(2), &input, 100_000, || None).unwrap().0.is_empty(),
+            "each has its own steps"
+        );
     }
 }
 
@@ -257,7 +265,7 @@ fn a_policy_that_runs_away_is_stopped() {
 fn no_step_of_a_policy_takes_all_memory() {
     let asked = |condition: &str| {
         let text = format!("package bank\n\nimport rego.v1\n\ndeny contains \"yes\" if {condition}\n");
-        ask(&[source(&text)], &json!({ "time": { "unix": 1_800_000_000 } }))
+        ask(&[source(&text)], &json!({ "time": { "unix": 1_800_000_000 } }), || None)
     };
     for (greedy, says) in [
         ("count(numbers.range(0, input.time.unix)) > 0", "a range of 1800000001 numbers"),
@@ -291,4 +299,151 @@ fn no_step_of_a_policy_takes_all_memory() {
     ] {
         assert_eq!(asked(usual).map(|answers| answers.denials.len()), Ok(1), "{usual}");
     }
+}
+
+/// Scenario: texts of texts, widths of a billion, lists that lie in each other, each a line of a rule.
+/// Guarantee: nothing of that is made, and the file is named; what is within bounds is what the interpreter makes of it.
+#[test]
+fn no_text_of_a_policy_takes_all_memory() {
+    let asked = |body: &str| {
+        let doubled: String = (1..60).map(|n| format!("d{n} := [d{0}, d{0}]\n", n - 1)).collect();
+        let nested: String = (1..20).map(|n| format!("n{n} := [[[[[[[n{}]]]]]]]\n", n - 1)).collect();
+        let maps: String =
+            (1..60).map(|n| format!("m{n} := {{\"a\": m{0}, \"b\": m{0}}}\n", n - 1)).collect();
+        let text = format!(
+            "package bank\n\nimport rego.v1\n\n{body}\n\nd0 := [1]\nn0 := [1]\nm0 := {{}}\n{doubled}{nested}{maps}\nlong := concat(\"\", [\"aaaaaaaa\" | some x in numbers.range(1, 80000)])\n"
+        );
+        apart(move || ask(&[source(&text)], &json!({}), || None))
+    };
+    let denies = |condition: &str| asked(&format!("deny contains \"yes\" if {condition}"));
+    for (greedy, says) in [
+        ("sprintf(\"%2000000000d\", [1]) != \"\"", "at most 3 digits"),
+        ("sprintf(\"%99999999999999999999d\", [1]) != \"\"", "at most 3 digits"),
+        ("sprintf(\"%.2000000000f\", [1.5]) != \"\"", "at most 3 digits"),
+        ("sprintf(\"%\u{bd}d\", [1]) != \"\"", "0 to 9"),
+        ("sprintf(\"%v\", [d59]) != \"\"", "a text of more than 1048576 bytes"),
+        ("sprintf(\"%s %s\", [long, long]) != \"\"", "a text of more than 1048576 bytes"),
+        ("json.marshal(d59) != \"\"", "a text of more than 1048576 bytes"),
+        ("json.marshal(n19) != \"\"", "more than 128 deep"),
+        ("json.marshal_with_options(1, {}) != \"\"", "use json.marshal"),
+        ("concat(\"\", [long, long]) != \"\"", "a text of more than 1048576 bytes"),
+        ("concat(long, [\"a\", \"b\", \"c\"]) != \"\"", "a text of more than 1048576 bytes"),
+        ("replace(long, \"a\", long) != \"\"", "a text of more than 1048576 bytes"),
+        ("replace(long, \"\", \"ab\") != \"\"", "a text of more than 1048576 bytes"),
+        (
+            "strings.replace_n({\"a\": \"bbbb\", \"b\": \"cccc\"}, long) != \"\"",
+            "a text of more than 1048576 bytes",
+        ),
+        ("object.union(m59, m59) != {}", "a text of more than 1048576 bytes"),
+        ("object.union_n([m59, m59]) != {}", "a text of more than 1048576 bytes"),
+        ("sprintf(\"%d %d\", [1]) != \"\"", "no argument specified"),
+        ("concat(1, []) != \"\"", "concat"),
+    ] {
+        let error = denies(greedy).expect_err(greedy);
+        assert!(error.line == Some(5) && error.what.contains(says), "{greedy}: {error}");
+        assert_eq!(cannot_ask(&error).verdict(), Verdict::NoVerdict);
+    }
+    let error = asked("deny contains d59").unwrap_err();
+    assert!(error.what.contains("`deny` says more than anybody can read"), "{error}");
+    for usual in [
+        "sprintf(\"%s %d %05d %.2f %v %% %x\", [\"a\", 1, 42, 1.5, [1, {\"a\": 2}], 255]) == \"a 1 00042 1.50 [1, {\\\"a\\\": 2}] % ff\"",
+        "concat(\", \", [\"a\", \"b\"]) == \"a, b\"",
+        "concat(\"\", {\"b\", \"a\"}) == \"ab\"",
+        "replace(\"a.b.c\", \".\", \"--\") == \"a--b--c\"",
+        "strings.replace_n({\"a\": \"b\", \"b\": \"c\"}, \"ab\") == \"cc\"",
+        "json.marshal({\"a\": [1, \"b\"]}) == \"{\\\"a\\\":[1,\\\"b\\\"]}\"",
+        "object.union({\"a\": {\"b\": 1}}, {\"a\": {\"c\": 2}}) == {\"a\": {\"b\": 1, \"c\": 2}}",
+        "object.union_n([{\"a\": 1}, {\"b\": 2}]) == {\"a\": 1, \"b\": 2}",
+        "count(long) == 640000",
+    ] {
+        assert_eq!(denies(usual).map(|answers| answers.denials.len()), Ok(1), "{usual}");
+    }
+}
+
+/// Scenario: each rule asks the one before it, thousands of them.
+/// Guarantee: the file is named, before the stack is used up.
+#[test]
+fn rules_that_call_each_other_too_deep_are_stopped() {
+    let chain: String = (1..3_000).map(|n| format!("n{n} := [n{}]\n", n - 1)).collect();
+    let text = format!("package bank\n\ndeny contains \"no\" if n2999 == 1\n\nn0 := 1\n{chain}");
+    let error = apart(move || ask(&[source(&text)], &json!({}), || None)).unwrap_err();
+    assert!(error.what.contains("rules of `deny` call each other too deep"), "{error}");
+    assert_eq!(cannot_ask(&error).verdict(), Verdict::NoVerdict);
+}
+
+/// Scenario: rules that keep what they make, or make it twice as large again and again, while memory is said to go.
+/// Guarantee: they are ended, and the file is named. One that takes little is not.
+#[test]
+fn a_policy_that_takes_memory_is_stopped() {
+    thread_local! {
+        static IN_USE: std::cell::Cell<u64> = const { std::cell::Cell::new(1 << 40) };
+    }
+    fn grows() -> Option<u64> {
+        IN_USE.set(IN_USE.get() + (1 << 20));
+        Some(IN_USE.get())
+    }
+    let each = source(
+        "package bank\n\ndeny contains x if {\n\tsome x in [y | some y in numbers.range(1, 1000)]\n\tx < 0\n}\n",
+    );
+    let stopped = ask(std::slice::from_ref(&each), &json!({}), grows).unwrap_err();
+    assert!(stopped.what.contains("`deny` takes more than 256 MiB of memory"), "{stopped}");
+    assert_eq!(cannot_ask(&stopped).verdict(), Verdict::NoVerdict);
+    assert!(ask(&[each], &json!({}), || Some(1 << 50)).unwrap().denials.is_empty());
+}
+
+/// Scenario: a plan that begins with everything; one whose last part of the traffic is over; and one that is not so far.
+/// Guarantee: the first is denied, and of the others only the one before its last step, for what has not been looked at or too often.
+#[test]
+fn before_everything_moves_everything_has_been_looked_at() {
+    let denied = |change: fn(&mut Value)| {
+        let run = |gate: &str, verdict: &str| json!({ "gate": gate, "moment": "weight", "step": 2, "run": 1, "missed": 0, "verdict": verdict, "waived": [] });
+        let plan = json!({ "later_gates": [{ "gate": "parity", "moment": "weight" }, { "gate": "coverage", "moment": "mirror" },
+            { "gate": "drift", "moment": "promoted" }, { "gate": "policy", "moment": "weight" }] });
+        let weight = |number: u32, percent: u32, status: &str| json!({ "number": number, "kind": "weight", "percent": percent, "status": status });
+        let steps = [
+            json!({ "number": 1, "kind": "mirror", "percent": 100, "status": "done" }),
+            weight(2, 5, "running"),
+            weight(3, 100, "ahead"),
+            json!({ "number": 4, "kind": "promote", "status": "ahead" }),
+        ];
+        let rollout = json!({ "moment": "weight", "step": 2, "steps": steps, "runs": [run("parity", "pass"), run("coverage", "pass")] });
+        let mut input = input(plan, rollout, &[], json!([]), NOW);
+        change(&mut input);
+        let answers = ask(&[staged()], &input, || None).unwrap_or_else(|error| panic!("{error}"));
+        let said = answers.denials.into_iter().chain(answers.warnings).map(|said| said.because);
+        said.collect::<Vec<_>>().join("; ")
+    };
+    check(&staged(), || None).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(denied(|_| ()), "");
+    let next = "all of the traffic moves next";
+    let unseen = format!("{next}, and the gate parity has not passed in any step");
+    assert_eq!(denied(|input| input["rollout"]["runs"][0]["verdict"] = json!("void")), unseen);
+    assert_eq!(denied(|input| input["rollout"]["runs"] = json!([input["rollout"]["runs"][1]])), unseen);
+    assert_eq!(
+        denied(|input| {
+            input["rollout"]["runs"][0]["missed"] = json!(2);
+            input["rollout"]["runs"][0]["run"] = json!(3);
+        }),
+        format!("{next}, and the gate parity looked 3 times in step 2 until it passed")
+    );
+    assert_eq!(
+        denied(|input| input["rollout"]["runs"][1]["waived"] = json!(["CF-DRIFT-001"])),
+        format!("{next}, with findings of the gate coverage in step 2 waived: CF-DRIFT-001")
+    );
+    // Not yet.
+    assert_eq!(
+        denied(|input| {
+            input["rollout"]["steps"][2]["percent"] = json!(50);
+            input["rollout"]["steps"][3] =
+                json!({ "number": 4, "kind": "weight", "percent": 100, "status": "ahead" });
+            input["rollout"]["runs"] = json!([]);
+        }),
+        ""
+    );
+    assert!(
+        denied(|input| input["rollout"]["steps"][1]["kind"] = json!("pause"))
+            .starts_with("all of the traffic moves at once")
+    );
+    let alone = denied(|input| input["plan"]["later_gates"] = json!([]));
+    assert!(alone.starts_with("this policy is not asked again before 100 %"), "{alone}");
 }

@@ -63,4 +63,8 @@ rules! { "CF-PROBE-";
         "Whether probe traces are found by search could not be found out: the search had no answer."
         "What is not known does not pass."
         "See to it that the query endpoint answers searches by service, time and attribute; the detail has the error.";
+    MASKS_NOT_SAID = "015" masks_not_said Note Security [PCI_6_5_5, GDPR_25, NIST_SA_11]
+        "The active environment masks, and nobody says what the candidate has to."
+        "Without that no canaries are written: a candidate that masks nothing passes."
+        "Name the kinds that have to be masked in the rollout's gates.probe.masks.";
 }

@@ -6,12 +6,14 @@
 //! | [`variant`] | what is measured, and the ratios that are to be reached |
 //! | [`measure`] | one measurement |
 //! | [`generator`] | the load gate's generator, by itself |
+//! | [`checks`] | what drift and parity take |
 //! | [`profile`] | where the gateway's time goes, by crate and function |
 //! | [`proc`] | CPU time and memory of a process |
 //! | [`table`] | the report |
 //!
 //! The load, the sink and the host of the gateway are one program: the example `bench` of this package.
 
+mod checks;
 mod generator;
 mod measure;
 mod proc;
@@ -40,7 +42,7 @@ pub(crate) struct Args {
     /// Requests in flight
     #[arg(long, default_value_t = 16)]
     in_flight: usize,
-    /// Only those whose name contains this; `load` is the load gate's generator alone
+    /// Only those whose name contains this; `load` is the load gate's generator alone, `gates` are drift and parity
     #[arg(long)]
     only: Option<String>,
     /// Only these HTTP/2 frames
@@ -114,6 +116,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             stage("the load gate's generator", || generator::report(&programs, &target()?.join("bench")))?;
         return tell(args, &format!("{}\n{text}", machine(args)?));
     }
+    if args.only.as_deref() == Some(checks::NAME) {
+        let text = stage("drift and parity", checks::report)?;
+        return tell(args, &format!("{}\n{text}", machine(args)?));
+    }
     let mut rows = chosen(args)?;
     peers::ensure(&[&COLLECTOR, &NGINX, &ENVOY])?;
     let settings = Settings { programs: build()?, requests: args.requests, in_flight: args.in_flight };
@@ -133,6 +139,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if args.only.is_none() {
         report.push_str(&stage("the load gate's generator", || generator::report(&settings.programs, &dir))?);
+        report.push_str(&stage("drift and parity", checks::report)?);
     }
     tell(args, &report)
 }

@@ -121,3 +121,34 @@ async fn every_receiver_is_written_to() {
     assert!(told.detail.contains("http/json http://127.0.0.1:1"), "{}", told.detail);
     assert_ne!(report.verdict(), Verdict::Pass);
 }
+
+/// Scenario: blue's configuration masks, and the spec does not say what green has to; then it says so, and then blue masks nothing.
+/// Guarantee: the first is told, with what to paste, and that can be pasted; the others are not.
+#[tokio::test]
+async fn who_masks_and_does_not_ask_for_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |processors: &str| {
+        let text = format!(
+            "processors: {{ redaction/pan: {{}}, batch: {{}} }}\nservice: {{ pipelines: {{ traces: {{ receivers: [otlp], processors: [{processors}], exporters: [otlp] }} }} }}\n"
+        );
+        std::fs::write(folder.path().join("blue.yaml"), text).unwrap();
+    };
+    config("redaction/pan, batch");
+    let text = "environments:\n  blue:\n    otlp: { endpoint: \"http://127.0.0.1:1\" }\n    configs: { collector: [blue.yaml] }\n  green:\n    otlp: { endpoint: \"http://127.0.0.1:2\" }\n";
+    let site = Site::parse(text, &folder.path().join("crossfade.yaml"), &|_: &str| None).unwrap();
+    let told = async |gates: &str| {
+        let spec = crate::spec::read(&format!("{ROLLOUT}{gates}\n"), "rollout.yaml").unwrap();
+        MasksMissing::look(&site, &spec.from, &spec.gates).await
+    };
+    let missing = told("").await.unwrap();
+    assert!(
+        missing.detail().starts_with("blue masks (collector: redaction/pan), and no canaries"),
+        "{missing:?}"
+    );
+    let finding = missing.finding();
+    assert!(!finding.fails() && !finding.is_unknown());
+    let block = finding.remedy.split('`').nth(1).unwrap();
+    assert_eq!(told(block).await, None, "{block}");
+    config("batch");
+    assert_eq!(told("").await, None);
+}

@@ -384,6 +384,8 @@ pub enum Standard {
     Soc2,
     /// NIST SP 800-53 Rev. 5.
     Nist,
+    /// No standard: everything is looked at before everything moves.
+    Staged,
 }
 
 impl fmt::Display for Standard {
@@ -394,6 +396,7 @@ impl fmt::Display for Standard {
             Self::Gdpr => "gdpr",
             Self::Soc2 => "soc2",
             Self::Nist => "nist",
+            Self::Staged => "staged",
         })
     }
 }
