@@ -44,6 +44,10 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
         "CF-POSTURE-013 query: client certificate",
         "CF-POSTURE-014 otlp: authentication",
         "CF-POSTURE-014 query: authentication",
+        "CF-POSTURE-017 tempo config: openness",
+        "CF-POSTURE-017 tempo metrics: openness",
+        "CF-POSTURE-017 tempo pprof: openness",
+        "CF-POSTURE-017 tempo status: openness",
     ];
     exactly(&beside, "fail", &wanted)?;
 
