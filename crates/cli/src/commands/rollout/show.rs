@@ -374,6 +374,31 @@ mod tests {
         assert_eq!(marks(&early), "✔ mirror 5 %  · 100 %  · promote  · bake  · finalize");
     }
 
+    /// Guarantee: what is waived is told as waived, with whom, why and until when; and from then on, that this is over.
+    #[test]
+    fn a_waiver_is_told_with_its_end() {
+        let waivers = "{ waivers: [{ finding: CF-POSTURE-014, where: green, reason: until the proxy is there, owner: SRE, expires: 2027-01-31 }] }";
+        let text = SPEC.replace("finalize] }", &format!("finalize], gates: {waivers} }}"));
+        let spec = crossfade_control::spec::read(&text, "rollout.yaml").unwrap();
+        let outline = spec.outline("x".parse().unwrap(), Seed(1)).unwrap();
+        let rollout = Rollout { outline, ..rollout(&[]) };
+        let told = |now: u64| {
+            let status: Status = serde_json::from_value(serde_json::json!({
+                "schema_version": 1, "now": UnixNanos(now), "origin": "x", "active": "blue", "generation": null,
+                "log": { "size": "1", "unwritable": null }, "rollout": rollout, "past": [], "waiting": [], "readings": [],
+                "gateways": [], "alerts": {},
+            }))
+            .unwrap();
+            let text = super::status(&status, Paint::plain());
+            text.lines().find(|line| line.starts_with("waiver")).unwrap().to_owned()
+        };
+        let ends = 1_801_353_600_000_000_000;
+        let waived =
+            "waiver    ~ CF-POSTURE-014 at green waived by SRE until 2027-01-31: until the proxy is there";
+        assert_eq!(told(ends - 1), waived);
+        assert_eq!(told(ends), format!("{waived}, which is over"));
+    }
+
     #[test]
     fn an_end_says_why_and_where_the_log_says_so() {
         let said = |entry| {
