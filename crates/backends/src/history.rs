@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossfade_gates::difference::Rules;
-use crossfade_gates::history::{History, Kept, Old, Outcome, Promise, Search};
+use crossfade_gates::history::{History, Kept, Old, Outcome, Parts, Promise, Search};
 use crossfade_gates::model::{AttributeValue, Span, TraceId};
 use crossfade_gates::parity::{Names, Read, Unread};
+use crossfade_gates::probe::is_own;
 use crossfade_gates::report::Report;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::parity::{Progress, read, store, unread};
 use crate::query::{Find, Query, QueryError, Wanted, begin};
-use crate::sample::{Draw, Drawn, Window, draw};
+use crate::sample::{Draw, Drawn, Window, draw, find_within};
 
 /// Strata of the time that is to be kept.
 pub const SLICES: u32 = 48;
@@ -32,6 +33,8 @@ const SEARCHED_MAX: usize = 100;
 const SEARCH_LIMIT: u32 = 500;
 /// Around a trace's start, where it is searched for.
 const AROUND: u64 = 2_000_000_000;
+/// What a search for any trace asks for: some, since what stores give may have begun a little elsewhere.
+const ANY: u32 = 20;
 /// Right before the cut-over: this part of the time that is kept.
 const RECENT: u64 = 20;
 /// Reads in a row that nobody answers, after which nobody is asked any more.
@@ -88,10 +91,15 @@ pub async fn run(
     gate.report(sample(config, Some(&drawn)), is_all)
 }
 
-/// Whether history that is kept in one environment can still be read there.
-pub async fn kept(query: &Query, config: &HistoryConfig, promise: Promise, progress: Progress<'_>) -> Report {
+/// Whether history that is kept in one environment can still be read there, and is what an earlier look found.
+pub async fn kept(
+    query: &Query,
+    config: &HistoryConfig,
+    (promise, earlier): (Promise, Option<Parts>),
+    progress: Progress<'_>,
+) -> Report {
     let deadline = Instant::now() + config.deadline;
-    let mut gate = Kept::new(&config.names.active, promise);
+    let mut gate = Kept::new(&config.names.active, promise, earlier);
     progress(0, config.traces, "old traces searched for");
     let drawn = match draw(&[query], &wanted(config)).await {
         Ok(drawn) => drawn,
@@ -125,7 +133,36 @@ pub async fn kept(query: &Query, config: &HistoryConfig, promise: Promise, progr
         }
         progress((nth + 1) * AT_ONCE.min(total), total, "old traces read");
     }
+    if let Err(why) = unseen(query, &mut gate, deadline).await {
+        gate.stopped(why);
+    }
     gate.report(sample(config, Some(&drawn)), drawn.is_all() && drawn.ids.len() <= config.traces)
+}
+
+/// Searches for any trace of the parts that an earlier look knew and this one has not drawn from.
+async fn unseen(query: &Query, gate: &mut Kept, deadline: Instant) -> Result<(), Unread> {
+    let parts = gate.unseen();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let services = query.services().await.map_err(|error| unread(&error))?;
+    for (from, until) in parts {
+        let mut is_found = false;
+        for service in services.iter().filter(|service| !is_own(service)) {
+            if Instant::now() >= deadline {
+                return Err(ended(0));
+            }
+            let window = Window { from, until };
+            let found = find_within(query, service, window, 0, ANY).await.map_err(|error| unread(&error))?;
+            // As many as were asked for, all of which began elsewhere: nothing is said of the part.
+            is_found |= !found.ids.is_empty() || found.is_full;
+            if is_found {
+                break;
+            }
+        }
+        gate.searched(from, is_found);
+    }
+    Ok(())
 }
 
 fn wanted(config: &HistoryConfig) -> Draw {

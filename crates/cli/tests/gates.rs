@@ -64,6 +64,29 @@ fn all_gates_side_by_side() {
     }
 }
 
+/// Scenario: the spec names neither parity nor coverage, and puts load off; the site can be asked for everything, or blue cannot be queried.
+/// Guarantee: all of them are said not to have looked, with the reason, to people and to programs.
+#[test]
+fn who_does_not_look_is_named() {
+    let folder = differing();
+    folder.write(
+        "rollout.yaml",
+        &format!("{ROLLOUT}gates: {{ probe: {{ traces: 1, deadline: 1s }}, load: {{ off: CHG-2 }} }}\n"),
+    );
+    let json: Value =
+        serde_json::from_str(&folder.run(&[&ALL[..], &["rollout.yaml", "-o", "json"]].concat()).stdout)
+            .unwrap();
+    let unknown =
+        |gate: &str| format!("how much clients send is not known; name gates.{gate} to have it look");
+    let expected =
+        serde_json::json!({ "coverage": unknown("coverage"), "load": "CHG-2", "parity": unknown("parity") });
+    assert_eq!(json["left_out"], expected);
+    let text = folder.run(&[&ALL[..], &["rollout.yaml"]].concat()).stdout;
+    assert!(text.contains(&format!("- parity        left out: {}\n", unknown("parity"))), "{text}");
+    let one = folder.run(&["gate", "run", "drift", "--rollout", "rollout.yaml"]).stdout;
+    assert!(!one.contains("left out"), "{one}");
+}
+
 #[test]
 fn the_worst_of_all_is_the_exit_code() {
     let folder = differing();

@@ -73,7 +73,7 @@ pub(crate) struct Inputs {
     pub(crate) schedule: Option<Schedule>,
     /// Reports of the gates that have looked at the same place.
     pub(crate) found: Vec<Value>,
-    /// For the posture gate: its report that the candidate must not fall behind.
+    /// For a gate that holds looks against each other: its own report of before.
     pub(crate) before: Option<Value>,
     /// For the policy gate: how far the rollout has come.
     pub(crate) course: Option<Value>,

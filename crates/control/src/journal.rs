@@ -33,7 +33,7 @@ use crossfade_tlog::{Checkpoint, SignerKey, VerifierKey};
 use crate::api::{ApiError, ErrorCode};
 use crate::site::Site;
 use blobs::Blobs;
-use reports::Postures;
+use reports::Earlier;
 
 /// Entries that are read at once.
 const CHUNK: u64 = 1_024;
@@ -144,7 +144,7 @@ pub(crate) struct Journal {
     plan: Option<(Digest, Arc<Plan>)>,
     /// What decided how the last rollout ends.
     decided: Option<Decided>,
-    postures: Postures,
+    earlier: Earlier,
 }
 
 /// The entry that decided how a rollout ends.
@@ -199,7 +199,7 @@ impl Journal {
             signed: None,
             plan: None,
             decided: None,
-            postures: Postures::default(),
+            earlier: Earlier::default(),
         };
         journal.catch_up()?;
         journal.look_ahead()?;
@@ -402,7 +402,7 @@ impl Journal {
                 self.schedules.push((self.folded, (**schedule).clone()));
             }
             self.decides(entry, Some(EntryNumber(self.folded)));
-            self.postures.note(&entry.event);
+            self.earlier.note(&entry.event);
             self.proven = evolve(std::mem::take(&mut self.proven), &entry.event);
             self.newest = self.newest.max(entry.time);
             self.folded += 1;

@@ -6,7 +6,8 @@
 //! searches find in both are counted; an hour of which they cannot be is told, and if it is more than one in twenty, there is no verdict.
 //!
 //! History that is *kept* in the active instead: it must stay readable there for as long as promised. What a search finds can be read;
-//! and what was recorded right before the cut-over is still there.
+//! what was recorded right before the cut-over is still there; and so is a trace of each part of the time (an hour, a day) of which an earlier look
+//! of the rollout read any. The first look has nothing to be held against, and says so.
 //!
 //! That traces are found takes evidence: searches that have no answer, or none that finds anything in the active, are no verdict. So is what
 //! could not be read, if it might be more than one trace in twenty.
@@ -31,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crossfade_stats::{Confidence, upper_share};
 use serde_json::{Value, json};
 
-pub use self::kept::{Kept, Promise};
+pub use self::kept::{Kept, Parts, Promise};
 use self::ranges::{Point, Range, in_a_row};
 pub use self::rules::RULES;
 use crate::difference::flags::Flags;

@@ -112,6 +112,7 @@ pub(crate) fn history(args: &HistoryArgs) -> Outcome {
                 window,
                 seed: between.seed,
                 now,
+                earlier: None,
             };
             look_at_history(&looked, &gauge).await
         }

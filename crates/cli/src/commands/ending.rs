@@ -1,6 +1,7 @@
 //! What every gate's command has: an end, a report even if the gate breaks, the waivers of the spec; and a place for the result that
 //! is made sure of before the work begins, since what took long to find out must not be lost.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub(super) struct Ending<'a> {
     results: &'a Results,
     /// The file that told the gates where to look.
     asked_in: String,
+    /// Gates that did not look: why.
+    left_out: BTreeMap<&'static str, String>,
 }
 
 impl<'a> Ending<'a> {
@@ -45,7 +48,12 @@ impl<'a> Ending<'a> {
         results.out.as_deref().map(|out| can_write(out, asked_in)).transpose()?;
         results.evidence.as_deref().map(can_keep).transpose()?;
         let asked_in = asked_in.map_or(render::USUAL_SITE.into(), Path::to_string_lossy).into_owned();
-        Ok(Ending { results, asked_in })
+        Ok(Ending { results, asked_in, left_out: BTreeMap::new() })
+    }
+
+    /// Names gates that did not look, with the reason.
+    pub(super) fn without(self, left_out: BTreeMap<&'static str, String>) -> Self {
+        Ending { left_out, ..self }
     }
 
     /// How results are wanted.
@@ -71,7 +79,7 @@ impl<'a> Ending<'a> {
     fn put(&self, reports: &[Report], all: bool, text: Option<String>) -> Outcome {
         let shown = match text.filter(|_| self.format() == GateFormat::Text) {
             Some(text) => text,
-            None => shown(reports, self.format(), all, &self.asked_in),
+            None => self.shown(reports, all),
         };
         let kept = match &self.results.evidence {
             Some(folder) => reports.iter().try_for_each(|report| keep(folder, report)),
@@ -88,6 +96,19 @@ impl<'a> Ending<'a> {
         let worst = worst(reports);
         let lost = [kept, written].into_iter().filter_map(Result::err).next();
         lost.map_or(Ok(worst), |lost| Err(if worst == Exit::Passed { lost } else { lost.ending(worst) }))
+    }
+
+    fn shown(&self, reports: &[Report], all: bool) -> String {
+        match (self.format(), reports) {
+            (GateFormat::Text, _) => {
+                let left_out = self.left_out.iter().map(|(gate, why)| render::left_out(gate, why));
+                reports.iter().map(render::text).chain(left_out).collect()
+            }
+            (GateFormat::Json, [report]) if !all => render::json(report) + "\n",
+            (GateFormat::Json, _) => render::json_all(reports, &self.left_out) + "\n",
+            (GateFormat::Junit, _) => render::junit(reports),
+            (GateFormat::Sarif, _) => sarif(reports, &self.asked_in) + "\n",
+        }
     }
 }
 
@@ -149,17 +170,6 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(anyhow::anyhow!("cannot write {}: {error}; check the path", path.display()))
-}
-
-/// `asked_in` is the file that told the gates where to look.
-fn shown(reports: &[Report], format: GateFormat, all: bool, asked_in: &str) -> String {
-    match (format, reports) {
-        (GateFormat::Text, _) => reports.iter().map(render::text).collect(),
-        (GateFormat::Json, [report]) if !all => render::json(report) + "\n",
-        (GateFormat::Json, _) => render::json_all(reports) + "\n",
-        (GateFormat::Junit, _) => render::junit(reports),
-        (GateFormat::Sarif, _) => sarif(reports, asked_in) + "\n",
-    }
 }
 
 /// A gate that fails counts for more than one that could not look.

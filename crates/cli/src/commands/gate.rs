@@ -1,5 +1,6 @@
 //! `crossfade gate`: the gates of a rollout, here and now; and what the gates' own commands share.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 use std::str::FromStr;
@@ -118,11 +119,16 @@ fn run_gates(args: &GateRun) -> Outcome {
         named.map_err(|what| Failure::usage(anyhow::anyhow!(what)))?;
     }
     let seed = seed(args.seed)?;
-    let settings = written_out(fitting(&spec, &site, None).gates);
+    let fitted = fitting(&spec, &site, None);
+    let settings = written_out(fitted.gates);
     let wanted = wanted(&args.name, &settings)?;
     if wanted.contains(&Name::Drift) {
         [&spec.from, &spec.to].into_iter().try_for_each(|id| understood(&site, id))?;
     }
+    let ending = match args.name == ALL {
+        true => ending.without(left_out(&settings, fitted.left_out, &wanted)),
+        false => ending,
+    };
     let settings = wanted.iter().fold(settings, |settings, gate| settings.with(*gate));
     let rollout = RolloutId::attempt(&spec.name, 1).or_usage()?;
     let outline = Spec { gates: settings, ..spec }.outline(rollout, Seed(seed)).or_usage()?;
@@ -162,6 +168,17 @@ fn wanted(name: &str, settings: &Settings) -> Result<Vec<Name>, Failure> {
         return Err(Failure::usage(anyhow::anyhow!(what)));
     }
     Ok(wanted)
+}
+
+/// Of those that would look unasked, or that the spec names, who does not look: why.
+fn left_out(
+    settings: &Settings,
+    fitted: BTreeMap<Name, String>,
+    wanted: &[Name],
+) -> BTreeMap<&'static str, String> {
+    let off = Name::ALL.into_iter().filter_map(|gate| Some((gate, settings.timing(gate).off?.to_owned())));
+    let all = fitted.into_iter().chain(off).filter(|(gate, _)| !wanted.contains(gate));
+    all.map(|(gate, why)| (gate.name(), why)).collect()
 }
 
 async fn look(gates: &Gates, outline: &Outline, wanted: &[Name], seed: u64) -> Vec<Report> {

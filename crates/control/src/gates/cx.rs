@@ -37,7 +37,7 @@ pub struct Cx<'a> {
     pub redact_key: &'a [u8],
     /// What the gates that looked before it at the same place found: their reports.
     pub found: &'a [Value],
-    /// The gate's own report of this rollout that the candidate must not fall behind, where it holds looks against each other.
+    /// The gate's own report of this rollout that this look is held against, where it holds looks against each other.
     pub before: Option<&'a Value>,
     /// How far the rollout has come, for the gate that asks rules about it.
     pub course: Option<&'a Value>,

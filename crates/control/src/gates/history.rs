@@ -2,7 +2,7 @@
 
 use crossfade_backends::history::{HistoryConfig, SLICES, kept, run as run_history};
 use crossfade_backends::sample::Window;
-use crossfade_gates::history::Promise;
+use crossfade_gates::history::{Parts, Promise};
 use crossfade_gates::parity::Names;
 use crossfade_gates::report::Report;
 use crossfade_rollout::spec::{History, Moment};
@@ -28,6 +28,8 @@ pub struct Looked<'a> {
     pub seed: u64,
     /// Now.
     pub now: UnixNanos,
+    /// What an earlier look of this rollout found in each part of the time, if there was one.
+    pub earlier: Option<Parts>,
 }
 
 /// Runs the gate in a rollout: over all that lies before its first cut, but for what the migration may not have come to yet.
@@ -48,6 +50,7 @@ pub(super) async fn run(cx: &Cx<'_>) -> Result<Report, String> {
         window,
         seed: cx.seed,
         now: cx.now,
+        earlier: cx.before.and_then(Parts::read),
     };
     look(&what, &cx.gauge).await
 }
@@ -80,8 +83,9 @@ pub async fn look(what: &Looked<'_>, gauge: &Gauge) -> Result<Report, String> {
         return Ok(run_history(&active, &candidate, &config, &told).await);
     };
     let until = UnixNanos(what.window.until).plus(kept_for.0);
-    let promise = Promise { cut_over: what.window.until, until: until.0, now: what.now.0 };
-    Ok(kept(&active, &config, promise, &told).await)
+    let Window { from, until: cut_over } = what.window;
+    let promise = Promise { from, cut_over, until: until.0, now: what.now.0 };
+    Ok(kept(&active, &config, (promise, what.earlier.clone()), &told).await)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What gates reported, as the log has it: what later looks are done with.
 
+use crossfade_gates::history::Parts;
 use crossfade_rollout::event::{Event, Gate, Outcome, StepIndex};
 use crossfade_rollout::{Digest, RolloutId};
 use crossfade_routing::{Schedule, Weight};
@@ -9,25 +10,30 @@ use super::{Journal, chain};
 use crate::gates::{course, posture};
 use crate::jobs::Inputs;
 
-/// Reports of the posture gate that passed, in the rollout that runs or ran last.
+/// Reports that later looks are held against, in the rollout that runs or ran last. Oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Postures {
+pub(super) struct Earlier {
     rollout: Option<RolloutId>,
-    /// Oldest first.
-    passed: Vec<Digest>,
+    /// Of the posture gate, those that passed.
+    postures: Vec<Digest>,
+    /// Of the history gate, whatever came of it: what there was is in each.
+    histories: Vec<Digest>,
 }
 
-impl Postures {
+impl Earlier {
     /// Takes note of an entry that is in the log.
     pub(super) fn note(&mut self, event: &Event) {
         if let Event::RolloutDrafted { rollout, .. } = event {
-            *self = Postures { rollout: Some(rollout.clone()), passed: Vec::new() };
+            *self = Earlier { rollout: Some(rollout.clone()), ..Earlier::default() };
         }
-        if let Event::GateFinished { rollout, gate: Gate::Posture, outcome: Outcome::Pass, evidence, .. } =
-            event
+        if let Event::GateFinished { rollout, gate, outcome, evidence, .. } = event
             && self.rollout.as_ref() == Some(rollout)
         {
-            self.passed.extend(*evidence);
+            match (gate, outcome) {
+                (Gate::Posture, Outcome::Pass) => self.postures.extend(*evidence),
+                (Gate::History, _) => self.histories.extend(*evidence),
+                _ => {}
+            }
         }
     }
 }
@@ -42,7 +48,11 @@ impl Journal {
         let here = rollout.gates_at(step).iter();
         let found = here.filter_map(|(gate, run)| Some(self.report(*gate, run.evidence?))).collect();
         let (since, schedule) = (rollout.traffic_since(), self.state().schedule.clone());
-        let before = if gate == Gate::Posture { self.posture() } else { None };
+        let before = match gate {
+            Gate::Posture => self.posture(),
+            Gate::History => self.history(),
+            _ => None,
+        };
         let weight = schedule.as_ref().map_or(Weight::ZERO, Schedule::weight);
         let course = (gate == Gate::Policy)
             .then(|| course::of(rollout, weight, |gate, digest| self.report(gate, digest)));
@@ -63,9 +73,15 @@ impl Journal {
     /// The newest report of this rollout in which the candidate's posture had not got weaker: what it must not fall behind. One with
     /// a regression that was waived does not lower that.
     pub(super) fn posture(&self) -> Option<Value> {
-        let passed = self.postures.passed.iter().rev();
+        let passed = self.earlier.postures.iter().rev();
         passed
             .map(|digest| self.report(Gate::Posture, *digest))
             .find(|report| !posture::has_regressed(report))
+    }
+
+    /// The newest report of this rollout that says what history there was: it holds what those before it found.
+    pub(super) fn history(&self) -> Option<Value> {
+        let looks = self.earlier.histories.iter().rev();
+        looks.map(|digest| self.report(Gate::History, *digest)).find(|report| Parts::read(report).is_some())
     }
 }

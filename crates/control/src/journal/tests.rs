@@ -373,19 +373,20 @@ fn a_report_that_cannot_be_read_is_no_verdict() {
 }
 
 /// Scenario: posture passes, passes again with a regression that was waived, and fails; the process is started again; then another
-/// rollout begins.
-/// Guarantee: the candidate is held against the first look, before and after the restart, and against none in the next rollout.
+/// rollout begins. Likewise history: it passes, fails, and has no time to look.
+/// Guarantee: posture is held against the first look, before and after the restart, and against none in the next rollout; history against the
+/// newest that says what there was.
 #[test]
-fn posture_is_remembered_by_the_log() {
+fn earlier_looks_are_remembered_by_the_log() {
     let (mut bench, mut journal) = Bench::new();
     let report = |facts: &str, rule: &str| {
         format!(r#"{{"gate":"posture","findings":[{{"rule":"{rule}"}}],"facts":"{facts}"}}"#).into_bytes()
     };
-    let posture = |outcome, digest: Digest| {
+    let finished = |gate, outcome, digest: Digest| {
         let Event::GateFinished { rollout, run, step, summary, seed, at, .. } = naming(digest) else {
             unreachable!()
         };
-        let (gate, evidence) = (crossfade_rollout::event::Gate::Posture, Some(digest));
+        let evidence = Some(digest);
         Event::GateFinished { rollout, gate, run, step, outcome, summary, evidence, seed, at }
     };
     let text = "{ name: x, from: blue, to: green, steps: [{ weight: { percent: 100, duration: 1m } }, promote, finalize] }";
@@ -400,20 +401,28 @@ fn posture_is_remembered_by_the_log() {
             at: UnixNanos(1),
         }
     };
-    use crossfade_rollout::event::Outcome::{Fail, Pass};
+    use crossfade_rollout::event::Gate::{History, Posture};
+    use crossfade_rollout::event::Outcome::{Fail, NoVerdict, Pass};
     let looks = [("first", "note", Pass), ("waived", "regressed", Pass), ("weak", "plain", Fail)];
     let mut events = vec![drafted("move")];
     for (facts, rule, outcome) in looks {
-        events.push(posture(outcome, journal.evidence(report(facts, rule)).unwrap()));
+        events.push(finished(Posture, outcome, journal.evidence(report(facts, rule)).unwrap()));
+    }
+    for (found, outcome) in [(Some(7), Pass), (Some(5), Fail), (None, NoVerdict)] {
+        let found = found.map(|traces| serde_json::json!({ "secs": 3_600, "found": { "7200": traces } }));
+        let report = serde_json::json!({ "gate": "history", "facts": { "parts": found } });
+        events.push(finished(History, outcome, journal.evidence(report.to_string().into_bytes()).unwrap()));
     }
     bench.append(&mut journal, &events, Ordinary).unwrap();
     let measure = |journal: &Journal| Some(journal.posture()?["facts"].as_str().unwrap().to_owned());
-    assert_eq!(measure(&journal).as_deref(), Some("first"));
+    let history =
+        |journal: &Journal| Some(journal.history()?["facts"]["parts"]["found"]["7200"].as_u64().unwrap());
+    assert_eq!((measure(&journal).as_deref(), history(&journal)), (Some("first"), Some(5)));
     drop(journal);
     let mut journal = bench.open();
-    assert_eq!(measure(&journal).as_deref(), Some("first"));
+    assert_eq!((measure(&journal).as_deref(), history(&journal)), (Some("first"), Some(5)));
     bench.append(&mut journal, &[drafted("move-2")], Ordinary).unwrap();
-    assert_eq!(measure(&journal), None);
+    assert_eq!((measure(&journal), history(&journal)), (None, None));
 }
 
 #[test]

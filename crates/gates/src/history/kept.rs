@@ -1,8 +1,10 @@
 //! History that is not migrated, and must stay readable where it is.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::ranges::{Point, in_a_row};
+use super::ranges::{Point, Range, in_a_row};
 use super::{FEWEST, FINDINGS_MAX, rules, unread_is_too_much};
 use crate::finding::{Finding, Place};
 use crate::model::TraceId;
@@ -11,9 +13,63 @@ use crate::reads::{Reads, SAMPLE_IDS_MAX, ids, keep};
 use crate::report::Report;
 use crate::words::{counted, grouped, time};
 
+const SECOND: u64 = 1_000_000_000;
+const DAY_SECS: u64 = 86_400;
+/// How long a part of the time is: the first that leaves few enough of them.
+const PART_SECS: [u64; 3] = [3_600, DAY_SECS, 30 * DAY_SECS];
+const PARTS_MAX: u64 = 100;
+
+/// How many traces could be read from each part of the time, by the second since 1970 in which it begins. A store that has forgotten traces
+/// has forgotten that it had any; a look of before has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    secs: u64,
+    found: BTreeMap<u64, u64>,
+}
+
+impl Parts {
+    /// Of so long a time, in nanoseconds.
+    fn of(reach: u64) -> Self {
+        let fits = |secs: &&u64| reach / (**secs * SECOND) <= PARTS_MAX;
+        let secs = PART_SECS.iter().find(fits).or(PART_SECS.last()).copied().unwrap_or(DAY_SECS);
+        Self { secs, found: BTreeMap::new() }
+    }
+
+    /// What a report says of them; `None` if it says nothing.
+    pub fn read(report: &Value) -> Option<Self> {
+        let parts = &report["facts"]["parts"];
+        let found = parts["found"].as_object()?.iter();
+        let found = found.map(|(begin, count)| Some((begin.parse().ok()?, count.as_u64()?)));
+        Some(Self {
+            secs: parts["secs"].as_u64().filter(|secs| *secs > 0)?,
+            found: found.collect::<Option<_>>()?,
+        })
+    }
+
+    fn add(&mut self, at: u64, count: u64) {
+        *self.found.entry(self.begin(at)).or_default() += count;
+    }
+
+    fn begin(&self, at: u64) -> u64 {
+        at / SECOND / self.secs * self.secs
+    }
+
+    fn has(&self, begin: u64) -> bool {
+        self.found.get(&begin).is_some_and(|count| *count > 0)
+    }
+
+    fn facts(&self) -> Value {
+        let found: BTreeMap<String, u64> =
+            self.found.iter().map(|(begin, n)| (begin.to_string(), *n)).collect();
+        json!({ "secs": self.secs, "found": found })
+    }
+}
+
 /// What was promised. Times in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Promise {
+    /// When the time begins that is looked at.
+    pub from: u64,
     /// When the candidate took over.
     pub cut_over: u64,
     /// Until when everything from before stays readable.
@@ -28,6 +84,11 @@ pub struct Kept {
     environment: String,
     promise: Promise,
     points: Vec<Point>,
+    /// What could be read from each part, now and at an earlier look.
+    parts: Parts,
+    earlier: Option<Parts>,
+    /// Parts of which an earlier look found traces, and a search nothing any more.
+    gone: Vec<u64>,
     sample: Vec<TraceId>,
     /// Traces that began right before the cut-over.
     recent: u64,
@@ -35,12 +96,17 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Nothing looked at yet.
-    pub fn new(environment: &str, promise: Promise) -> Self {
+    /// Nothing looked at yet. `earlier`: what an earlier look found.
+    pub fn new(environment: &str, promise: Promise, earlier: Option<Parts>) -> Self {
+        let reach = promise.cut_over.saturating_sub(promise.from);
+        let own = |earlier: &Parts| Parts { secs: earlier.secs, found: BTreeMap::new() };
         Self {
             environment: environment.to_owned(),
             promise,
             points: Vec::new(),
+            parts: earlier.as_ref().map_or_else(|| Parts::of(reach), own),
+            earlier,
+            gone: Vec::new(),
             sample: Vec::new(),
             recent: 0,
             reads: Reads::default(),
@@ -57,7 +123,32 @@ impl Kept {
         keep(&mut self.sample, id, SAMPLE_IDS_MAX);
         if let Some(spans) = self.reads.one(id, &self.environment, read) {
             self.points.push(Point { at: begun, id, is_there: !spans.is_empty() });
+            self.parts.add(begun, u64::from(!spans.is_empty()));
         }
+    }
+
+    /// The parts of which an earlier look found traces, and this one has read none so far: from and until when to search for any.
+    pub fn unseen(&self) -> Vec<(u64, u64)> {
+        let earlier = self.earlier.iter().filter(|_| !self.is_over());
+        let begins = earlier.flat_map(|earlier| earlier.found.keys().filter(|begin| earlier.has(**begin)));
+        let ends = |begin: u64| (begin.saturating_add(self.parts.secs)).saturating_mul(SECOND);
+        begins
+            .filter(|begin| !self.parts.has(**begin))
+            .map(|begin| (begin.saturating_mul(SECOND), ends(*begin).min(self.promise.cut_over)))
+            .filter(|(from, until)| from < until)
+            .collect()
+    }
+
+    /// Whether a search found any trace in a part that was unseen.
+    pub fn searched(&mut self, from: u64, is_found: bool) {
+        match is_found {
+            true => self.parts.add(from, 1),
+            false => self.gone.push(self.parts.begin(from)),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.promise.now >= self.promise.until
     }
 
     /// Reading ended before all was read, or could not begin.
@@ -71,6 +162,7 @@ impl Kept {
         let read = self.points.iter().filter(|p| p.is_there).count() as u64;
         let is_known = !self.points.is_empty();
         let mut findings = self.lost();
+        findings.extend(self.gone());
         findings.extend(self.too_short());
         findings.extend(self.unknown(is_all));
         let line = format!(
@@ -102,9 +194,53 @@ impl Kept {
         out
     }
 
+    /// What an earlier look found and none can any more; without an earlier one, that this does not show.
+    fn gone(&self) -> Vec<Finding> {
+        let Some(earlier) = &self.earlier else {
+            let had = self.parts.found.values().filter(|count| **count > 0).count() as u64;
+            let detail = format!(
+                "no earlier look of this rollout is known, so what was deleted before this one does not show; of {}, {} had traces, which later \
+                 looks are held against",
+                counted(
+                    self.promise.cut_over.saturating_sub(self.promise.from) / (self.parts.secs * SECOND),
+                    "part of the time",
+                    "parts of the time"
+                ),
+                grouped(had)
+            );
+            return vec![Finding::new(&rules::KEPT_NOT_COMPARED).at(self.place()).detail(detail)];
+        };
+        let mut out = Vec::new();
+        for row in self.gone.chunk_by(|one, next| one + self.parts.secs == *next).take(FINDINGS_MAX) {
+            let (Some(first), Some(last)) = (row.first(), row.last()) else { continue };
+            let count = row.iter().filter_map(|begin| earlier.found.get(begin)).sum();
+            let end = (last + self.parts.secs).saturating_mul(SECOND).min(self.promise.cut_over);
+            let range = Range::between(first.saturating_mul(SECOND), end, count);
+            let detail = format!(
+                "an earlier look read {} from {range}, and a search finds none of that time any more",
+                counted(count, "trace", "traces")
+            );
+            let place = self.place().component(range.to_string());
+            out.push(
+                Finding::new(&rules::KEPT_GONE).at(place).detail(detail).expected(time(self.promise.until)),
+            );
+        }
+        out
+    }
+
+    /// What later looks are held against: whatever any look has found.
+    fn known(&self) -> Value {
+        let mut known = self.parts.clone();
+        for (begin, count) in self.earlier.iter().flat_map(|earlier| &earlier.found) {
+            let own = known.found.entry(*begin).or_default();
+            *own = (*own).max(*count);
+        }
+        known.facts()
+    }
+
     /// Whether what was recorded last before the cut-over is gone, which by age is what goes last.
     fn too_short(&self) -> Option<Finding> {
-        let is_over = self.promise.now >= self.promise.until || self.promise.now <= self.promise.cut_over;
+        let is_over = self.is_over() || self.promise.now <= self.promise.cut_over;
         if self.recent > 0 || is_over || self.reads.is_stopped() {
             return None;
         }
@@ -154,6 +290,7 @@ impl Kept {
             "readable": self.points.iter().filter(|p| p.is_there).count(),
             "found_right_before_cut_over": self.recent,
             "oldest_readable": oldest,
+            "parts": self.known(),
             "unread": self.reads.unread,
             "traces": ids(&self.sample),
         })

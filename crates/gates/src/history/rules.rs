@@ -73,6 +73,14 @@ rules! { "CF-HISTORY-";
         "Of some hours it is not known whether searches find as many old traces in the candidate."
         "A hole in such an hour shows only if one of the traces drawn lies in it. If it is more than one hour in twenty, there is no verdict."
         "Where the time was up, raise `deadline` or shorten `reach`. Where the store did not answer, look at its load. Where a service has more traces in the shortest time of a search (Tempo: 1 s) than a search gives (1,000, or the store's own limit, such as Tempo's `max_result_limit`), raise that limit if it is lower; otherwise compare the volume of these hours in both stores yourself.";
+    KEPT_GONE = "018" history_kept_gone High Data [PCI_10_5_1, HIPAA_164_316_B_2_I, NIST_AU_11, NIST_CM_2_3]
+        "A time of which an earlier look read traces is empty now in the environment that keeps them, and the promised time is not over."
+        "Its retention is shorter than what was promised, or somebody has deleted what should have stayed."
+        "Raise the retention of that environment at once, and restore what was deleted from its backup.";
+    KEPT_NOT_COMPARED = "019" history_kept_not_compared Note Data [PCI_10_5_1, NIST_AU_11]
+        "Whether old traces are gone from the environment that keeps them could not be checked: no earlier look says what there was."
+        "A store that has forgotten traces gives none of them away: what it finds can be read, and that is all it shows."
+        "Have the gate look in a rollout, before the cut-over and again (`when: [preflight, promoted]`, `every`): each look is held against those of before.";
 }
 
 /// The rule of a kind of difference.

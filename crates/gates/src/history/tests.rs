@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{Counts, History, Kept, Old, Outcome, Promise, Search};
+use super::{Counts, History, Kept, Old, Outcome, Parts, Promise, Search};
 use crate::difference::{Rules, Store};
 use crate::model::{Span, TraceId};
 use crate::parity::{Names, Read, Unread};
@@ -354,9 +354,11 @@ fn flags_that_are_cleared_are_told() {
 /// Guarantee: what is found there and cannot be read is told; so is a retention that has eaten what came last.
 #[test]
 fn what_is_kept_must_stay_readable_for_as_long_as_promised() {
+    let earlier = Parts::read(&json!({ "facts": { "parts": { "secs": 86_400, "found": {} } } })).unwrap();
     let run = |after: u64, recent: u64, lost: usize| {
-        let promise = Promise { cut_over: AT, until: AT + 30 * DAY, now: AT + after * DAY };
-        let mut gate = Kept::new("blue", promise);
+        let promise =
+            Promise { from: AT - 7 * DAY, cut_over: AT, until: AT + 30 * DAY, now: AT + after * DAY };
+        let mut gate = Kept::new("blue", promise, Some(earlier.clone()));
         gate.recent(recent);
         for (i, trace) in generate(1, AT, 60).into_iter().enumerate() {
             let spans = if i < lost { Vec::new() } else { trace.spans };
@@ -373,10 +375,57 @@ fn what_is_kept_must_stay_readable_for_as_long_as_promised() {
     assert_eq!(rules(&run(3, 5, 1)), ["history_not_kept"]);
     assert_eq!(rules(&run(3, 0, 0)), ["history_kept_too_short"]);
     assert_eq!(rules(&run(31, 0, 0)), Vec::<&str>::new(), "the promise is over");
-    let empty = Kept::new("blue", Promise { cut_over: AT, until: AT + DAY, now: AT }).report(json!({}), true);
+    let promise = Promise { from: AT - DAY, cut_over: AT, until: AT + DAY, now: AT };
+    let empty = Kept::new("blue", promise, None).report(json!({}), true);
     assert_eq!(empty.verdict(), Verdict::NoVerdict);
-    let mut silent = Kept::new("blue", Promise { cut_over: AT, until: AT + DAY, now: AT + 1 });
+    let mut silent = Kept::new("blue", Promise { now: AT + 1, ..promise }, None);
     silent.add(TraceId([1; 16]), AT, &Read::Unread(Unread { why: "silent".into(), answered: false }));
     let report = silent.report(json!({}), false);
     assert!(report.unreachable && report.verdict() != Verdict::Pass);
+}
+
+/// Scenario: thirty days stay in blue for thirty more. By the tenth, its retention of fourteen days has taken what is older, or somebody a day in
+/// the middle; what a search finds can all be read, and there is something from right before the cut-over.
+/// Guarantee: held against an earlier look, what is gone is told; a part that is merely not in the sample is searched for; without an earlier
+/// look, that this was not checked is told.
+#[test]
+fn what_an_earlier_look_has_read_is_still_there() {
+    let look =
+        |earlier: Option<&Report>, after: u64, has: &dyn Fn(u64) -> bool, finds: &dyn Fn(u64) -> bool| {
+            let promise =
+                Promise { from: AT - 30 * DAY, cut_over: AT, until: AT + 30 * DAY, now: AT + after * DAY };
+            let earlier = earlier.map(|report| Parts::read(&json!({ "facts": report.facts })).unwrap());
+            let mut gate = Kept::new("blue", promise, earlier);
+            gate.recent(1);
+            for (i, trace) in generate(1, AT, 180).into_iter().enumerate() {
+                let day = 1 + i as u64 % 30;
+                if has(day) {
+                    gate.add(trace.id, AT - day * DAY + i as u64, &Read::Spans(trace.spans));
+                }
+            }
+            for (from, _) in gate.unseen() {
+                gate.searched(from, finds((AT - from) / DAY));
+            }
+            gate.report(json!({}), false)
+        };
+    let first = look(None, 0, &|_| true, &|_| false);
+    assert_eq!((first.verdict(), rules(&first)), (Verdict::Pass, vec!["history_kept_not_compared"]));
+    let all = look(Some(&first), 10, &|_| true, &|_| false);
+    assert_eq!((all.verdict(), rules(&all)), (Verdict::Pass, vec![]));
+    let aged = look(Some(&first), 10, &|day| day <= 14, &|day| day <= 14);
+    assert_eq!((aged.verdict(), rules(&aged)), (Verdict::Fail, vec!["history_kept_gone"]));
+    assert!(
+        aged.findings[0].detail.starts_with("an earlier look read 96 traces from 20"),
+        "{:?}",
+        aged.findings
+    );
+    let hole = look(Some(&first), 10, &|day| day != 7, &|day| day != 7);
+    assert_eq!((hole.verdict(), rules(&hole)), (Verdict::Fail, vec!["history_kept_gone"]));
+    let not_drawn = look(Some(&first), 10, &|day| day != 7, &|_| true);
+    assert_eq!((not_drawn.verdict(), rules(&not_drawn)), (Verdict::Pass, vec![]));
+    // What one look did not draw, the next is held against all the same.
+    let later = look(Some(&hole), 11, &|day| day != 7, &|day| day != 7);
+    assert_eq!(rules(&later), ["history_kept_gone"]);
+    let over = look(Some(&first), 31, &|day| day <= 20, &|_| false);
+    assert_eq!((over.verdict(), rules(&over)), (Verdict::Pass, vec![]), "the promise is over");
 }

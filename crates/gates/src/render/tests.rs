@@ -69,7 +69,7 @@ fn as_sarif() {
 fn what_several_come_to() {
     let passed = Report::new("probe", "", Vec::new(), json!({}));
     let all = |reports: &[Report]| -> Value {
-        serde_json::from_str::<Value>(&json_all(reports)).unwrap()["verdict"].clone()
+        serde_json::from_str::<Value>(&json_all(reports, &Default::default())).unwrap()["verdict"].clone()
     };
     let unknown =
         Report::new("posture", "", vec![Finding::new(RULES[3]).severity(Severity::Unknown)], json!({}));

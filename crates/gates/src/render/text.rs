@@ -18,6 +18,11 @@ pub fn text(report: &Report) -> String {
     out
 }
 
+/// `- parity        left out: blue has no query endpoint`: a gate that did not look.
+pub fn left_out(gate: &str, why: &str) -> String {
+    format!("- {gate:<13} left out: {}\n", printable(why))
+}
+
 /// `✔ probe         600/600 read back, p99 4.1 s`.
 pub fn head(report: &Report) -> String {
     let sign = match report.verdict() {
