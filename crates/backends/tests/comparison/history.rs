@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossfade_backends::history::{HistoryConfig, kept as kept_in, run};
 use crossfade_backends::query::QueryKind;
 use crossfade_backends::sample::Window;
-use crossfade_gates::history::Promise;
+use crossfade_gates::history::{Parts, Promise};
 use crossfade_gates::report::{Report, Verdict};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
@@ -189,8 +189,9 @@ async fn environments_that_do_not_answer_are_no_verdict() {
         assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true), "{report:?}");
         let report = run(&blue, &bad, &config(), &|_, _, _| {}).await;
         assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true), "{report:?}");
-        let promise = Promise { cut_over: DAY.until, until: DAY.until + 24 * HOUR, now: DAY.until + 1 };
-        let report = kept_in(&bad, &config(), promise, &|_, _, _| {}).await;
+        let promise =
+            Promise { from: DAY.from, cut_over: DAY.until, until: DAY.until + 24 * HOUR, now: DAY.until + 1 };
+        let report = kept_in(&bad, &config(), (promise, None), &|_, _, _| {}).await;
         assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, true), "{report:?}");
     }
 }
@@ -202,13 +203,23 @@ async fn history_that_is_kept_is_looked_at_where_it_is() {
     let world = World::new(64, &|_, began, _| began < BEGIN + 12 * HOUR).await;
     let (blue, eaten) = world.queries();
     let promise = |days: u64| Promise {
+        from: DAY.from,
         cut_over: DAY.until,
         until: DAY.until + days * 24 * HOUR,
         now: DAY.until + HOUR,
     };
-    let report = kept_in(&blue, &config(), promise(30), &|_, _, _| {}).await;
-    assert_eq!((report.verdict(), rules(&report)), (Verdict::Pass, vec![]), "{report:?}");
-    let report = kept_in(&eaten, &config(), promise(30), &|_, _, _| {}).await;
-    assert_eq!((report.verdict(), rules(&report)), (Verdict::Fail, vec!["history_kept_too_short"]));
-    assert_eq!(kept_in(&eaten, &config(), promise(0), &|_, _, _| {}).await.verdict(), Verdict::Pass);
+    let first = kept_in(&blue, &config(), (promise(30), None), &|_, _, _| {}).await;
+    assert_eq!(
+        (first.verdict(), rules(&first)),
+        (Verdict::Pass, vec!["history_kept_not_compared"]),
+        "{first:?}"
+    );
+    let earlier = || Parts::read(&serde_json::json!({ "facts": first.facts }));
+    let again = kept_in(&blue, &config(), (promise(30), earlier()), &|_, _, _| {}).await;
+    assert_eq!((again.verdict(), rules(&again)), (Verdict::Pass, vec![]), "{again:?}");
+    let report = kept_in(&eaten, &config(), (promise(30), earlier()), &|_, _, _| {}).await;
+    let found: std::collections::BTreeSet<_> = rules(&report).into_iter().collect();
+    assert_eq!(report.verdict(), Verdict::Fail);
+    assert_eq!(found, ["history_kept_gone", "history_kept_too_short"].into(), "{report:?}");
+    assert_eq!(kept_in(&eaten, &config(), (promise(0), None), &|_, _, _| {}).await.verdict(), Verdict::Pass);
 }

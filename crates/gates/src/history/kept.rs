@@ -196,6 +196,9 @@ impl Kept {
 
     /// What an earlier look found and none can any more; without an earlier one, that this does not show.
     fn gone(&self) -> Vec<Finding> {
+        if self.is_over() {
+            return Vec::new();
+        }
         let Some(earlier) = &self.earlier else {
             let had = self.parts.found.values().filter(|count| **count > 0).count() as u64;
             let detail = format!(
