@@ -153,7 +153,9 @@ async fn unseen(query: &Query, gate: &mut Kept, deadline: Instant) -> Result<(),
                 return Err(ended(0));
             }
             let window = Window { from, until };
-            let found = find_within(query, service, window, 0, ANY).await.map_err(|error| unread(&error))?;
+            let found = find_within(query, service, window, 0, ANY, deadline)
+                .await
+                .map_err(|error| unread(&error))?;
             // As many as were asked for, all of which began elsewhere: nothing is said of the part.
             is_found |= !found.ids.is_empty() || found.is_full;
             if is_found {
