@@ -145,7 +145,7 @@ async fn who_hangs_until_the_time_is_up_is_out_of_reach() {
     let report = kept_in(
         &hangs,
         &config,
-        Promise { cut_over: DAY.until, until: DAY.until + HOUR, now: DAY.until + 1 },
+        (Promise { from: DAY.from, cut_over: DAY.until, until: DAY.until + HOUR, now: DAY.until + 1 }, None),
         &|_, _, _| {},
     )
     .await;
