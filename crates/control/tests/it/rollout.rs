@@ -192,7 +192,8 @@ async fn a_failing_gate_stops_it_before_traffic_moves() {
     let ending = operator.status().await.ending.unwrap();
     assert_eq!((ending.kind, ending.cause), (EndingKind::Aborted, EndingCause::Gate));
     assert!(
-        ending.reason.starts_with("gate drift failed: 1 difference, 0 declared, 1 not; first: CF-DRIFT-")
+        ending.reason.starts_with("gate drift failed: 1 difference, 0 declared, 1 not; ")
+            && ending.reason.contains("; first: CF-DRIFT-")
             && ending.reason.contains("collector:exporters.debug.verbosity (green.yaml:2)"),
         "{ending:?}"
     );
