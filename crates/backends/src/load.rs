@@ -115,7 +115,8 @@ pub async fn run(
         let since = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
         let ids = Ids::new(config.seed, at);
-        let read_back = pace::share(config.read_back, index, receivers.len());
+        // Where any is read back, of each receiver one is.
+        let read_back = pace::share(config.read_back, index, receivers.len()).max(config.read_back.min(1));
         let config = LoadConfig { read_back, ..config.clone() };
         let job = thread::Job { receiver: receiver.clone(), index, config, ids };
         driven.push((at, ids, thread::run(job, &mut reins).await));

@@ -283,13 +283,14 @@ async fn tls_facts(peer: Peer, own: &TlsSettings, target: &Target, stranger: &Tl
         // It asked for a certificate, got none, and has not said no: does it answer requests?
         Client::NotRefused => match target.knock(stranger, peer.patience).await {
             Ok(heard) if heard.is_about_certificates() => {
-                let says_so_to_all =
-                    !heard.is_plainly_so() && says_so_to_us(own, target, peer.patience).await;
-                behind = !says_so_to_all;
+                // A 400 may mean anything: our own certificate tells, where we have one.
+                behind = heard.is_plainly_so()
+                    || own.cert_file.is_some() && !says_so_to_us(target, peer.patience).await;
                 match (behind, heard.access) {
-                    (false, Fact::Unknown(why)) => {
+                    (false, Fact::Unknown(why)) if own.cert_file.is_some() => {
                         Fact::Unknown(format!("{why}, whatever certificate it is shown"))
                     }
+                    (false, Fact::Unknown(why)) => Fact::Unknown(why),
                     (false, Fact::Known(_)) => Fact::Known(ClientCertificate::Optional),
                     (true, _) => Fact::Known(ClientCertificate::Required),
                 }
@@ -314,8 +315,8 @@ async fn tls_facts(peer: Peer, own: &TlsSettings, target: &Target, stranger: &Tl
 }
 
 /// Whether our own certificate, which the site has for this endpoint, gets the same answer as none: then that is not about certificates.
-async fn says_so_to_us(own: &TlsSettings, target: &Target, patience: Duration) -> bool {
-    match target.what.tls().filter(|_| own.cert_file.is_some()) {
+async fn says_so_to_us(target: &Target, patience: Duration) -> bool {
+    match target.what.tls() {
         Some(ours) => target.knock(ours, patience).await.is_ok_and(|heard| heard.is_about_certificates()),
         None => false,
     }

@@ -324,6 +324,9 @@ impl Sent {
     /// Whether the tap has seen nearly all that came since then. One that does not count by the minute has not.
     pub fn saw_nearly_all_since(&self, from: u64) -> bool {
         let is_counted = !self.passed.is_empty() || self.tap.tapped.saturating_add(self.tap.shed) == 0;
-        self.tap.enabled && is_counted && self.passed_within(from, self.now).is_seen()
+        // As many minutes as are kept: what came before has been forgotten.
+        let is_kept = self.passed.len() < limits::MINUTES
+            || self.passed.keys().next().is_none_or(|first| from / MINUTE_NANOS >= *first);
+        self.tap.enabled && is_counted && is_kept && self.passed_within(from, self.now).is_seen()
     }
 }

@@ -59,12 +59,9 @@ pub(crate) fn parity(args: &ParityArgs) -> Outcome {
             let until = shared.until(UnixNanos(window.until)).0;
             if let Some(why) = shared.why().filter(|_| until < window.until) {
                 if until <= window.from {
-                    return Ok(cannot_look(
-                        Gate::Parity.name(),
-                        format!("{why}; look at an earlier time with --since and --until"),
-                    ));
+                    return Ok(cannot_look(Gate::Parity.name(), why));
                 }
-                eprintln!("{why}, and left out");
+                eprintln!("left out: {why}");
             }
             let comparison = Comparison {
                 site,

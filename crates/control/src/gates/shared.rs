@@ -68,10 +68,14 @@ pub(super) fn by(
     let owns = owned(&as_it_was(past)?, to);
     // Where nobody remembers, it may have been at any time.
     let until = ended.map_or(UnixNanos::ZERO, |ended| ended.minus(window.overlap() + window.skew()));
-    let since = ended.map_or_else(String::new, |ended| format!(" since {}", rfc3339::format(ended)));
-    let why = format!(
-        "{rollout} is finalized, and {from} receives nothing any more{since}: what began then is in {to} alone"
-    );
+    let why = match ended.map(rfc3339::format) {
+        Some(since) => format!(
+            "{rollout} is finalized, and {from} receives nothing any more since {since}: what began then is in {to} alone; look at an earlier time with --since and --until"
+        ),
+        None => format!(
+            "{rollout} is finalized, and {from} receives nothing any more; the control plane does not say since when, so nothing is known to be in both"
+        ),
+    };
     Some(Shared { owns: Some(owns), over: Some((until, why)) })
 }
 

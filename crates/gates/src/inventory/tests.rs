@@ -266,3 +266,25 @@ fn latencies_are_known_to_a_fifth() {
     latency.record(u64::MAX);
     assert_eq!(latency.count(), 1_002);
 }
+
+/// Scenario: a tap that has seen all for longer than it keeps count. Guarantee: it answers for the time that it has counted, and not for
+/// what it has forgotten.
+#[test]
+fn what_a_tap_has_forgotten_it_has_not_seen() {
+    let minutes = limits::MINUTES as u64;
+    let mut sent = Sent {
+        schema_version: 1,
+        gateway: "gateway".into(),
+        boot: "boot".into(),
+        since: AT - 600 * MINUTE,
+        now: AT,
+        tap: TapCounts { enabled: true, one_in: 1, tapped: 9, ..TapCounts::default() },
+        passed: (0..minutes).map(|ago| (AT / MINUTE - ago, Passed { spans: 9, unseen: 0 })).collect(),
+        inventory: Inventory::new(),
+    };
+    let first = AT - (minutes - 1) * MINUTE;
+    assert_eq!([first, first - 2 * MINUTE].map(|from| sent.saw_nearly_all_since(from)), [true, false]);
+    // Fewer are all that there ever were.
+    sent.passed.pop_first();
+    assert!(sent.saw_nearly_all_since(first - 2 * MINUTE));
+}
