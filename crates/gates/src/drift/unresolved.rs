@@ -13,7 +13,7 @@ use super::out::{Out, Place};
 use super::path::{Path, Segment};
 use super::references::{self, Behind};
 use super::rules;
-use super::secret::item;
+use super::secret::{holds_headers, item};
 
 /// Both sides' values at one place, as far as they hold references.
 type Pairs<'n> = BTreeMap<String, (Path, Option<&'n Node>, Option<&'n Node>)>;
@@ -57,6 +57,12 @@ fn unknown(
     green: Option<&Node>,
     words: &dyn Fn(&str) -> String,
 ) -> Option<String> {
+    if let (Some(blue), Some(green)) = (blue.and_then(Node::as_str), green.and_then(Node::as_str))
+        && references::canonical(blue) == references::canonical(green)
+        && is_secret_of_a_file(subject, at, green)
+    {
+        return None;
+    }
     if lacks(blue) || lacks(green) {
         let texts = [blue, green].into_iter().flatten().filter_map(Node::as_str);
         let missing = texts.flat_map(references::all).find_map(|behind| match behind {
@@ -71,6 +77,34 @@ fn unknown(
     hangs.then(|| format!("{} decides it on both sides, and no env_file says what that is", words(green)))
 }
 
+/// Whether a text is a secret or a header whose missing part is in a file, as Kubernetes mounts them: each side's own, as one that a
+/// variable holds. What may be a map says more than a secret does.
+fn is_secret_of_a_file(subject: Subject<'_>, at: &Path, text: &str) -> bool {
+    let rule = subject.rule(at);
+    if !std::ptr::eq(rule, &rules::SECRET_CHANGED) && !std::ptr::eq(rule, &rules::REQUEST_HEADERS) {
+        return false;
+    }
+    let is_whole = text.starts_with("${") && text.find('}') == Some(text.len() - 1);
+    let keys = at.keys();
+    let in_headers = keys.iter().rev().skip(1).any(|key| holds_headers(key));
+    let is_value = match keys.as_slice() {
+        _ if !is_whole => true,
+        [.., last] if holds_headers(last) => false,
+        _ if in_headers => true,
+        [.., "auth" | "authentication", _] | [.., "htpasswd" | "authorization" | "credentials"] => false,
+        _ => matches!(at.segments().last(), Some(Segment::Key(_))),
+    };
+    is_value
+        && references::all(text).all(|behind| match behind {
+            Behind::Content(reference) => reference.starts_with("${file:") && !names_yaml(reference),
+            Behind::Variable(_) => true,
+        })
+}
+
+fn names_yaml(reference: &str) -> bool {
+    [".yaml}", ".yml}", ".json}"].iter().any(|ending| reference.ends_with(ending))
+}
+
 fn lacks(node: Option<&Node>) -> bool {
     node.is_some_and(references::lacks_content)
 }
@@ -78,10 +112,16 @@ fn lacks(node: Option<&Node>) -> bool {
 /// Whether who comes in, and how, depends on what a text refers to. A port is each side's own.
 fn hangs_on_it(subject: Subject<'_>, at: &Path, text: &str) -> bool {
     if subject.address_role(at) == Some(Role::Listener) {
-        return Address::read(text).host.contains("${");
+        return Address::read(text).host.contains("${") && !is_pods_own(text);
     }
     let last = at.last_key();
     match subject.rule(at) {
+        // Where a certificate lies decides nothing; without a `ca_file`, whoever the system trusts is trusted.
+        rule if std::ptr::eq(rule, &rules::TLS_SETTINGS)
+            && (matches!(last, "cert_file" | "key_file") || (last == "ca_file" && !text.ends_with('}'))) =>
+        {
+            false
+        }
         rule if std::ptr::eq(rule, &rules::TRANSPORT_ENCRYPTION)
             || std::ptr::eq(rule, &rules::CLIENT_CERTIFICATES)
             || std::ptr::eq(rule, &rules::TLS_SETTINGS) =>
@@ -93,6 +133,15 @@ fn hangs_on_it(subject: Subject<'_>, at: &Path, text: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Names by which pods are given their own address, as the OpenTelemetry Helm chart does: it can be reached in the cluster.
+const POD_ADDRESSES: [&str; 3] = ["MY_POD_IP", "POD_IP", "K8S_POD_IP"];
+
+fn is_pods_own(text: &str) -> bool {
+    let host = Address::read(&references::canonical(text)).host;
+    let name = host.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}'));
+    name.is_some_and(|name| POD_ADDRESSES.contains(&name))
 }
 
 /// The values below `node` that hold references.

@@ -247,6 +247,18 @@ fn variables_on_which_security_hangs_are_not_known() {
         ("endpoint: 'h:1', tls: {min_version: '${env:TLS}'}", "endpoint: 'a:1'"),
         ("endpoint: 'h:1', auth: {authenticator: '${env:AUTH}'}", "endpoint: 'a:1'"),
         ("endpoint: 'h:1'", "endpoint: 'a:1', tls: {insecure: '${env:PLAIN}'}"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', tls: {ca_file: '${env:CA}'}"),
+        ("endpoint: 'h:1', tls: {client_ca_file: '${env:CA}'}", "endpoint: 'a:1'"),
+        ("endpoint: '${env:POD_IP:-localhost}:4318'", "endpoint: 'a:1'"),
+        ("endpoint: '${env:POD_IP}.${env:ZONE}:4318'", "endpoint: 'a:1'"),
+        ("endpoint: '${env:pod_ip}:4318'", "endpoint: 'a:1'"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', headers: '${file:/h}'"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', headers: ['${file:/h}']"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', headers: {authorization: '${https://h/token}'}"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', password: '${file:/run/secrets.yaml}'"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', htpasswd: '${file:/run/users}'"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', tls: {insecure: '${file:/run/plain}'}"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', compression: '${file:/run/compression}'"),
     ] {
         let text = config(receiver, exporter);
         assert_eq!(verdict(&text, &text).0, NoVerdict, "{receiver} {exporter}");
@@ -254,10 +266,33 @@ fn variables_on_which_security_hangs_are_not_known() {
     for (receiver, exporter) in [
         ("endpoint: 'localhost:${env:PORT}'", "endpoint: 'a:1'"),
         ("endpoint: 'h:1'", "endpoint: '${env:TARGET}', headers: {authorization: 'Bearer ${env:TOKEN}'}"),
+        ("endpoint: '${env:MY_POD_IP}:4318'", "endpoint: 'a:1'"),
+        ("endpoint: '${POD_IP}:${env:PORT}'", "endpoint: 'a:1'"),
+        ("endpoint: 'http://[${env:K8S_POD_IP}]:4318'", "endpoint: 'a:1'"),
+        (
+            "endpoint: 'h:1', tls: {cert_file: '${env:CERT_DIR}/tls.crt', key_file: '${env:KEY}'}",
+            "endpoint: 'a:1', tls: {ca_file: '${env:CERT_DIR}/ca.crt'}",
+        ),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', headers: {authorization: 'Bearer ${file:/run/secrets/token}'}"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', headers: {x-tenant: '${file:/run/tenant}'}"),
+        ("endpoint: 'h:1'", "endpoint: 'a:1', password: '${file:/run/secrets/pw}', token: '${file:/t}'"),
+        ("endpoint: 'h:1', tls: {key_pem: '${file:/run/tls.key}'}", "endpoint: 'a:1'"),
     ] {
         let text = config(receiver, exporter);
         assert_eq!(verdict(&text, &text), (Pass, vec![]), "{receiver} {exporter}");
     }
+    // Two files, or one beside none, are as unknown as before.
+    let token = |text: &str| config("endpoint: 'h:1'", &format!("endpoint: 'a:1', headers: {{a: '{text}'}}"));
+    for other in ["${file:/b}", "plain"] {
+        assert!(verdict(&token("${file:/a}"), &token(other)).1[0].starts_with("value_unknown"), "{other}");
+    }
+    let text = token("Bearer ${file:/a}");
+    let report = drift(&tree(&text, "b"), &tree(&text, "g"), &[], &Context::default());
+    let shown = render::text(&report, render::Detail::Differences);
+    assert!(
+        shown.contains("2 values hold references") || shown.contains("1 value holds a reference"),
+        "{shown}"
+    );
     let text = config("endpoint: 'h:1'", "endpoint: '${env:TARGET}'");
     let report = drift(&tree(&text, "b"), &tree(&text, "g"), &[], &Context::default());
     assert_eq!(report.variables, ["TARGET"]);
