@@ -1,7 +1,8 @@
 //! Configuration files as they lie about: several to be merged, or wrapped in Kubernetes objects.
 
 use crossfade_yaml::{
-    ExpandError, Key, Map, Mark, Node, Resolution, Resolve, Value, YamlError, expand, merge, parse_all,
+    ExpandError, Key, Limits, Map, Mark, Node, Resolution, Resolve, Value, YamlError, YamlErrorKind, expand,
+    merge, parse_all,
 };
 
 use super::ids::Section;
@@ -101,7 +102,7 @@ pub fn load_each(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Vec<L
     for (name, text) in files {
         let mut found = one_file(name, text)?;
         for loaded in &mut found {
-            split_keys(&mut loaded.node);
+            split_keys(&mut loaded.node)?;
             expand(&mut loaded.node, resolver)?;
         }
         let second = if merged.is_empty() { None } else { merged.get(1).or(found.get(1)) };
@@ -132,28 +133,55 @@ pub fn load_each(files: &[(&str, &str)], resolver: &dyn Resolve) -> Result<Vec<L
 }
 
 /// Keys with `::` in them are paths, at every depth but within lists: `exporters::otlp::tls: {insecure: true}`. That is how the
-/// Collector reads them (confmap's delimiter of keys), in each file before it merges them.
-pub(super) fn split_keys(node: &mut Node) {
-    let Value::Map(map) = &mut node.value else { return };
-    map.iter_mut().for_each(|(_, value)| split_keys(value));
-    if map.iter().all(|(key, _)| !key.name.contains("::")) {
-        return;
+/// Collector reads them (confmap's delimiter of keys), in each file before it merges them. Elsewhere than in a Collector's
+/// sections a key is a name: a tenant of Tempo's may be `team::a`.
+///
+/// # Errors
+/// [`YamlErrorKind::TooDeep`] where the paths lead deeper than YAML may be nested.
+pub(super) fn split_keys(node: &mut Node) -> Result<(), YamlError> {
+    split(node, 0, &|key| {
+        let first = key.name.split("::").next().unwrap_or_default();
+        first == "service" || Section::ALL.iter().any(|section| section.key() == first)
+    })
+}
+
+/// Splits the keys that are a Collector's, and those below them, of a map that stands below `above` others.
+fn split(node: &mut Node, above: usize, is_its: &dyn Fn(&Key) -> bool) -> Result<(), YamlError> {
+    let Value::Map(map) = &mut node.value else { return Ok(()) };
+    for (key, value) in map.iter_mut().filter(|(key, _)| is_its(key)) {
+        split(value, deeper(above, &key.name, &key.mark)?, &|_| true)?;
+    }
+    let is_path = |key: &Key| key.name.contains("::") && is_its(key);
+    if map.iter().all(|(key, _)| !is_path(key)) {
+        return Ok(());
     }
     let entries = std::mem::take(map);
     let (paths, plain): (Vec<_>, Vec<_>) =
-        entries.iter().map(|(k, v)| (k.clone(), v.clone())).partition(|(k, _)| k.name.contains("::"));
+        entries.iter().map(|(k, v)| (k.clone(), v.clone())).partition(|(k, _)| is_path(k));
     let mark = node.mark.clone();
     let base = Node::new(Value::Map(plain.into_iter().collect()), mark.clone());
-    *node =
-        paths.into_iter().fold(base, |base, (key, value)| merge(base, nested(&key.name, value, &key.mark)));
+    *node = paths.into_iter().try_fold(base, |base, (key, value)| {
+        Ok::<_, YamlError>(merge(base, nested(&key.name, value, &key.mark)?))
+    })?;
+    Ok(())
 }
 
 /// `a::b::c` and a value, as a tree.
-pub(super) fn nested(path: &str, value: Node, mark: &Mark) -> Node {
-    path.rsplit("::").fold(value, |below, part| {
+pub(super) fn nested(path: &str, value: Node, mark: &Mark) -> Result<Node, YamlError> {
+    deeper(0, path, mark)?;
+    Ok(path.rsplit("::").fold(value, |below, part| {
         let key = Key { name: part.to_owned(), mark: mark.clone() };
         Node::new(Value::Map([(key, below)].into_iter().collect()), mark.clone())
-    })
+    }))
+}
+
+/// How deep what stands at a path is, below `above` maps: no deeper than YAML may be.
+fn deeper(above: usize, path: &str, mark: &Mark) -> Result<usize, YamlError> {
+    let (depth, limit) = (above + path.split("::").count(), Limits::default().depth);
+    if depth > limit {
+        return Err(YamlError { mark: mark.clone(), kind: YamlErrorKind::TooDeep { limit } });
+    }
+    Ok(depth)
 }
 
 /// Keys by which other files are known, all of which they have.

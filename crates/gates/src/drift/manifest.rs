@@ -1,6 +1,6 @@
 //! Configurations in Kubernetes objects: ConfigMaps, Secrets, and the OpenTelemetry operator's resource.
 
-use crossfade_yaml::{Key, Map, Mark, Node, Value, merge, parse_embedded};
+use crossfade_yaml::{Key, Map, Mark, Node, Value, YamlError, merge, parse_embedded};
 
 use super::load::{LoadError, Loaded, nested, split_keys};
 use super::model::Model;
@@ -30,8 +30,8 @@ pub(super) fn unwrap(document: &Node, found: &mut Vec<Loaded>) -> Result<(), Loa
             let given = document.at(&["spec", "args"]);
             let pairs = given.and_then(Node::as_map).into_iter().flat_map(Map::iter);
             let pairs = pairs.map(|(key, value)| (key.clone(), value.clone())).collect();
-            let mut node =
-                node.map(|node| with_arguments(node, pairs, given.map_or(&document.mark, |n| &n.mark)));
+            let mark = given.map_or(&document.mark, |n| &n.mark);
+            let mut node = node.map(|node| with_arguments(node, pairs, mark)).transpose()?;
             if let Some(node) = &mut node {
                 Variables::of(document.get("spec")).put_into(node)?;
             }
@@ -93,10 +93,8 @@ fn config_map(
             Some(Err(error)) if is_yaml(&text.key.name) && !text.packed => return Err(error.into()),
             Some(Err(_)) | None => None,
         };
-        let parsed = parsed.filter(|node| node.as_map().is_some()).map(|mut node| {
-            split_keys(&mut node);
-            node
-        });
+        let mut parsed = parsed.filter(|node| node.as_map().is_some());
+        parsed.as_mut().map_or(Ok(()), split_keys)?;
         match parsed {
             Some(node) if Model::is_collector(&node) || tempo::is_tempo(&node) => main.push((text, node)),
             Some(node) => maps.push((text, node)),
@@ -136,13 +134,20 @@ fn put(node: &mut Node, key: &str, value: Node) {
 
 /// What a Collector is started with: `set` is laid over the configuration, as the Collector does it, and so is a `config` that is
 /// YAML itself; feature gates are told one by one. All else is compared under `args`.
-pub(super) fn with_arguments(mut node: Node, given: Vec<(Key, Node)>, mark: &Mark) -> Node {
+pub(super) fn with_arguments(
+    mut node: Node,
+    given: Vec<(Key, Node)>,
+    mark: &Mark,
+) -> Result<Node, YamlError> {
     let mut rest = Map::new();
     for (key, value) in given {
         let text = value.scalar_text().unwrap_or_default();
         let over = match key.name.trim_start_matches('-') {
-            "set" => overlay(&text, &value.mark),
-            "config" => text.strip_prefix("yaml:").and_then(|yaml| written(yaml, &value.mark)),
+            "set" => overlay(&text, &value.mark)?,
+            "config" => match text.strip_prefix("yaml:") {
+                Some(yaml) => written(yaml, &value.mark)?,
+                None => None,
+            },
             "feature-gates" => {
                 rest.insert(key, gates(&text, &value.mark));
                 continue;
@@ -157,7 +162,7 @@ pub(super) fn with_arguments(mut node: Node, given: Vec<(Key, Node)>, mark: &Mar
     if !rest.is_empty() {
         put(&mut node, "args", Node::new(Value::Map(rest), mark.clone()));
     }
-    node
+    Ok(node)
 }
 
 /// One more argument; those of one name are a list.
@@ -174,17 +179,21 @@ fn add(rest: &mut Map, key: Key, value: Node) {
 }
 
 /// `processors.batch.timeout=2s` as a tree.
-fn overlay(text: &str, mark: &Mark) -> Option<Node> {
-    let (path, value) = text.split_once('=')?;
-    let last = parse_embedded(&Node::new(Value::String(value.to_owned()), mark.clone()))?.ok()?;
-    Some(nested(&path.trim().replace('.', "::"), last, mark))
+fn overlay(text: &str, mark: &Mark) -> Result<Option<Node>, YamlError> {
+    let Some((path, value)) = text.split_once('=') else { return Ok(None) };
+    let Some(Ok(last)) = parse_embedded(&Node::new(Value::String(value.to_owned()), mark.clone())) else {
+        return Ok(None);
+    };
+    nested(&path.trim().replace('.', "::"), last, mark).map(Some)
 }
 
 /// `processors::batch::timeout: 2s` as a tree.
-fn written(text: &str, mark: &Mark) -> Option<Node> {
-    let mut node = parse_embedded(&Node::new(Value::String(text.to_owned()), mark.clone()))?.ok()?;
-    split_keys(&mut node);
-    node.as_map().is_some().then_some(node)
+fn written(text: &str, mark: &Mark) -> Result<Option<Node>, YamlError> {
+    let Some(Ok(mut node)) = parse_embedded(&Node::new(Value::String(text.to_owned()), mark.clone())) else {
+        return Ok(None);
+    };
+    split_keys(&mut node)?;
+    Ok(node.as_map().is_some().then_some(node))
 }
 
 /// `-a,+b,c`: which are on.

@@ -102,7 +102,7 @@ fn run_with(container: &Node, node: &mut Node) -> Result<(), LoadError> {
         }
     }
     let taken = std::mem::replace(node, Node::null(node.mark.clone()));
-    *node = with_arguments(taken, given, &container.mark);
+    *node = with_arguments(taken, given, &container.mark)?;
     variables.put_into(node)
 }
 

@@ -459,3 +459,49 @@ fn a_key_may_be_a_path() {
     let report = drift(&tree(&config(""), "a"), &merged.expect("loads"), &[], &Context::default());
     assert_eq!(brief(&report), [line]);
 }
+
+/// Scenario: a tenant of Tempo's has a `::` in its name, alone or beside a Collector's configuration. Guarantee: it keeps it.
+#[test]
+fn a_key_is_a_path_only_in_a_collectors_sections() {
+    let overrides = "overrides: {'team::a': {ingestion: {rate_limit_bytes: 1}}}\n";
+    for text in [
+        format!("storage: {{trace: {{backend: local}}}}\n{overrides}"),
+        format!("{}{overrides}", collector(OTLP, "otlp: {'tls::insecure': true}", "")),
+    ] {
+        let root = tree(&text, "a.yaml");
+        assert!(root.at(&["overrides", "team::a", "ingestion"]).is_some(), "{root:?}");
+        let is_collector = root.get("exporters").is_some();
+        assert_eq!(root.at(&["exporters", "otlp", "tls", "insecure"]).is_some(), is_collector, "{root:?}");
+    }
+}
+
+/// Scenario: keys that are paths of a great many parts, in a file, in a manifest, and as arguments. Guarantee: an error with the
+/// place, as for YAML that is nested so deeply.
+#[test]
+fn paths_are_no_deeper_than_yaml_may_be() {
+    let parts = |count: usize, by: &str| vec!["a"; count].join(by);
+    let set = |argument: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{relay: 'service: {{pipelines: {{}}}}'}}\n---\n\
+             apiVersion: v1\nkind: Pod\nspec:\n  volumes: [{{name: v, configMap: {{name: c}}}}]\n  containers:\n  - name: c\n    \
+             args:\n    - '--config=/c'\n    - '{argument}'\n"
+        )
+    };
+    let loads = |text: &str| load(&[("a.yaml", text)], &KeepReferences).map_err(|error| error.to_string());
+    for (text, line) in [
+        (format!("service: {{}}\n? \"exporters::{}\"\n: 1\n", parts(100_000, "::")), 2),
+        (format!("service:\n  a:\n    ? \"{}\"\n    : {{b: 1}}\n", parts(62, "::")), 4),
+        (set(&format!("--set={}=1", parts(65, "."))), 14),
+        (set(&format!("--set={}=1", parts(100_000, "."))), 14),
+        (set(&format!("--config=yaml:{{\"service::{}\": 1}}", parts(64, "::"))), 14),
+    ] {
+        let error = loads(&text).expect_err("too deep");
+        assert!(error.starts_with(&format!("a.yaml:{line}:")) && error.contains("64 levels"), "{error}");
+    }
+    for text in [
+        format!("service:\n  a:\n    ? \"{}\"\n    : {{b: 1}}\n", parts(61, "::")),
+        set(&format!("--set={}=1", parts(64, "."))),
+    ] {
+        loads(&text).expect("as deep as may be");
+    }
+}
