@@ -31,8 +31,10 @@ pub(super) fn counterparts<'a>(
     found
 }
 
+/// Facts of an earlier version do not say what is spoken.
 fn is_like(one: &EndpointFacts, other: &EndpointFacts) -> bool {
-    one.role == other.role && one.protocol == other.protocol
+    let is_unsaid = one.protocol.is_empty() || other.protocol.is_empty();
+    one.role == other.role && (is_unsaid || one.protocol == other.protocol)
 }
 
 fn likeness(

@@ -141,3 +141,30 @@ fn a_stores_own_pages() {
     silent.endpoints[3].access = None;
     assert_eq!(judged(&silent, None).verdict(), Verdict::Pass);
 }
+
+// Scenario: what was looked at before was written by a version that did not say which protocol an endpoint speaks.
+// Guarantee: each still finds its counterpart, and what has grown weaker is a finding.
+#[test]
+fn facts_of_an_earlier_version_are_still_a_measure() {
+    let facts = |protocol: &str, asked| {
+        let mut facts = closed("green");
+        for endpoint in facts.endpoints.iter_mut().filter(|endpoint| endpoint.role != Role::Otlp) {
+            endpoint.protocol = protocol.into();
+            if let Some(tls) = endpoint.tls.as_mut() {
+                tls.client_certificate = Fact::Known(asked);
+            }
+        }
+        facts
+    };
+    let subject = facts("http", ClientCertificate::NotAsked);
+    let policy = Policy::default();
+    let found = |protocol: &str| {
+        let before = facts(protocol, ClientCertificate::Required);
+        let input =
+            Input { subject: &subject, reference: None, before: Some(&before), policy: &policy, now: NOW };
+        held(&judge(&input)).len()
+    };
+    assert!(found("http") > 0);
+    assert_eq!(found(""), found("http"));
+    assert_eq!(found("grpc"), 0);
+}
