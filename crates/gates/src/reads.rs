@@ -76,10 +76,6 @@ impl Reads {
         }
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.stopped.is_some()
-    }
-
     /// Whether somebody did not answer, or not as they should.
     pub(crate) fn is_silent(&self) -> bool {
         self.silent.is_some() || self.stopped.as_ref().is_some_and(|why| !why.answered)

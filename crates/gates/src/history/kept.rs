@@ -90,8 +90,8 @@ pub struct Kept {
     /// Parts of which an earlier look found traces, and a search nothing any more.
     gone: Vec<u64>,
     sample: Vec<TraceId>,
-    /// Traces that began right before the cut-over.
-    recent: u64,
+    /// Traces that began right before the cut-over, where that is known.
+    recent: Option<u64>,
     reads: Reads,
 }
 
@@ -108,14 +108,14 @@ impl Kept {
             earlier,
             gone: Vec::new(),
             sample: Vec::new(),
-            recent: 0,
+            recent: None,
             reads: Reads::default(),
         }
     }
 
     /// How many traces a search found that began right before the cut-over.
     pub fn recent(&mut self, found: u64) {
-        self.recent += found;
+        self.recent = Some(found);
     }
 
     /// Takes in a trace that a search found, as it was read. `begun`: when it began, or was looked for.
@@ -241,10 +241,11 @@ impl Kept {
         known.facts()
     }
 
-    /// Whether what was recorded last before the cut-over is gone, which by age is what goes last.
+    /// Whether what was recorded last before the cut-over is gone, which by age is what goes last. Once that is known, it counts, whatever
+    /// ends the reading later.
     fn too_short(&self) -> Option<Finding> {
         let is_over = self.is_over() || self.promise.now <= self.promise.cut_over;
-        if self.recent > 0 || is_over || self.reads.is_stopped() {
+        if self.recent != Some(0) || is_over {
             return None;
         }
         let detail = format!(

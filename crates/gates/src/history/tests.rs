@@ -355,10 +355,13 @@ fn flags_that_are_cleared_are_told() {
 #[test]
 fn what_is_kept_must_stay_readable_for_as_long_as_promised() {
     let earlier = Parts::read(&json!({ "facts": { "parts": { "secs": 86_400, "found": {} } } })).unwrap();
-    let run = |after: u64, recent: u64, lost: usize| {
+    let promised = |after: u64| {
         let promise =
             Promise { from: AT - 7 * DAY, cut_over: AT, until: AT + 30 * DAY, now: AT + after * DAY };
-        let mut gate = Kept::new("blue", promise, Some(earlier.clone()));
+        Kept::new("blue", promise, Some(earlier.clone()))
+    };
+    let run = |after: u64, recent: u64, lost: usize| {
+        let mut gate = promised(after);
         gate.recent(recent);
         for (i, trace) in generate(1, AT, 60).into_iter().enumerate() {
             let spans = if i < lost { Vec::new() } else { trace.spans };
@@ -375,6 +378,18 @@ fn what_is_kept_must_stay_readable_for_as_long_as_promised() {
     assert_eq!(rules(&run(3, 5, 1)), ["history_not_kept"]);
     assert_eq!(rules(&run(3, 0, 0)), ["history_kept_too_short"]);
     assert_eq!(rules(&run(31, 0, 0)), Vec::<&str>::new(), "the promise is over");
+    // What is known by the time the reading stops is told; what is not known, is not.
+    for (recent, told) in
+        [(Some(0), vec!["history_kept_too_short", "history_unread"]), (None, vec!["history_unread"])]
+    {
+        let mut gate = promised(3);
+        recent.into_iter().for_each(|found| gate.recent(found));
+        for trace in generate(1, AT, 60) {
+            gate.add(trace.id, AT - DAY, &Read::Spans(trace.spans));
+        }
+        gate.stopped(Unread { why: "the time was up".into(), answered: true });
+        assert_eq!(rules(&gate.report(json!({}), false)), told);
+    }
     let promise = Promise { from: AT - DAY, cut_over: AT, until: AT + DAY, now: AT };
     let empty = Kept::new("blue", promise, None).report(json!({}), true);
     assert_eq!(empty.verdict(), Verdict::NoVerdict);
