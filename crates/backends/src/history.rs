@@ -81,6 +81,9 @@ pub async fn run(
             return gate.report(sample(config, None), false);
         }
     };
+    if let Some(why) = drawn.not_read() {
+        gate.stopped(why);
+    }
     let now = Instant::now();
     let count_until = now + deadline.saturating_duration_since(now) / 2;
     if let Err(error) = count::count([active, candidate], &drawn, count_until, &mut gate, progress).await {
@@ -108,6 +111,9 @@ pub async fn kept(
             return gate.report(sample(config, None), false);
         }
     };
+    if let Some(why) = drawn.not_read() {
+        gate.stopped(why);
+    }
     match recent(query, config).await {
         Ok(count) => gate.recent(count),
         Err(error) => gate.stopped(unread(&error)),

@@ -100,6 +100,9 @@ pub async fn run(active: &Query, candidate: &Query, config: &ParityConfig, progr
             return gate.report(sample(config, None));
         }
     };
+    if let Some(why) = drawn.not_read() {
+        gate.stopped(why);
+    }
     if let Some(window) = config.baseline {
         let left = deadline.saturating_duration_since(Instant::now());
         let until = Instant::now() + left / BASELINE_SHARE;

@@ -11,7 +11,8 @@
 //! may be missed as a whole (history counts every hour besides). Where the slices cover the whole window, as they do if there is little in it, every trace is found, and the
 //! order is a random one. Three things bend this, and each is in the facts: services that are left out because there are too many (those
 //! asked for are chosen by the seed); slices that hold too much even when they are as narrow as searches can be (`crowded`); searches
-//! that run out (`stopped`). So do searches without an answer, tried several times (`unread`): the others are put all the same.
+//! that run out (`stopped`). So do searches without an answer, tried several times (`unread`): the others are put all the same; but where
+//! they are too many, or all of a service, the draw shows too little for a verdict (`not_read`).
 //!
 //! Crossfade's own traces are left out.
 
@@ -19,11 +20,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crossfade_gates::model::TraceId;
+use crossfade_gates::parity::Unread;
 use crossfade_gates::probe::is_own;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::parity::unread;
 use crate::query::{Find, Query, QueryError, QueryKind};
 
 /// Services that are asked for.
@@ -40,6 +43,10 @@ const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Searches in a row without an answer, after which nobody is asked any more.
 const SILENT_MAX: u32 = 24;
+/// Of this many searches, one may be without an answer.
+const UNREAD_OF: u32 = 20;
+/// Of the services that could not be searched for, so many are named.
+const SERVICES_SHOWN: usize = 5;
 /// Of the times that could not be searched, so many are named.
 const UNREAD_SHOWN: usize = 20;
 /// Searches at once; the client has a bound of its own.
@@ -90,6 +97,8 @@ pub struct Drawn {
     stopped: bool,
     /// Where searches that had no answer would have begun, why the first had none, and how many of them there were in a row.
     unread: BTreeSet<u64>,
+    /// What came of the searches in each environment, in the order given, for each service.
+    asked: BTreeMap<(usize, String), Asked>,
     why: Option<QueryError>,
     silent: u32,
     draw: Draw,
@@ -100,6 +109,15 @@ pub struct Drawn {
 struct Slice {
     stratum: Window,
     offset: u64,
+}
+
+/// Searches that count.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    answered: u32,
+    unread: u32,
+    /// Why the first unread one had no answer.
+    why: Option<QueryError>,
 }
 
 /// One search and what it came to.
@@ -129,17 +147,18 @@ pub async fn draw(from: &[&Query], draw: &Draw) -> Result<Drawn, QueryError> {
         crowded: 0,
         stopped: false,
         unread: BTreeSet::new(),
+        asked: BTreeMap::new(),
         why: None,
         silent: 0,
         draw: draw.clone(),
     };
+    drawn.forget(from.len());
     let narrowest = narrowest(from).min(stratum);
     let mut found = BTreeMap::new();
     if draw.whole_first {
-        let asked = from
-            .iter()
-            .flat_map(|query| services.iter().map(move |s| ((*query).clone(), draw.window, s.clone())));
-        let ended = search(asked.collect(), false, &mut drawn, &mut found).await?;
+        let asked =
+            (0..from.len()).flat_map(|nth| services.iter().map(move |s| (nth, draw.window, s.clone())));
+        let ended = search(from, asked.collect(), false, &mut drawn, &mut found).await?;
         if !matches!(ended, Ended::TooWide) {
             drawn.stopped = matches!(ended, Ended::Stopped);
             (drawn.width, drawn.stratum) = (draw.window.length_nanos(), draw.window.length_nanos());
@@ -147,24 +166,23 @@ pub async fn draw(from: &[&Query], draw: &Draw) -> Result<Drawn, QueryError> {
             return drawn.ordered(found);
         }
         found.clear();
-        drawn.unread.clear();
+        drawn.forget(from.len());
     }
     let mut round = 0;
     loop {
         let slices = slices(draw, stratum, round);
-        let asked: Vec<(Query, Window, String)> = from
-            .iter()
-            .flat_map(|query| slices.iter().map(move |slice| (query, slice)))
-            .flat_map(|(query, slice)| slice.pieces(drawn.width).into_iter().map(move |piece| (query, piece)))
-            .flat_map(|(query, piece)| services.iter().map(move |s| ((*query).clone(), piece, s.clone())))
+        let asked: Vec<(usize, Window, String)> = (0..from.len())
+            .flat_map(|nth| slices.iter().map(move |slice| (nth, slice)))
+            .flat_map(|(nth, slice)| slice.pieces(drawn.width).into_iter().map(move |piece| (nth, piece)))
+            .flat_map(|(nth, piece)| services.iter().map(move |s| (nth, piece, s.clone())))
             .collect();
         let is_narrow = drawn.width <= narrowest;
-        match search(asked, is_narrow, &mut drawn, &mut found).await? {
+        match search(from, asked, is_narrow, &mut drawn, &mut found).await? {
             // All slices alike: what was found in the wider ones counts for nothing.
             Ended::TooWide => {
                 drawn.width = (drawn.width / 4).max(narrowest);
                 drawn.slices.clear();
-                drawn.unread.clear();
+                drawn.forget(from.len());
                 found.clear();
                 round = 0;
                 continue;
@@ -190,7 +208,8 @@ enum Ended {
 
 /// Puts the searches, some at once. Ends early if one of them is full and may be made narrower.
 async fn search(
-    asked: Vec<(Query, Window, String)>,
+    from: &[&Query],
+    asked: Vec<(usize, Window, String)>,
     is_narrow: bool,
     drawn: &mut Drawn,
     found: &mut BTreeMap<TraceId, u64>,
@@ -203,18 +222,23 @@ async fn search(
             if is_over && waiting.len() > 0 {
                 return Ok(Ended::Stopped);
             }
-            let Some((query, window, service)) = waiting.next() else { break };
+            let Some((nth, window, service)) = waiting.next() else { break };
             drawn.searches += 1;
             let until = drawn.draw.deadline;
+            let query = from[nth].clone();
             running.spawn(async move {
-                (window.from, find_within(&query, &service, window, 0, TRACES_PER_SEARCH, until).await)
+                let searched = find_within(&query, &service, window, 0, TRACES_PER_SEARCH, until).await;
+                (window.from, (nth, service), searched)
             });
         }
         let Some(searched) = running.join_next().await else { return Ok(Ended::Done) };
-        let (about, searched) = searched.expect("a search does not panic, and nobody aborts it");
+        let (about, whose, searched) = searched.expect("a search does not panic, and nobody aborts it");
+        let asked = drawn.asked.entry(whose).or_default();
         let Searched { ids, is_full } = match searched {
             Err(error) if error.may_retry() && drawn.silent < SILENT_MAX => {
                 drawn.silent += 1;
+                asked.unread += 1;
+                asked.why.get_or_insert_with(|| error.clone());
                 drawn.unread.insert(about);
                 drawn.why.get_or_insert(error);
                 continue;
@@ -222,6 +246,7 @@ async fn search(
             searched => searched?,
         };
         drawn.silent = 0;
+        asked.answered += 1;
         if is_full && !is_narrow {
             return Ok(Ended::TooWide);
         }
@@ -344,6 +369,44 @@ impl Drawn {
     pub fn is_all(&self) -> bool {
         let is_read = !self.stopped && self.unread.is_empty();
         self.width >= self.stratum && is_read && self.crowded == 0 && self.services_left_out == 0
+    }
+
+    /// Begins anew: what was searched so far counts for nothing.
+    fn forget(&mut self, environments: usize) {
+        let all = (0..environments).flat_map(|nth| self.services.iter().map(move |s| (nth, s.clone())));
+        self.asked = all.map(|whose| (whose, Asked::default())).collect();
+        self.unread.clear();
+    }
+
+    /// Why the draw shows too little for a verdict: in one of the environments no search for a service had an answer, or too many of all
+    /// searches had none.
+    pub(crate) fn not_read(&self) -> Option<Unread> {
+        let (mut services, mut why) = (BTreeSet::new(), None);
+        for ((_, service), asked) in self.asked.iter().filter(|(_, asked)| asked.answered == 0) {
+            services.insert(format!("`{service}`"));
+            why = why.or(asked.why.as_ref());
+        }
+        if !services.is_empty() {
+            let named: Vec<String> = services.iter().take(SERVICES_SHOWN).cloned().collect();
+            let more = if services.len() > named.len() { ", ..." } else { "" };
+            let (all, named) = (services.len(), named.join(", "));
+            let detail =
+                format!("no search for traces of {all} of the services had an answer: {named}{more}");
+            return Some(match why {
+                Some(error) => Unread { why: format!("{detail}; first: {error}"), ..unread(error) },
+                None => Unread {
+                    why: format!("{detail}; the time, or the number of searches, was up"),
+                    answered: true,
+                },
+            });
+        }
+        let unanswered: u32 = self.asked.values().map(|asked| asked.unread).sum();
+        let all = unanswered + self.asked.values().map(|asked| asked.answered).sum::<u32>();
+        let first = self.asked.values().find_map(|asked| asked.why.as_ref())?;
+        (unanswered * UNREAD_OF > all).then(|| {
+            let why = format!("{unanswered} of {all} searches for traces had no answer; first: {first}");
+            Unread { why, ..unread(first) }
+        })
     }
 
     /// About when a trace began: where the slice begins that it was found in.

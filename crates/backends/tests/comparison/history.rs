@@ -117,17 +117,44 @@ async fn one_time_that_cannot_be_searched_does_not_end_the_draw() {
     let (_, green) = world.queries();
     let one = "start_time_max=2027-01-15T17:00:00.000000000Z&query.num_traces=200";
     let (address, seen) = refusing(one, 0..usize::MAX, world.blue.query_addr()).await;
-    let report = run(&jaeger(&address), &green, &config(), &|_, _, _| {}).await;
+    let config = HistoryConfig { slices: 24, ..config() };
+    let report = run(&jaeger(&address), &green, &config, &|_, _, _| {}).await;
     assert_eq!((report.verdict(), rules(&report)), (Verdict::Pass, vec![]), "{report:?}");
     let draw = &report.facts["sample"]["draw"];
     assert_eq!(
         (&draw["unread"], &draw["unread_at"]),
-        (&1.into(), &serde_json::json!([(BEGIN + 6 * HOUR).to_string()]))
+        (&1.into(), &serde_json::json!([(BEGIN + 8 * HOUR).to_string()]))
     );
     assert!(draw["unread_why"].to_string().contains("503"), "{draw}");
     assert_eq!(report.facts["whole_population"], false);
     // Three attempts for each service.
     assert_eq!(seen.load(Ordering::Relaxed), 18);
+}
+
+/// Scenario: of eight times that are drawn from, blue never answers the searches of one; or it answers all but those for one service.
+/// Guarantee: what was drawn shows nothing of the rest: no verdict, and it says what was not read, and why.
+#[tokio::test]
+async fn a_draw_of_which_too_much_is_unread_is_no_verdict() {
+    let world = World::new(400, &|_, _, _| true).await;
+    let (_, green) = world.queries();
+    let promise =
+        Promise { from: DAY.from, cut_over: DAY.until, until: DAY.until + 24 * HOUR, now: DAY.until + 1 };
+    for (word, what) in [
+        (
+            "start_time_max=2027-01-15T17:00:00.000000000Z&query.num_traces=200",
+            "6 of 48 searches for traces ",
+        ),
+        ("service_name=checkout&", "no search for traces of 1 of the services had an answer: `checkout`; "),
+    ] {
+        let (address, _) = refusing(word, 0..usize::MAX, world.blue.query_addr()).await;
+        let blue = jaeger(&address);
+        let kept = kept_in(&blue, &config(), (promise, None), &|_, _, _| {}).await;
+        for report in [run(&blue, &green, &config(), &|_, _, _| {}).await, kept] {
+            assert_eq!((report.verdict(), report.unreachable), (Verdict::NoVerdict, false), "{report:?}");
+            let said = report.findings.iter().find(|finding| finding.rule == "history_unread").unwrap();
+            assert!(said.detail.starts_with(what) && said.detail.contains("503"), "{said:?}");
+        }
+    }
 }
 
 /// Scenario: the time is short, and whoever should answer hangs.

@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
 
 use super::support::{Reply, serve};
-use super::world::{DAY, HOUR, World, asking, hanging_at, kept, names, put, rules, traffic};
+use super::world::{DAY, HOUR, World, asking, hanging_at, kept, names, put, refusing, rules, traffic};
 
 fn config() -> ParityConfig {
     ParityConfig {
@@ -68,6 +68,27 @@ async fn equal_environments_pass_and_the_record_says_what_was_compared() {
         compared(&world, &ParityConfig { seed: 8, ..config() }).await.facts["traces"],
         facts["traces"]
     );
+}
+
+/// Scenario: green answers every search but those for one service; drawn from both, blue answers them.
+/// Guarantee: equal as the rest is, nothing is known of that service's traces in green: no verdict, and it says of which, and why.
+#[tokio::test]
+async fn a_service_that_cannot_be_searched_for_is_no_verdict() {
+    let world = World::new(50, &|_, _, _| true).await;
+    let (blue, _) = world.queries();
+    let (address, _) = refusing("service_name=checkout&", 0..usize::MAX, world.green.query_addr()).await;
+    let green = asking(QueryKind::Jaeger, &address, false);
+    for both_ways in [false, true] {
+        let report = run(&blue, &green, &ParityConfig { both_ways, ..config() }, &|_, _, _| {}).await;
+        assert_eq!(
+            (report.verdict(), rules(&report)),
+            (Verdict::NoVerdict, vec!["pairs_unread"]),
+            "{report:?}"
+        );
+        assert_eq!((&report.facts["compared"], report.unreachable), (&40.into(), false));
+        let said = &report.findings[0].detail;
+        assert!(said.contains("1 of the services had an answer: `checkout`; first: http://"), "{said}");
+    }
 }
 
 #[tokio::test]
