@@ -116,7 +116,7 @@ pub async fn kept(
     }
     match recent(query, config).await {
         Ok(count) => gate.recent(count),
-        Err(error) => gate.stopped(unread(&error)),
+        Err(why) => gate.stopped(why),
     }
     let ids: Vec<TraceId> = drawn.ids.iter().copied().take(config.traces).collect();
     let total = ids.len();
@@ -151,9 +151,12 @@ async fn unseen(query: &Query, gate: &mut Kept, deadline: Instant) -> Result<(),
     if parts.is_empty() {
         return Ok(());
     }
-    let services = query.services().await.map_err(|error| unread(&error))?;
     for (from, until) in parts {
+        let services = query.services_of(from, until).await.map_err(|error| unread(&error))?;
         let mut is_found = false;
+        if services.iter().all(|service| is_own(service)) {
+            return Err(no_services());
+        }
         for service in services.iter().filter(|service| !is_own(service)) {
             if Instant::now() >= deadline {
                 return Err(ended(0));
@@ -200,12 +203,23 @@ fn ended(silent: u32) -> Unread {
     }
 }
 
-/// How many traces a search finds in the last part of the time.
-async fn recent(query: &Query, config: &HistoryConfig) -> Result<u64, QueryError> {
+/// That searches cannot be put, which shows nothing of what there is.
+fn no_services() -> Unread {
+    let why = "it lists no services, and traces can be searched for by service only".to_owned();
+    Unread { why, answered: true }
+}
+
+/// How many traces a search finds in the last part of the time. That there are none is known only of one that was searched whole.
+async fn recent(query: &Query, config: &HistoryConfig) -> Result<u64, Unread> {
     let Window { from, until } = config.window;
     let window = Window { from: until - (until - from) / RECENT, until };
     let last = Draw { window, traces: 1, slices: 1, ..wanted(config) };
-    Ok(draw(&[query], &last).await?.ids.len() as u64)
+    let drawn = draw(&[query], &last).await.map_err(|error| unread(&error))?;
+    match drawn.ids.len() as u64 {
+        0 if drawn.services().is_empty() => Err(no_services()),
+        0 if !drawn.is_all() => Err(ended(0)),
+        count => Ok(count),
+    }
 }
 
 /// Reads and searches for the traces drawn.

@@ -262,6 +262,15 @@ impl Query {
         Ok(sorted(names))
     }
 
+    /// The same, and of those that had spans at a time (nanoseconds since 1970), which a Tempo lists only if it is asked for that time.
+    pub async fn services_of(&self, from: u64, until: u64) -> Result<Vec<String>, QueryError> {
+        let mut names = self.services().await?;
+        if let Api::Tempo(tempo) = &self.api {
+            names.extend(tempo.services_between(from, until).await?);
+        }
+        Ok(sorted(names))
+    }
+
     /// The names of a service's spans, sorted.
     pub async fn operations(&self, service: &str) -> Result<Vec<String>, QueryError> {
         let names = match &self.api {

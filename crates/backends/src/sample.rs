@@ -133,8 +133,10 @@ pub(crate) struct Searched {
 /// # Errors
 /// The first question that has no answer, if nothing was found, too many in a row have none, or asking again cannot help.
 pub async fn draw(from: &[&Query], draw: &Draw) -> Result<Drawn, QueryError> {
-    let (services, services_left_out) = services(from, draw.seed).await?;
     let stratum = (draw.window.until.saturating_sub(draw.window.from) / u64::from(draw.slices.max(1))).max(1);
+    // Those of the latest stratum besides: stores list no longer times than they search.
+    let latest = Window { from: draw.window.until.saturating_sub(stratum), until: draw.window.until };
+    let (services, services_left_out) = services(from, latest, draw.seed).await?;
     let mut drawn = Drawn {
         ids: Vec::new(),
         slices: Vec::new(),
@@ -289,10 +291,10 @@ pub(crate) async fn find_within(
 }
 
 /// All services that any of them knows; if there are too many, those that the seed chooses.
-async fn services(from: &[&Query], seed: u64) -> Result<(Vec<String>, usize), QueryError> {
+async fn services(from: &[&Query], of: Window, seed: u64) -> Result<(Vec<String>, usize), QueryError> {
     let mut all = BTreeSet::new();
     for query in from {
-        all.extend(query.services().await?.into_iter().filter(|name| !is_own(name)));
+        all.extend(query.services_of(of.from, of.until).await?.into_iter().filter(|name| !is_own(name)));
     }
     let mut chosen: Vec<(u64, String)> =
         all.into_iter().map(|name| (stir(seed, name.as_bytes()), name)).collect();

@@ -41,6 +41,10 @@ impl Tempo {
         self.values("resource.service.name", "").await
     }
 
+    pub(crate) async fn services_between(&self, from: u64, until: u64) -> Result<Vec<String>, QueryError> {
+        self.values_between("resource.service.name", "", from / NANOS, until.div_ceil(NANOS)).await
+    }
+
     pub(crate) async fn operations(&self, service: &str) -> Result<Vec<String>, QueryError> {
         let query = format!("{{ resource.service.name = {} }}", quoted(service));
         self.values("name", &format!("q={}&", escape(&query))).await
@@ -70,7 +74,17 @@ impl Tempo {
     async fn values(&self, tag: &str, filter: &str) -> Result<Vec<String>, QueryError> {
         let now = clock::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         // A host whose clock is ahead has spans too.
-        let (start, end) = (now.saturating_sub(self.look_back.as_secs()), now + 3600);
+        self.values_between(tag, filter, now.saturating_sub(self.look_back.as_secs()), now + 3600).await
+    }
+
+    /// Of a time in seconds since 1970.
+    async fn values_between(
+        &self,
+        tag: &str,
+        filter: &str,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<String>, QueryError> {
         let path = format!("/api/v2/search/tag/{tag}/values?{filter}start={start}&end={end}");
         self.http.known(&path, json::tempo_values).await
     }

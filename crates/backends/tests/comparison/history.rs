@@ -11,7 +11,9 @@ use crossfade_gates::report::{Report, Verdict};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::support::{Reply, serve};
-use super::world::{BEGIN, DAY, HOUR, World, asking, in_front, jaeger, names, refusing, rules, whenever};
+use super::world::{
+    BEGIN, DAY, HOUR, World, asking, client, in_front, jaeger, names, refusing, rules, whenever,
+};
 
 fn config() -> HistoryConfig {
     HistoryConfig {
@@ -249,4 +251,52 @@ async fn history_that_is_kept_is_looked_at_where_it_is() {
     assert_eq!(report.verdict(), Verdict::Fail);
     assert_eq!(found, ["history_kept_gone", "history_kept_too_short"].into(), "{report:?}");
     assert_eq!(kept_in(&eaten, &config(), (promise(0), None), &|_, _, _| {}).await.verdict(), Verdict::Pass);
+}
+
+/// Scenario: an earlier look read traces of a day from a Tempo, which lists services by time: none at all any more; or of then only; or of
+/// now only.
+/// Guarantee: where no search can be put nothing is claimed; a service of then is searched for; one of now, too, and what it finds counts.
+#[tokio::test]
+async fn a_tempo_that_has_been_idle_has_lost_nothing() {
+    const DAY_SECS: u64 = 86_400;
+    const FROM_SECS: u64 = 18_518 * DAY_SECS;
+    let window = Window { from: FROM_SECS * 1_000_000_000, until: (FROM_SECS + DAY_SECS) * 1_000_000_000 };
+    let until = window.until + 30 * 24 * HOUR;
+    let promise = Promise { from: window.from, cut_over: window.until, until, now: window.until + 48 * HOUR };
+    let found = serde_json::json!({ FROM_SECS.to_string(): 5 });
+    let facts = serde_json::json!({ "facts": { "parts": { "secs": DAY_SECS, "found": found } } });
+    for (then, now, verdict, is_gone) in [
+        (false, false, Verdict::NoVerdict, false),
+        (true, false, Verdict::Fail, false),
+        (false, true, Verdict::Fail, true),
+    ] {
+        let address = serve(move |seen| {
+            let start =
+                seen.path.split_once("start=").and_then(|(_, rest)| rest.split('&').next()?.parse().ok());
+            let is_then = start.is_some_and(|start: u64| start <= FROM_SECS + DAY_SECS);
+            let body = match seen.path.as_str() {
+                path if path.contains("/values") && is_then && then => {
+                    r#"{"tagValues":[{"type":"string","value":"old"}],"metrics":{}}"#
+                }
+                path if path.contains("/values") && !is_then && now => {
+                    r#"{"tagValues":[{"type":"string","value":"new"}],"metrics":{}}"#
+                }
+                path if path.contains("/values") => r#"{"tagValues":[],"metrics":{}}"#,
+                path if path.contains("old") => r#"{"traces":[{"traceID":"1"}],"metrics":{}}"#,
+                path if path.starts_with("/api/search") => r#"{"traces":[],"metrics":{}}"#,
+                _ => return Reply::Full(404, Vec::new()),
+            };
+            Reply::Full(200, body.as_bytes().to_vec())
+        })
+        .await;
+        let config = HistoryConfig { window, ..config() };
+        let tempo = client(QueryKind::Tempo, &address);
+        let report = kept_in(&tempo, &config, (promise, Parts::read(&facts)), &|_, _, _| {}).await;
+        let said = rules(&report);
+        assert_eq!(report.verdict(), verdict, "{report:?}");
+        assert_eq!(said.contains(&"history_kept_gone"), is_gone, "{report:?}");
+        assert_eq!(said.contains(&"history_kept_too_short"), is_gone, "{report:?}");
+        assert_eq!(said.contains(&"history_not_kept"), then, "{report:?}");
+        assert_eq!(said.contains(&"history_unread"), !then && !now, "{report:?}");
+    }
 }
