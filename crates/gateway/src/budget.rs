@@ -34,7 +34,7 @@ impl Budget {
     }
 
     pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.used.load(Ordering::Acquire)
     }
 
     /// A share of `amount`, which may be 0 and grow later.
@@ -52,7 +52,7 @@ impl Share {
         let fits = |used: usize| used.checked_add(more).filter(|sum| *sum <= max);
         self.budget
             .used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, fits)
             .map(|_| self.amount += more)
             .map_err(|_| Exhausted)
     }

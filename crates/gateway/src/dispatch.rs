@@ -2,8 +2,8 @@
 //!
 //! Planning is one piece of work without a pause in it: unpack, read the clock, take the route, scan, split, enter into
 //! the ledger, queue the copy. So a schedule takes effect between two requests, never within one, and what a fence cuts
-//! off cannot come after it. Only the export whose answer the client hears is awaited. What is costly about the copy, its
-//! compression, is left to its delivery.
+//! off cannot come after it. Only the export whose answer the client hears is awaited. Compression comes after planning: that of
+//! what is awaited before its export, that of the copy at its delivery.
 //!
 //! ```text
 //! Protection::Copy    the side that answers gets everything and is awaited; the other side's share is queued
@@ -25,9 +25,10 @@ use crate::answer::{Answer, Refusal};
 use crate::books::{Attempt, Fate, Place, Voucher};
 use crate::budget::Share;
 use crate::clock;
-use crate::lane::Lane;
+use crate::lane::{Lane, coded};
 use crate::queue::Copy;
 use crate::receive::gunzip::{Gunzip, GunzipError};
+use crate::receive::out_of_memory;
 use crate::route::Route;
 use crate::worker::Worker;
 
@@ -35,6 +36,8 @@ use crate::worker::Worker;
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) message: Message,
+    /// How long the message's buffer is, if it is its own (see [`Received`](crate::receive::body::Received)).
+    pub(crate) buffer: Option<usize>,
     /// What is passed on of its headers.
     pub(crate) metadata: Arc<HeaderMap>,
     /// How long its client still waits, if it said so.
@@ -72,9 +75,6 @@ pub(crate) const SPARE: usize = 2;
 
 /// One span in so many has its clock recorded: the histogram is to show shares, not to count.
 const CLOCK_SAMPLE: usize = 16;
-/// A queued message shorter than this is copied: it may be a slice of a much larger read buffer, which it would keep.
-const COPIED_BYTES: usize = 32 << 10;
-
 /// What splitting a large request of the usual kind takes.
 const SPLIT_BYTES_KEPT: usize = 1 << 20;
 
@@ -82,6 +82,8 @@ const SPLIT_BYTES_KEPT: usize = 1 << 20;
 struct Awaited {
     place: Place,
     message: Message,
+    /// What to send it in.
+    coding: Coding,
     voucher: Voucher,
     lease: Lease,
 }
@@ -138,8 +140,9 @@ pub(crate) async fn dispatch(
 }
 
 async fn export(worker: &Worker, arrival: &Arrival, arrived: Instant, awaited: Awaited) -> Heard {
-    let Awaited { place, message, voucher, lease } = awaited;
+    let Awaited { place, message, coding, voucher, lease } = awaited;
     let lane = worker.lane(place);
+    let message = coded(message, coding).await;
     let patience = arrival.patience.map(|patience| patience.saturating_sub(arrived.elapsed()));
     let timeout = patience.map_or(lane.timeout, |patience| patience.min(lane.timeout));
     let mut waiting =
@@ -313,13 +316,10 @@ impl Load<'_> {
         if part.is_nothing() {
             return None;
         }
-        let Parcel { mut message, coding, .. } = self.parcel(&part, place);
-        if message.coding != coding {
-            message = Message::coded(message.bytes, coding);
-        }
+        let Parcel { message, coding, .. } = self.parcel(&part, place);
         let voucher = self.receive(&part, index, place);
         let lease = self.worker.lane(place).client.lease();
-        Some(Awaited { place, message, voucher, lease })
+        Some(Awaited { place, message, coding, voucher, lease })
     }
 
     /// Returns whether there was anything to queue.
@@ -328,10 +328,13 @@ impl Load<'_> {
             return false;
         }
         let lane = self.worker.lane(place);
-        let Parcel { mut message, coding, memory } = self.parcel(&part, place);
-        if part.is_whole() && message.bytes.len() < COPIED_BYTES {
-            message.bytes = Bytes::copy_from_slice(&message.bytes);
-        }
+        let Parcel { mut message, coding, mut buffer } = self.parcel(&part, place);
+        // What waits keeps no more than it counts.
+        let memory = *buffer.get_or_insert_with(|| {
+            let (own, capacity) = self.own(message.bytes.len(), |own| own.extend_from_slice(&message.bytes));
+            message.bytes = own;
+            capacity
+        });
         lane.enqueue(Copy {
             message,
             coding,
@@ -368,19 +371,24 @@ impl Load<'_> {
     fn parcel(&mut self, part: &Part<'_>, place: Place) -> Parcel {
         let coding = self.coding(place);
         if !part.is_whole() {
-            let mut assembled = self.worker.pool.take(part.encoded_len());
-            part.write_to(&mut assembled);
-            let memory = assembled.capacity();
-            return Parcel { message: Message::identity(self.worker.pool.share(assembled)), coding, memory };
+            let (bytes, capacity) = self.own(part.encoded_len(), |own| part.write_to(own));
+            return Parcel { message: Message::identity(bytes), coding, buffer: Some(capacity) };
         }
         let arrived = &self.arrival.message;
-        let message = if arrived.coding == Coding::Gzip && coding == Coding::Identity {
+        if arrived.coding == Coding::Gzip && coding == Coding::Identity {
             let plain = self.plain;
-            Message::identity(self.unpacked.get_or_insert_with(|| Bytes::copy_from_slice(plain)).clone())
-        } else {
-            arrived.clone()
-        };
-        Parcel { memory: message.bytes.len(), message, coding }
+            let unpacked = self.unpacked.get_or_insert_with(|| Bytes::copy_from_slice(plain)).clone();
+            return Parcel { buffer: Some(unpacked.len()), message: Message::identity(unpacked), coding };
+        }
+        Parcel { message: arrived.clone(), coding, buffer: self.arrival.buffer }
+    }
+
+    /// Bytes in a buffer of their own, and how long that is.
+    fn own(&self, len: usize, write: impl FnOnce(&mut Vec<u8>)) -> (Bytes, usize) {
+        let mut own = self.worker.pool.take(len);
+        write(&mut own);
+        let capacity = own.capacity();
+        (self.worker.pool.share(own), capacity)
     }
 }
 
@@ -388,8 +396,8 @@ impl Load<'_> {
 struct Parcel {
     message: Message,
     coding: Coding,
-    /// Memory that the message holds.
-    memory: usize,
+    /// As of an arrival.
+    buffer: Option<usize>,
 }
 
 fn refuse_gzip(error: GunzipError) -> Refusal {
@@ -397,10 +405,6 @@ fn refuse_gzip(error: GunzipError) -> Refusal {
         GunzipError::Invalid => Refusal::BadCompression(error.to_string()),
         GunzipError::TooLarge { .. } => Refusal::TooLarge(error.to_string()),
     }
-}
-
-fn out_of_memory() -> Refusal {
-    Refusal::Overloaded("the memory for requests is used up".to_owned())
 }
 
 fn not_ready() -> Refusal {
@@ -411,6 +415,8 @@ fn not_ready() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use crossfade_routing::{Begin, EnvironmentId, Schedule, Seed, Weight, Window};
+
     use super::*;
 
     #[test]
@@ -449,5 +455,49 @@ mod tests {
         assert!(scratch.splitter.scratch_bytes() > 4 * SPLIT_BYTES_KEPT);
         scratch.tidy();
         assert!(scratch.splitter.scratch_bytes() <= SPLIT_BYTES_KEPT);
+    }
+    // Scenario: a request of one piece, which is a slice of all that was read from its connection, goes to both sides whole.
+    // Guarantee: the side that answers gets the slice, and nothing is copied for it; what is queued holds nothing of what was
+    // read, and counts as much as it holds. A request in a buffer of its own is shared.
+    #[tokio::test]
+    async fn what_is_queued_keeps_no_read_buffer() {
+        let blue = EnvironmentId::new("blue").unwrap();
+        let begin = Begin {
+            rollout: "r".to_owned(),
+            to: EnvironmentId::new("green").unwrap(),
+            seed: Seed(1),
+            window: Window::new(Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(1))
+                .unwrap(),
+        };
+        let schedule = Schedule::genesis(blue).begin(begin).unwrap().mirrored(Weight::FULL).unwrap();
+        let worker = crate::worker::tests::idle(&schedule, &[]);
+        for size in [100, 50_000] {
+            // resource_spans { scope_spans { spans { trace_id: …, name: "xxx…" } } }, with lengths of three bytes.
+            let length = |length: usize| {
+                [length & 0x7f | 0x80, length >> 7 & 0x7f | 0x80, length >> 14].map(|b| b as u8)
+            };
+            let field = |tag: u8, value: &[u8]| [&[tag][..], &length(value.len()), value].concat();
+            let span = [field(0x0a, &[7; 16]), field(0x2a, &vec![b'x'; size])].concat();
+            let request = field(0x0a, &field(0x12, &field(0x12, &span)));
+            let read = Bytes::from([&request[..], &vec![0; 400_000]].concat());
+            for buffer in [None, Some(request.len() + 7)] {
+                let message = Message::identity(read.slice(..request.len()));
+                let arrival = Arrival { message, buffer, metadata: Arc::default(), patience: None };
+                let mut memory = crate::budget::Budget::new(0).share(0).unwrap();
+                let planned = plan(&worker, &arrival, &mut memory, &mut worker.scratch()).unwrap();
+                let [awaited] = &planned.awaited[..] else { panic!("one side answers") };
+                assert_eq!((awaited.place, awaited.message.bytes.as_ptr()), (0, read.as_ptr()));
+                let [copy] = &worker.lane(1).next().await[..] else { panic!("one copy") };
+                assert_eq!(copy.message.bytes, request);
+                let is_slice = copy.message.bytes.as_ptr() == read.as_ptr();
+                assert_eq!(is_slice, buffer.is_some());
+                let counted = if is_slice {
+                    request.len() + 7..=request.len() + 7
+                } else {
+                    request.len()..=2 * request.len()
+                };
+                assert!(counted.contains(&copy.memory), "{} of {counted:?}", copy.memory);
+            }
+        }
     }
 }

@@ -78,7 +78,7 @@ pub async fn start(config: GatewayConfig) -> Result<Gateway, StartError> {
     let (tripped, trips) = mpsc::unbounded_channel();
     let vitals = Arc::new(Vitals::new(config.environments.len(), config.breaker, tripped));
     let tap = Tap::new(&config.tap, config.workers.get());
-    let commons = Commons::new(&config.limits, config.environments.len(), vitals, Arc::clone(&tap));
+    let commons = Commons::new(&config, vitals, Arc::clone(&tap));
     let workers: Vec<_> =
         (0..config.workers.get()).map(|number| Worker::new(&config, &commons, number)).collect();
     let overview = Overview::new(&config, (grpc, http), (workers.clone(), commons), phases.clone());

@@ -7,11 +7,11 @@
 //! so that a few that are refused for now do not hold up the rest. Each attempt is made under the lease that was taken
 //! when the copy was routed here: after a fence nothing that was decided before it is sent.
 //!
-//! What is to be compressed is compressed here, before its first attempt: not while a client waits for the other side, and
-//! what is large not even on the worker's thread.
+//! What is to be compressed is compressed here, before its first attempt: a copy not while a client waits for the other side,
+//! and what is large not on the worker's thread.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,10 +20,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::books::{Attempt, Fate, Place};
-use crate::budget::Budget;
 use crate::clock;
 use crate::config::DeliveryConfig;
-use crate::queue::{Copy, Held, Queue};
+use crate::queue::{Copy, Queue};
 use crate::vitals::Vitals;
 
 /// See the module's description.
@@ -35,9 +34,7 @@ pub(crate) struct Lane {
     /// How long one export may take.
     pub(crate) timeout: Duration,
     delivery: DeliveryConfig,
-    queue: Mutex<Queue>,
-    held: Arc<Held>,
-    bytes_max: usize,
+    queue: Queue,
     /// Something was put into the queue.
     work: Notify,
     /// Spreads retries.
@@ -45,6 +42,8 @@ pub(crate) struct Lane {
     /// Counts how often the lane was severed; wakes those who wait for another attempt.
     severed: watch::Sender<u64>,
     vitals: Arc<Vitals>,
+    /// Copies that are compressed at one time.
+    packing: Semaphore,
 }
 
 /// How full a queue is.
@@ -56,39 +55,37 @@ pub(crate) struct Fill {
     pub(crate) bytes_max: usize,
 }
 
-/// A message of at least this size is compressed on a thread of its own.
+/// A message of at least this size is compressed on another thread.
 const LARGE_BYTES: usize = 64 << 10;
+/// Fewer than the runtime has threads for it: what a client waits for is compressed there too.
+const PACKED_AT_A_TIME: usize = 2;
 
 impl Lane {
     pub(crate) fn new(
         place: Place,
         client: Client,
         (compression, timeout): (Compression, Duration),
-        (delivery, room): (DeliveryConfig, Arc<Budget>),
+        (delivery, queue): (DeliveryConfig, Queue),
         vitals: Arc<Vitals>,
     ) -> Arc<Lane> {
-        let bytes_max = room.max();
-        let queue = Queue::new(room, delivery.merge_bytes_max);
         Arc::new(Lane {
             place,
             client,
             compression,
             timeout,
             delivery,
-            held: Arc::clone(queue.held()),
-            bytes_max,
-            queue: Mutex::new(queue),
+            queue,
             work: Notify::new(),
             turn: AtomicU32::new(0),
             severed: watch::Sender::new(0),
             vitals,
+            packing: Semaphore::new(PACKED_AT_A_TIME),
         })
     }
 
     /// Queues a copy. What has to go for it, or itself, is shed.
     pub(crate) fn enqueue(&self, copy: Copy) {
-        let lost = self.lock().push(copy);
-        lose(lost);
+        lose(self.queue.push(copy));
         self.work.notify_one();
     }
 
@@ -96,18 +93,18 @@ impl Lane {
     /// decided before can send another byte.
     pub(crate) fn sever(&self) {
         self.client.sever();
-        let waiting = self.lock().clear();
-        lose(waiting);
+        lose(self.queue.clear());
         self.severed.send_modify(|times| *times += 1);
     }
 
     pub(crate) fn fill(&self) -> Fill {
-        Fill { requests: self.held.copies(), bytes: self.held.bytes(), bytes_max: self.bytes_max }
+        let held = self.queue.held();
+        Fill { requests: held.copies(), bytes: held.bytes(), bytes_max: self.queue.bytes_max() }
     }
 
     /// Returns once nothing is queued, on its way, or waiting for another attempt.
     pub(crate) async fn drained(&self) {
-        self.held.nothing().await;
+        self.queue.held().nothing().await;
     }
 
     /// Delivers what is queued, for ever.
@@ -120,9 +117,10 @@ impl Lane {
         }
     }
 
-    async fn next(&self) -> Vec<Copy> {
+    /// Waits for the next that are to be sent in one request.
+    pub(crate) async fn next(&self) -> Vec<Copy> {
         loop {
-            let batch = self.lock().pop();
+            let batch = self.queue.pop();
             if !batch.is_empty() {
                 return batch;
             }
@@ -141,10 +139,6 @@ impl Lane {
             _ => Duration::ZERO,
         };
         wish.max(backoff).saturating_add(spread)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.queue.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -169,7 +163,7 @@ async fn deliver(lane: Arc<Lane>, batch: Vec<Copy>, slot: OwnedSemaphorePermit) 
     let mut batches = vec![batch];
     while let Some(mut batch) = batches.pop() {
         if let [only] = batch.as_mut_slice() {
-            pack(only).await;
+            pack(&lane, only).await;
         }
         let export = attempt(&lane, &batch).await;
         if batch.len() > 1 && matches!(export.outcome, Outcome::Rejected { .. }) {
@@ -198,20 +192,27 @@ async fn attempt(lane: &Lane, batch: &[Copy]) -> Export {
 }
 
 /// Compresses a copy that waits to be.
-async fn pack(copy: &mut Copy) {
-    if copy.message.coding == copy.coding || copy.coding == Coding::Identity {
-        return;
+async fn pack(lane: &Lane, copy: &mut Copy) {
+    if copy.coding == Coding::Gzip && copy.message.coding == Coding::Identity {
+        let _turn = lane.packing.acquire().await.expect("the semaphore is never closed");
+        let packed = coded(copy.message.clone(), copy.coding).await;
+        copy.packed(packed);
     }
-    let plain = copy.message.bytes.clone();
-    let packed = if plain.len() < LARGE_BYTES {
-        Message::gzip(&plain)
-    } else {
-        let elsewhere = plain.clone();
-        let packed = tokio::task::spawn_blocking(move || Message::gzip(&elsewhere)).await;
-        // It is refused only when the runtime ends.
-        packed.unwrap_or_else(|_| Message::gzip(&plain))
-    };
-    copy.packed(packed);
+}
+
+/// The same in this coding, compressed if need be; what is large, on another thread.
+pub(crate) async fn coded(message: Message, coding: Coding) -> Message {
+    if coding == Coding::Identity || message.coding == coding {
+        return message;
+    }
+    let plain = message.bytes;
+    if plain.len() < LARGE_BYTES {
+        return Message::gzip(&plain);
+    }
+    let elsewhere = plain.clone();
+    let packed = tokio::task::spawn_blocking(move || Message::gzip(&elsewhere)).await;
+    // It is refused only when the runtime ends.
+    packed.unwrap_or_else(|_| Message::gzip(&plain))
 }
 
 fn merged(batch: &[Copy]) -> Message {
@@ -257,7 +258,7 @@ async fn again_after(lane: Arc<Lane>, copy: Copy, wait: Duration, mut severed: w
         _ = severed.changed() => {}
     }
     if lane.client.lease() == copy.lease {
-        lane.lock().put_back(copy);
+        lane.queue.put_back(copy);
         lane.work.notify_one();
     } else {
         lose([copy]);

@@ -1,6 +1,7 @@
 //! A worker: one thread with its own runtime, listeners, connections, queues and books.
 //!
-//! Nothing on a request's way is shared between workers but a few counters. The steward talks to a worker by orders,
+//! Nothing on a request's way is shared between workers but a few counters, and where a queue is full, what waits in the
+//! others'. The steward talks to a worker by orders,
 //! which the worker carries out on its own thread: so a new schedule, and above all a fence, takes effect between two
 //! steps of whatever else the worker does, and is complete when the order is answered.
 
@@ -21,6 +22,7 @@ use crate::dispatch::Scratch;
 use crate::lane::Lane;
 use crate::listen::{Transport, accept};
 use crate::pool::Pool;
+use crate::queue::Queue;
 use crate::receive::body::Bounds;
 use crate::route::{Route, RouteCell};
 use crate::status::Phase;
@@ -44,21 +46,23 @@ pub(crate) struct Commons {
     pub(crate) in_flight: Arc<Budget>,
     /// Requests whose bodies are still coming in.
     pub(crate) receiving: Arc<Budget>,
-    /// Bytes of queued copies, of each environment.
-    queues: Vec<Arc<Budget>>,
+    /// Of each environment, for each worker.
+    queues: Vec<Vec<Queue>>,
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) refusals: Arc<[AtomicU64; Refusal::KINDS.len()]>,
 }
 
 impl Commons {
-    pub(crate) fn new(limits: &Limits, environments: usize, vitals: Arc<Vitals>, tap: Arc<Tap>) -> Commons {
+    pub(crate) fn new(config: &GatewayConfig, vitals: Arc<Vitals>, tap: Arc<Tap>) -> Commons {
+        let (limits, merge_bytes_max) = (&config.limits, config.delivery.merge_bytes_max);
+        let queues = || Queue::for_workers(config.workers.get(), limits.queue_bytes, merge_bytes_max);
         Commons {
             vitals,
             tap,
             memory: Budget::new(limits.memory_bytes),
             in_flight: Budget::new(limits.requests_in_flight),
             receiving: Budget::new(limits.requests_in_flight.saturating_mul(RECEIVING_FOR_EACH_SLOT)),
-            queues: (0..environments).map(|_| Budget::new(limits.queue_bytes)).collect(),
+            queues: config.environments.keys().map(|_| queues()).collect(),
             connections: Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::default(),
         }
@@ -98,16 +102,16 @@ impl Worker {
     pub(crate) fn new(config: &GatewayConfig, commons: &Commons, number: usize) -> Arc<Worker> {
         let Commons { vitals, tap, memory, in_flight, receiving, queues, connections, refusals } =
             commons.clone();
-        let mut queues = queues.into_iter();
+        let mut queues = queues.into_iter().filter_map(|workers| workers.into_iter().nth(number));
         let lane = |(place, environment): (Place, &crate::EnvironmentConfig)| {
             let client = Client::new(ClientConfig {
                 endpoint: environment.endpoint.clone(),
                 headers: environment.headers.clone(),
                 connect_timeout: environment.connect_timeout,
             });
-            let room = queues.next().expect("there is one for each environment");
+            let queue = queues.next().expect("there is one for each environment and worker");
             let sending = (environment.compression, environment.timeout);
-            Lane::new(place, client, sending, (config.delivery, room), Arc::clone(&commons.vitals))
+            Lane::new(place, client, sending, (config.delivery, queue), Arc::clone(&commons.vitals))
         };
         Arc::new(Worker {
             route: RouteCell::default(),
@@ -232,5 +236,38 @@ pub(crate) async fn run(start: Start) -> bool {
 async fn drained(worker: &Worker) {
     for lane in worker.lanes() {
         lane.drained().await;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use crossfade_backends::otlp::{Endpoint, Protocol};
+    use crossfade_routing::{EnvironmentId, GatewayId, Protection, Router, Schedule, UnixNanos};
+
+    use super::*;
+    use crate::{ControlLink, EnvironmentConfig};
+
+    /// A worker that routes by `schedule`, and sends nothing: nobody runs its lanes.
+    pub(crate) fn idle(schedule: &Schedule, forward: &[&str]) -> Arc<Worker> {
+        let endpoint = || Endpoint::parse("localhost:1", Protocol::Grpc).unwrap();
+        let names = ["blue", "green"].map(|name| EnvironmentId::new(name).unwrap());
+        let environments: BTreeMap<_, _> =
+            names.iter().map(|name| (name.clone(), EnvironmentConfig::new(endpoint()))).collect();
+        let directive = crossfade_routing::Directive {
+            schedule: schedule.clone(),
+            announced: None,
+            horizon: UnixNanos::MAX,
+        };
+        let control = ControlLink::Static(Box::new(directive));
+        let mut config = GatewayConfig::new(GatewayId::new("gw").unwrap(), environments, "".into(), control);
+        config.forward_headers = forward.iter().map(|name| name.parse().unwrap()).collect();
+        let vitals = Arc::new(Vitals::new(2, config.breaker, mpsc::unbounded_channel().0));
+        let tap = Tap::new(&config.tap, config.workers.get());
+        let worker = Worker::new(&config, &Commons::new(&config, vitals, tap), 0);
+        let router = Router::new(schedule, UnixNanos::MAX, Protection::Copy);
+        worker.route.set(Arc::new(Route::new(router, &names).unwrap()));
+        worker
     }
 }

@@ -19,7 +19,8 @@ fn lane(make: &Maker) -> Arc<Lane> {
     let vitals = Arc::new(Vitals::new(1, BreakerConfig::default(), tripped));
     let sending = (Compression::Preserve, Duration::from_secs(5));
     let delivery = DeliveryConfig::default();
-    Lane::new(0, make.client.clone(), sending, (delivery, Budget::new(1 << 20)), vitals)
+    let queue = Queue::for_workers(1, 1 << 20, delivery.merge_bytes_max).remove(0);
+    Lane::new(0, make.client.clone(), sending, (delivery, queue), vitals)
 }
 
 fn account(make: &Maker) -> Account {
@@ -110,11 +111,11 @@ async fn what_is_to_be_compressed_is_so_at_its_first_attempt() {
         let before = lane.fill().bytes;
         assert!(before > size, "it waits as it is");
         let mut copies = lane.next().await;
-        pack(&mut copies[0]).await;
+        pack(&lane, &mut copies[0]).await;
         let packed = copies[0].message.clone();
         assert_eq!(packed, Message::gzip(&Bytes::from(vec![0; size])));
         assert_eq!(lane.fill().bytes, before - size + packed.bytes.len());
-        pack(&mut copies[0]).await;
+        pack(&lane, &mut copies[0]).await;
         assert_eq!(copies[0].message, packed, "once");
     }
 }

@@ -48,14 +48,18 @@ fn names(copies: &[Copy]) -> Vec<u64> {
 }
 
 /// Room for four copies of 1,000 bytes.
+fn queues(workers: usize, merge_bytes_max: usize) -> Vec<Queue> {
+    Queue::for_workers(workers, 4 * (1_000 + OVERHEAD_BYTES), merge_bytes_max)
+}
+
 fn queue(merge_bytes_max: usize) -> Queue {
-    Queue::new(Budget::new(4 * (1_000 + OVERHEAD_BYTES)), merge_bytes_max)
+    queues(1, merge_bytes_max).remove(0)
 }
 
 #[test]
 fn untrusted_copies_go_first_and_then_what_is_new() {
     let make = Maker::new();
-    let mut queue = queue(0);
+    let queue = queue(0);
     for (name, untrusted) in [(1, false), (2, true), (3, true), (4, false)] {
         assert!(queue.push(make.copy(name, 1_000, untrusted)).is_empty());
     }
@@ -71,7 +75,7 @@ fn untrusted_copies_go_first_and_then_what_is_new() {
 #[test]
 fn as_many_go_as_are_needed_and_what_can_never_fit_moves_nobody() {
     let make = Maker::new();
-    let mut queue = queue(0);
+    let queue = queue(0);
     for name in 1..=4 {
         assert!(queue.push(make.copy(name, 1_000, true)).is_empty());
     }
@@ -83,7 +87,7 @@ fn as_many_go_as_are_needed_and_what_can_never_fit_moves_nobody() {
 #[test]
 fn nobody_goes_in_vain() {
     let make = Maker::new();
-    let mut queue = queue(0);
+    let queue = queue(0);
     for (name, untrusted) in [(1, true), (2, false), (3, false), (4, false)] {
         assert!(queue.push(make.copy(name, 1_000, untrusted)).is_empty());
     }
@@ -98,35 +102,93 @@ fn nobody_goes_in_vain() {
 #[test]
 fn a_bound_holds_for_all_queues_that_share_it() {
     let make = Maker::new();
-    let budget = Budget::new(4 * (1_000 + OVERHEAD_BYTES));
-    let mut queues = [0, 1].map(|_| Queue::new(Arc::clone(&budget), 0));
+    let queues = queues(2, 0);
     for name in 1..=4 {
         assert!(queues[0].push(make.copy(name, 1_000, false)).is_empty(), "one may have all of it");
     }
     assert_eq!(names(&queues[1].push(make.copy(5, 1_000, false))), [5]);
     drop(queues[0].pop());
     assert!(queues[1].push(make.copy(6, 1_000, false)).is_empty());
-    assert_eq!(queues.map(|queue| queue.held().copies()), [3, 1]);
+    assert_eq!([0, 1].map(|worker: usize| queues[worker].held().copies()), [3, 1]);
+}
+
+// Scenario: one worker's queue is full of copies for untrusted clocks, and another worker has one for a believed clock.
+// Guarantee: no copy for a believed clock is shed while another waits anywhere; its own worker's go first.
+#[test]
+fn untrusted_copies_go_first_whichever_worker_they_wait_for() {
+    let make = Maker::new();
+    let queues = queues(3, 0);
+    for (worker, name) in [(0, 1), (0, 2), (1, 3)] {
+        assert!(queues[worker].push(make.copy(name, 1_000, true)).is_empty());
+    }
+    assert!(queues[1].push(make.copy(4, 1_000, false)).is_empty());
+    assert_eq!(names(&queues[1].push(make.copy(5, 2_000, false))), [3, 1], "its own, then another's");
+    assert_eq!(names(&queues[2].push(make.copy(6, 2_000, false))), [6], "the only one left is not enough");
+    assert_eq!(names(&queues[2].push(make.copy(7, 1_000, false))), [2]);
+    assert_eq!(names(&queues[2].push(make.copy(8, 1_000, true))), [8], "nothing left that goes first");
+    assert_eq!([0, 1, 2].map(|worker: usize| queues[worker].held().copies()), [0, 2, 1]);
+    assert_eq!(queues[0].shared.untrusted_bytes.load(Ordering::Relaxed), 0);
+    assert!(queues[0].pop().is_empty());
+}
+
+// Scenario: several workers push and pop at once, half of the copies untrusted, into a queue that is far too small.
+// Guarantee: the bound holds, the count of what may go is right, and nothing vanishes.
+#[test]
+fn workers_that_make_room_among_each_other_lose_nothing() {
+    let make = Maker::new();
+    let queues = queues(4, 0);
+    let shed: Vec<Copy> = std::thread::scope(|scope| {
+        let work = |queue: Queue| {
+            let make = &make;
+            move || {
+                let mut left = Vec::new();
+                for name in 1..=2_000 {
+                    left.extend(queue.push(make.copy(1, 1_000, name % 2 == 0)));
+                    match name % 3 {
+                        0 => left.extend(queue.pop()),
+                        1 => queue.pop().into_iter().for_each(|copy| queue.put_back(copy)),
+                        _ => {}
+                    }
+                    assert!(queue.shared.budget.used() <= queue.bytes_max());
+                    left.iter_mut().for_each(|copy: &mut Copy| copy.room = None);
+                }
+                left
+            }
+        };
+        let threads: Vec<_> = queues.iter().map(|queue| scope.spawn(work(queue.clone()))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let waiting: Vec<Copy> = queues.iter().flat_map(Queue::clear).collect();
+    assert_eq!(shed.len() + waiting.len(), 4 * 2_000);
+    drop((shed, waiting));
+    assert_eq!(queues[0].shared.budget.used(), 0);
+    assert_eq!(queues[0].shared.untrusted_bytes.load(Ordering::Relaxed), 0);
+    assert!(queues.iter().all(|queue| queue.held().copies() == 0));
 }
 
 #[test]
 fn a_copy_counts_with_the_memory_that_it_holds() {
     let make = Maker::new();
-    let mut queue = queue(0);
-    assert!(queue.push(Copy { memory: 3_000, ..make.copy(1, 1_000, false) }).is_empty());
-    assert_eq!(queue.held().bytes(), 3_000 + OVERHEAD_BYTES);
+    let queue = queue(0);
+    let bytes = || (queue.held().bytes(), queue.shared.budget.used());
+    let tenant = HeaderMap::from_iter([("tenant".parse().unwrap(), "x".repeat(1_000).parse().unwrap())]);
+    let header = metadata_bytes(&tenant);
+    assert!((1_000..3_000).contains(&header), "its value, and the table it stands in: {header}");
+    let metadata = Arc::new(tenant);
+    assert!(queue.push(Copy { memory: 2_000, metadata, ..make.copy(1, 1_000, false) }).is_empty());
+    assert_eq!(bytes().0, 2_000 + header + OVERHEAD_BYTES);
     let mut copy = queue.pop().pop().unwrap();
     copy.packed(Message { bytes: vec![0; 100].into(), coding: Coding::Gzip });
-    assert_eq!((queue.held().bytes(), queue.budget.used()), (100 + OVERHEAD_BYTES, 100 + OVERHEAD_BYTES));
+    assert_eq!(bytes(), (100 + header + OVERHEAD_BYTES, 100 + header + OVERHEAD_BYTES));
     queue.put_back(copy);
     assert_eq!(names(&queue.clear()), [1]);
-    assert_eq!((queue.held().bytes(), queue.budget.used()), (0, 0));
+    assert_eq!(bytes(), (0, 0));
 }
 
 #[test]
 fn what_is_on_its_way_keeps_its_room() {
     let make = Maker::new();
-    let mut queue = queue(0);
+    let queue = queue(0);
     for name in 1..=4 {
         assert!(queue.push(make.copy(name, 1_000, true)).is_empty());
     }
@@ -151,8 +213,8 @@ fn only_plain_copies_under_one_key_and_lease_are_merged() {
     let tenant =
         |name: &str| Arc::new(HeaderMap::from_iter([("tenant".parse().unwrap(), name.parse().unwrap())]));
     let keyed = |name, tenant| Copy { metadata: tenant, ..make.copy(name, 100, false) };
-    let mut queue = Queue::new(Budget::new(1 << 20), 250);
-    let mut push = |copy| assert!(queue.push(copy).is_empty());
+    let queue = Queue::for_workers(1, 1 << 20, 250).remove(0);
+    let push = |copy| assert!(queue.push(copy).is_empty());
     push(keyed(1, tenant("a")));
     push(keyed(2, tenant("a"))); // equal, though not the same map
     push(keyed(3, tenant("a"))); // one too many bytes
@@ -179,7 +241,7 @@ proptest! {
         merge in prop::sample::select(vec![0, 2_500]),
     ) {
         let make = Maker::new();
-        let mut queue = queue(merge);
+        let queue = queue(merge);
         let (mut flying, mut left, mut name) = (Vec::new(), Vec::new(), 0);
         for (act, bytes, untrusted) in acts {
             match act {
@@ -195,8 +257,8 @@ proptest! {
                     left.push(Copy { room: None, ..copy });
                 },
             }
-            prop_assert!(queue.held().bytes() <= queue.budget.max());
-            prop_assert_eq!(queue.held().bytes(), queue.budget.used());
+            prop_assert!(queue.held().bytes() <= queue.shared.budget.max());
+            prop_assert_eq!(queue.held().bytes(), queue.shared.budget.used());
         }
         left.extend(flying);
         left.extend(queue.clear());

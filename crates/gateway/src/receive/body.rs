@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
+use super::out_of_memory;
 use crate::answer::Refusal;
 use crate::budget::{Budget, Share};
 use crate::pool::Pool;
@@ -22,6 +23,9 @@ use crate::pool::Pool;
 #[derive(Debug)]
 pub(crate) struct Received {
     pub(crate) bytes: Bytes,
+    /// How long their buffer is, if it is theirs alone. Else they are a slice of what was read from the connection, and keep
+    /// all of that.
+    pub(crate) buffer: Option<usize>,
     pub(crate) memory: Share,
 }
 
@@ -161,7 +165,7 @@ enum Pieces {
 
 impl<'a> Assembly<'a> {
     fn new(bounds: &'a Bounds, announced: Option<usize>) -> Result<Assembly<'a>, Refusal> {
-        let memory = bounds.memory.share(0).map_err(|_| overloaded())?;
+        let memory = bounds.memory.share(0).map_err(|_| out_of_memory())?;
         Ok(Assembly { bounds, memory, announced: announced.unwrap_or(0), pieces: Pieces::None })
     }
 
@@ -173,7 +177,7 @@ impl<'a> Assembly<'a> {
         if length > self.bounds.bytes_max {
             return Err(too_large(self.bounds));
         }
-        self.memory.grow(chunk.len()).map_err(|_| overloaded())?;
+        self.memory.grow(chunk.len()).map_err(|_| out_of_memory())?;
         self.pieces = match std::mem::replace(&mut self.pieces, Pieces::None) {
             Pieces::None => Pieces::One(chunk),
             Pieces::One(first) => {
@@ -199,12 +203,15 @@ impl<'a> Assembly<'a> {
     }
 
     fn finish(self) -> Received {
-        let bytes = match self.pieces {
-            Pieces::None => Bytes::new(),
-            Pieces::One(bytes) => bytes,
-            Pieces::Many(buffer) => self.bounds.pool.share(buffer),
+        let (bytes, buffer) = match self.pieces {
+            Pieces::None => (Bytes::new(), Some(0)),
+            Pieces::One(bytes) => (bytes, None),
+            Pieces::Many(buffer) => {
+                let capacity = buffer.capacity();
+                (self.bounds.pool.share(buffer), Some(capacity))
+            }
         };
-        Received { bytes, memory: self.memory }
+        Received { bytes, buffer, memory: self.memory }
     }
 }
 
@@ -224,8 +231,4 @@ fn too_large(bounds: &Bounds) -> Refusal {
 
 fn too_slow() -> Refusal {
     Refusal::TooSlow("the body did not arrive in time".to_owned())
-}
-
-fn overloaded() -> Refusal {
-    Refusal::Overloaded("the memory for requests is used up".to_owned())
 }

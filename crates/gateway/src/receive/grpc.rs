@@ -64,7 +64,9 @@ async fn export(
         }
     };
     let patience = head.headers.get("grpc-timeout").and_then(decode_timeout);
-    answer(worker, received, coding, metadata(worker, &head.headers), patience).await
+    let metadata = metadata(worker, &head.headers);
+    drop(head); // it holds what it was read into
+    answer(worker, received, coding, metadata, patience).await
 }
 
 /// What a compressed message is compressed with. `None`: messages are not compressed.

@@ -48,7 +48,9 @@ async fn export(worker: &Worker, request: Request<Incoming>) -> Result<Answer, R
     };
     let received = whole(body, &worker.bounds()).await?;
     drop(admitted);
-    answer(worker, received, coding, metadata(worker, &head.headers), None).await
+    let metadata = metadata(worker, &head.headers);
+    drop(head); // it holds what it was read into
+    answer(worker, received, coding, metadata, None).await
 }
 
 fn coding_of(head: &Parts) -> Result<Coding, Refusal> {

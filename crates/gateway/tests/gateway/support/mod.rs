@@ -115,6 +115,11 @@ pub(crate) fn environment_config(environment: &Environment) -> EnvironmentConfig
     EnvironmentConfig { timeout: 2 * PATIENCE, connect_timeout: PATIENCE, ..EnvironmentConfig::new(endpoint) }
 }
 
+/// One worker, and as many as a small machine has: what holds for one may not hold between two.
+pub(crate) const ONE_AND_TWO: [NonZeroUsize; 2] = [NonZeroUsize::MIN, NonZeroUsize::MIN.saturating_add(1)];
+/// So many that it cannot be chance if they are all one worker's.
+pub(crate) const CONNECTIONS: usize = 24;
+
 /// Blue and green behind a gateway that routes by `schedule`. Short waits, one worker: the tests count.
 pub(crate) fn config(
     blue_is: &Environment,
@@ -151,6 +156,11 @@ impl Bench {
             Protocol::HttpProtobuf | Protocol::HttpJson => self.gateway.http_addr(),
         };
         client(&format!("http://{}", address.unwrap()), protocol)
+    }
+
+    /// Clients with a connection each, enough that every worker has some.
+    pub(crate) fn clients(&self, protocol: Protocol) -> Vec<Client> {
+        (0..CONNECTIONS).map(|_| self.client(protocol)).collect()
     }
 
     pub(crate) fn status(&self) -> GatewayStatus {
