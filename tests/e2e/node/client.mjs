@@ -1,7 +1,8 @@
 // Sends traces with the OpenTelemetry SDK for Node.js over OTLP/HTTP protobuf, gzip on, and records what it did.
 //
 // Every line of the record is one JSON object: {"span": ...} when a span ends, {"export": ...} when the exporter has an
-// answer for a batch, {"done": ...} last. The record, not this program's word, is what a test reads.
+// answer for a batch, {"retry": ...} when it was refused and tries again by itself, {"done": ...} last. The record, not
+// this program's word, is what a test reads.
 //
 // On SIGTERM it starts no new trace, ends the open ones, flushes and exits with 0. The SDK is looked up below
 // $E2E_PACKAGES, since packages are kept outside the tree.
@@ -11,7 +12,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
 const require = createRequire(`${process.env.E2E_PACKAGES}/package.json`);
-const { trace, ROOT_CONTEXT, SpanKind, SpanStatusCode } = require('@opentelemetry/api');
+const { diag, trace, DiagLogLevel, ROOT_CONTEXT, SpanKind, SpanStatusCode } = require('@opentelemetry/api');
 const { OTLPTraceExporter } = require('@opentelemetry/exporter-trace-otlp-proto');
 const { resourceFromAttributes } = require('@opentelemetry/resources');
 const { BasicTracerProvider, BatchSpanProcessor } = require('@opentelemetry/sdk-trace-base');
@@ -35,6 +36,14 @@ writeFileSync(options.record, '');
 const record = (kind, value) => appendFileSync(options.record, `${JSON.stringify({ [kind]: value })}\n`);
 const nanos = ([seconds, rest]) => String(BigInt(seconds) * 1_000_000_000n + BigInt(rest));
 const now = () => String(BigInt(Date.now()) * 1_000_000n);
+
+// The exporter tells nobody but its log that it was refused and will try again.
+const ignore = () => {};
+const verbose = (why) => {
+  if (why.startsWith('Scheduling export retry')) record('retry', { why });
+};
+const logger = { error: console.error, warn: console.error, info: ignore, debug: ignore, verbose };
+diag.setLogger(logger, DiagLogLevel.VERBOSE);
 
 /** Passes batches on, and records the answer to each. */
 class RecordingExporter {
@@ -113,6 +122,11 @@ function end(span) {
     kind: SpanKind[span.kind],
     start: nanos(span.startTime),
     end: nanos(span.endTime),
+    resource: span.resource.attributes,
+    scope: span.instrumentationScope.name,
+    attributes: span.attributes,
+    events: span.events.map(({ time, name, attributes }) => ({ time: nanos(time), name, attributes })),
+    status: { code: SpanStatusCode[span.status.code], message: span.status.message ?? '' },
   });
 }
 

@@ -1,7 +1,8 @@
 """Sends traces with the OpenTelemetry SDK for Python over OTLP/gRPC, gzip on, and records what it did.
 
 Every line of the record is one JSON object: {"span": ...} when a span ends, {"export": ...} when the exporter has an
-answer for a batch, {"done": ...} last. The record, not this program's word, is what a test reads.
+answer for a batch, {"retry": ...} when it was refused and tries again by itself, {"done": ...} last. The record, not
+this program's word, is what a test reads.
 
 On SIGTERM it starts no new trace, ends the open ones, flushes and exits with 0.
 """
@@ -9,6 +10,7 @@ On SIGTERM it starts no new trace, ends the open ones, flushes and exits with 0.
 import argparse
 import heapq
 import json
+import logging
 import random
 import signal
 import threading
@@ -35,6 +37,18 @@ class Record:
     def write(self, kind, value):
         with self.lock:
             self.file.write(json.dumps({kind: value}) + "\n")
+
+
+class Retries(logging.Handler):
+    """Records what the exporter tells nobody but its log: that it was refused, and will try again."""
+
+    def __init__(self, record):
+        super().__init__(logging.WARNING)
+        self.record = record
+
+    def emit(self, told):
+        if "retrying in" in told.getMessage():
+            self.record.write("retry", {"why": told.getMessage()})
 
 
 class RecordingExporter(SpanExporter):
@@ -133,6 +147,14 @@ class Traffic:
                 "kind": span.kind.name,
                 "start": str(span.start_time),
                 "end": str(span.end_time),
+                "resource": dict(span.resource.attributes),
+                "scope": span.instrumentation_scope.name,
+                "attributes": dict(span.attributes),
+                "events": [
+                    {"time": str(event.timestamp), "name": event.name, "attributes": dict(event.attributes)}
+                    for event in span.events
+                ],
+                "status": {"code": span.status.status_code.name, "message": span.status.description or ""},
             },
         )
 
@@ -157,6 +179,7 @@ def main():
     options = parser.parse_args()
 
     record = Record(options.record)
+    logging.getLogger("opentelemetry").addHandler(Retries(record))
     exporter = OTLPSpanExporter(
         endpoint=options.endpoint, insecure=True, compression=Compression.Gzip, timeout=options.timeout
     )

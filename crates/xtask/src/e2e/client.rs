@@ -1,10 +1,11 @@
-//! Senders: the OpenTelemetry SDKs of two languages, which record what they did, and telemetrygen, which is only load.
+//! Senders: the OpenTelemetry SDKs of two languages, which record what they did, and telemetrygen, which is only counted.
 
 use super::record::Record;
 use crate::peers::{NODE, PYTHON, TELEMETRYGEN};
 use crate::rig::process::Process;
 use crate::shell::root;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -133,11 +134,78 @@ pub(crate) fn calling(
     Process::start(name, &command, dir)
 }
 
-/// Starts telemetrygen: `rate` traces of two spans a second for so many seconds. Its exit code says whether every
-/// export was answered well.
-pub(crate) fn load(port: u16, rate: u32, seconds: u32, dir: &Path) -> Result<Process> {
-    let mut command = Command::new(TELEMETRYGEN.program()?);
-    command.args(["traces", "--otlp-insecure", "--otlp-endpoint", &format!("127.0.0.1:{port}")]);
-    command.args(["--rate", &rate.to_string(), "--duration", &format!("{seconds}s"), "--service", "load"]);
-    Process::start("telemetrygen", &command, dir)
+/// telemetrygen, again and again: it ends well however its exports went, and says only at its end how much it has sent. So it is left to end
+/// each time, and what it has sent can be counted where it should be.
+#[derive(Debug)]
+pub(crate) struct Load {
+    process: Process,
+    log: PathBuf,
+    stop: PathBuf,
+}
+
+/// What it sends in one round: traces of two spans, at twenty spans a second.
+const ROUND: [&str; 4] = ["--traces", "30", "--rate", "20"];
+
+impl Load {
+    pub(crate) fn start(port: u16, dir: &Path) -> Result<Self> {
+        let (name, stop) = ("telemetrygen", dir.join("telemetrygen.stop"));
+        let mut command = Command::new("sh");
+        // What runs dies with the shell, and the shell with us.
+        command.arg("-c").arg("until test -e \"$0\"; do setpriv --pdeathsig KILL -- \"$@\" || exit; done");
+        command.arg(&stop).arg(TELEMETRYGEN.program()?).arg("traces");
+        command.args([
+            "--otlp-insecure",
+            "--otlp-endpoint",
+            &format!("127.0.0.1:{port}"),
+            "--service",
+            "load",
+        ]);
+        // It tries again by itself for a minute. The SDK's own limits are no shorter than that.
+        command.args(ROUND).args(["--timeout", "120s"]).env("OTEL_BSP_EXPORT_TIMEOUT", "120000");
+        let process = Process::start(name, &command, dir)?;
+        Ok(Self { process, log: dir.join(format!("{name}.log")), stop })
+    }
+
+    /// Lets the round end that runs, and starts no other.
+    pub(crate) fn stop(&self) -> Result<()> {
+        fs::write(&self.stop, "").with_context(|| format!("writing {}", self.stop.display()))
+    }
+
+    /// Lets it end, and returns how many traces it has sent, each of which was answered well.
+    pub(crate) fn finish(mut self) -> Result<usize> {
+        self.stop()?;
+        let status = self.process.ended(GOODBYE)?;
+        ensure!(status.success(), "telemetrygen ended with {status}:\n{}", self.process.tail(5));
+        let log = fs::read_to_string(&self.log).with_context(|| format!("reading {}", self.log.display()))?;
+        sent(&log).with_context(|| format!("reading {}", self.log.display()))
+    }
+}
+
+fn sent(log: &str) -> Result<usize> {
+    if let Some(failed) = log.lines().find(|line| line.contains("traces export: ")) {
+        bail!("telemetrygen was refused: {failed}");
+    }
+    let rounds = log.lines().filter(|line| line.contains("traces generated"));
+    let traces =
+        rounds.map(|line| line.rsplit_once("\"traces\": ")?.1.trim_end_matches('}').parse::<usize>().ok());
+    let traces: usize =
+        traces.sum::<Option<usize>>().context("telemetrygen says how many traces it has generated")?;
+    ensure!(traces > 0, "telemetrygen has sent nothing");
+    Ok(traces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_telemetrygen_sent_is_added_up_and_what_was_refused_is_told() {
+        let round = "2026-11-22T07:10:41.007Z\tINFO\ttraces/worker.go:201\ttraces generated\t{\"worker\": 0, \"traces\": 30}\n";
+        let stop = "2026-11-22T07:10:41.008Z\tINFO\ttraces/traces.go:76\tstop the batch span processor\n";
+        assert_eq!(sent(&format!("{round}{stop}{round}")).unwrap(), 60);
+        assert!(sent(stop).is_err());
+        let refused =
+            format!("{round}2026/11/22 07:10:48 traces export: exporter export timeout: rpc error\n");
+        assert!(format!("{:#}", sent(&refused).unwrap_err()).contains("rpc error"));
+    }
 }

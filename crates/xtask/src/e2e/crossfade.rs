@@ -8,6 +8,7 @@ use crate::rig::{listens, ports, template, wait};
 use crate::shell::{cargo, run as run_command, target};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -89,7 +90,12 @@ impl Site {
 
     /// Plans a rollout from a spec of `tests/e2e/config/` and starts it.
     pub(crate) fn start(&self, spec: &str) -> Result<()> {
-        template::write(&format!("tests/e2e/config/{spec}"), &[], &self.dir.join(spec))?;
+        self.start_with(spec, &[])
+    }
+
+    /// Likewise, with words for the spec.
+    pub(crate) fn start_with(&self, spec: &str, words: &[(&str, &str)]) -> Result<()> {
+        template::write(&format!("tests/e2e/config/{spec}"), words, &self.dir.join(spec))?;
         // The plan's dry run is advice: what it says of the gates is not asked here.
         let planned = self.run(&["rollout", "plan", spec, "--out", "plan.json"])?;
         ensure!(self.dir.join("plan.json").exists(), "no plan was written:\n{}", shown(&planned));
@@ -117,6 +123,16 @@ impl Site {
     pub(crate) fn log(&self) -> Result<Vec<Entry>> {
         let shown = self.demand(&["audit", "show", LOG_DIR, "-o", "json"])?;
         shown.lines().map(parse_entry).collect()
+    }
+
+    /// What a gate reported, as the evidence of its entry has it.
+    pub(crate) fn report(&self, finished: &Entry) -> Result<Value> {
+        let digest = finished.event["evidence"].as_str().and_then(|digest| digest.strip_prefix("sha256:"));
+        let digest =
+            digest.filter(|digest| digest.len() == 64).context("a gate that finished has evidence")?;
+        let path = self.dir.join(LOG_DIR).join("evidence").join(&digest[..2]).join(digest);
+        let report = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&report).with_context(|| format!("reading {}", path.display()))
     }
 
     /// Checks the whole log offline.

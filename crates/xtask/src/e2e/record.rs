@@ -2,8 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// Hex of 16 bytes.
 pub(crate) type TraceId = String;
@@ -17,19 +19,53 @@ pub(crate) struct Record {
     /// Export calls that the SDK was told had failed.
     pub(crate) failed_exports: usize,
     pub(crate) exports: usize,
+    /// How often an SDK was refused and tried again by itself, of which who uses it hears nothing.
+    pub(crate) retries: usize,
+    /// The longest that any export took, retries and all.
+    pub(crate) longest_export: Duration,
     /// Whether each client said good-bye: every span that it ended has an answer, or was dropped by its SDK.
     pub(crate) complete: bool,
 }
 
 /// One span as its client knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Span {
     pub(crate) parent: SpanId,
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) start: u64,
     pub(crate) end: u64,
+    pub(crate) content: Content,
     pub(crate) export: Export,
+}
+
+/// What a span says, and of whom.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub(crate) struct Content {
+    /// The attributes of its resource.
+    pub(crate) resource: Attributes,
+    /// The name of its scope.
+    pub(crate) scope: String,
+    pub(crate) attributes: Attributes,
+    pub(crate) events: Vec<Event>,
+    pub(crate) status: Status,
+}
+
+pub(crate) type Attributes = BTreeMap<String, Value>;
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct Event {
+    /// In nanoseconds.
+    pub(crate) time: String,
+    pub(crate) name: String,
+    pub(crate) attributes: Attributes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub(crate) struct Status {
+    /// `UNSET`, `OK` or `ERROR`.
+    pub(crate) code: String,
+    pub(crate) message: String,
 }
 
 /// What became of a span's export.
@@ -58,6 +94,8 @@ impl Record {
         self.complete &= other.complete;
         self.failed_exports += other.failed_exports;
         self.exports += other.exports;
+        self.retries += other.retries;
+        self.longest_export = self.longest_export.max(other.longest_export);
         self.traces.extend(other.traces);
     }
 
@@ -66,8 +104,9 @@ impl Record {
         let mut answers = Vec::new();
         for (index, line) in text.lines().enumerate() {
             match serde_json::from_str(line).with_context(|| format!("line {}", index + 1))? {
-                Line::Span(span) => record.add(span)?,
+                Line::Span(span) => record.add(*span)?,
                 Line::Export(export) => answers.push(export),
+                Line::Retry {} => record.retries += 1,
                 Line::Done {} => record.complete = true,
             }
         }
@@ -79,9 +118,15 @@ impl Record {
     }
 
     fn add(&mut self, line: SpanLine) -> Result<()> {
-        let (start, end) = (line.start.parse()?, line.end.parse()?);
-        let export = Export::Unknown;
-        let span = Span { parent: line.parent_span_id, name: line.name, kind: line.kind, start, end, export };
+        let span = Span {
+            parent: line.parent_span_id,
+            name: line.name,
+            kind: line.kind,
+            start: line.start.parse()?,
+            end: line.end.parse()?,
+            content: line.content,
+            export: Export::Unknown,
+        };
         let trace = self.traces.entry(line.trace_id).or_default();
         if trace.insert(line.span_id.clone(), span).is_some() {
             bail!("the span {} ended twice", line.span_id);
@@ -90,6 +135,10 @@ impl Record {
     }
 
     fn answer(&mut self, answer: &ExportLine) -> Result<()> {
+        let (started, ended) = (answer.started.parse::<u64>()?, answer.ended.parse::<u64>()?);
+        // A clock that was set back meanwhile says nothing.
+        let took = Duration::from_nanos(ended.saturating_sub(started));
+        self.longest_export = self.longest_export.max(took);
         self.exports += 1;
         self.failed_exports += usize::from(!answer.ok);
         for (trace, span) in &answer.spans {
@@ -105,8 +154,9 @@ impl Record {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Span(SpanLine),
+    Span(Box<SpanLine>),
     Export(ExportLine),
+    Retry {},
     Done {},
 }
 
@@ -119,11 +169,15 @@ struct SpanLine {
     kind: String,
     start: String,
     end: String,
+    #[serde(flatten)]
+    content: Content,
 }
 
 #[derive(Deserialize)]
 struct ExportLine {
     ok: bool,
+    started: String,
+    ended: String,
     spans: Vec<(TraceId, SpanId)>,
 }
 
@@ -134,8 +188,16 @@ pub(crate) mod tests {
     /// A span line of a record.
     pub(crate) fn line(trace: &str, span: &str, parent: &str) -> String {
         format!(
-            r#"{{"span":{{"trace_id":"{trace}","span_id":"{span}","parent_span_id":"{parent}","name":"n","kind":"SERVER","start":"10","end":"20"}}}}"#
+            r#"{{"span":{{"trace_id":"{trace}","span_id":"{span}","parent_span_id":"{parent}","name":"n","kind":"SERVER","start":"10","end":"20",
+               "resource":{{"service.name":"shop"}},"scope":"e2e","attributes":{{"step":3,"tags":["a"]}},
+               "events":[{{"time":"15","name":"looked","attributes":{{"found":3}}}}],"status":{{"code":"ERROR","message":"refused"}}}}}}"#
         )
+        .replace('\n', "")
+    }
+
+    /// An export line of a record.
+    pub(crate) fn answer(ok: bool, ended: u64, spans: &[(&str, &str)]) -> String {
+        serde_json::json!({ "export": { "ok": ok, "started": "1000", "ended": ended.to_string(), "spans": spans } }).to_string()
     }
 
     pub(crate) fn record(lines: &[String]) -> Record {
@@ -145,22 +207,24 @@ pub(crate) mod tests {
     #[test]
     fn answers_find_their_spans_whatever_the_order() {
         let read = record(&[
-            r#"{"export":{"ok":true,"started":"1","spans":[["t1","a"]]}}"#.to_owned(),
+            answer(true, 1_200, &[("t1", "a")]),
             line("t1", "a", ""),
             line("t1", "b", "a"),
             line("t2", "a", ""),
-            r#"{"export":{"ok":false,"spans":[["t2","a"]]}}"#.to_owned(),
+            r#"{"retry":{"why":"retrying in 1 s"}}"#.to_owned(),
+            answer(false, 1_700, &[("t2", "a")]),
             r#"{"done":{"traces":2}}"#.to_owned(),
         ]);
         assert_eq!(read.traces["t1"]["a"].export, Export::Acknowledged);
         assert_eq!(read.traces["t1"]["b"].export, Export::Unknown);
         assert_eq!(read.traces["t2"]["a"].export, Export::Failed);
         assert_eq!((read.exports, read.failed_exports, read.complete), (2, 1, true));
+        assert_eq!((read.retries, read.longest_export), (1, Duration::from_nanos(700)));
     }
 
     #[test]
     fn a_retry_that_is_acknowledged_counts() {
-        let answer = |ok| format!(r#"{{"export":{{"ok":{ok},"spans":[["t1","a"]]}}}}"#);
+        let answer = |ok| answer(ok, 1_200, &[("t1", "a")]);
         let read = record(&[line("t1", "a", ""), answer(false), answer(true)]);
         assert_eq!(read.spans(Export::Acknowledged), 1);
         assert!(!read.complete);
@@ -170,6 +234,6 @@ pub(crate) mod tests {
     fn nonsense_is_an_error_with_its_line() {
         let error = Record::parse(&format!("{}\n{{\"spam\":1}}", line("t", "a", ""))).unwrap_err();
         assert!(format!("{error:#}").contains("line 2"), "{error:#}");
-        assert!(Record::parse(r#"{"export":{"ok":true,"spans":[["t","ghost"]]}}"#).is_err());
+        assert!(Record::parse(&answer(true, 1_200, &[("t", "ghost")])).is_err());
     }
 }

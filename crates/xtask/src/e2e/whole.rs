@@ -3,8 +3,9 @@
 use super::jaeger::{Jaeger, Stored, Trace};
 use super::record::{Export, Record, Span, SpanId, TraceId};
 use crate::rig::wait;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// What a store lacks, trace by trace, of what was recorded.
@@ -106,6 +107,31 @@ pub(crate) fn demand_whole(
     Ok(missing)
 }
 
+/// Waits until a store holds so many traces of telemetrygen, each of them whole; and demands that it holds no more.
+pub(crate) fn demand_load(name: &str, store: Jaeger, traces: usize, limit: Duration) -> Result<()> {
+    let mut last = String::new();
+    let found = wait::until("telemetrygen's traces", limit, || {
+        let stored = store.traces_of(LOAD)?;
+        let whole = stored.values().filter(|trace| is_load(trace)).count();
+        last =
+            format!("{name}: telemetrygen sent {traces} traces, stored are {}, whole {whole}", stored.len());
+        ensure!(stored.len() <= traces, "{last}");
+        Ok((whole == traces).then_some(()))
+    });
+    found.context(last)
+}
+
+/// What telemetrygen sends as.
+pub(crate) const LOAD: &str = "load";
+
+/// Whether this is a whole trace of telemetrygen: a call, and its answer.
+pub(crate) fn is_load(trace: &Trace) -> bool {
+    let client = trace.iter().find(|(_, span)| span.kind == "CLIENT" && span.parent.is_empty());
+    let server = trace.values().find(|span| span.kind == "SERVER");
+    let called = client.zip(server).is_some_and(|((id, _), server)| server.parent == *id);
+    called && trace.len() == 2 && trace.values().all(|span| span.content.resource["service.name"] == LOAD)
+}
+
 fn demanded(spans: &BTreeMap<SpanId, Span>, demand: Demand) -> BTreeMap<&SpanId, &Span> {
     let acknowledged = |span: &Span| demand == Demand::All || span.export == Export::Acknowledged;
     spans.iter().filter(|(_, span)| acknowledged(span)).collect()
@@ -115,35 +141,50 @@ fn demanded(spans: &BTreeMap<SpanId, Span>, demand: Demand) -> BTreeMap<&SpanId,
 fn compare(recorded: &BTreeMap<&SpanId, &Span>, stored: &Trace) -> Vec<String> {
     let mut lacks = Vec::new();
     for (id, span) in recorded {
-        let wanted = (&*span.parent, &*span.name, &*span.kind, span.start, span.end);
         match stored.get(*id) {
             None => lacks.push(format!("{id} ({} {}) is missing", span.kind, span.name)),
-            Some(found) if facts(found) != wanted => lacks.push(format!("{id} differs: {:?}", facts(found))),
-            Some(_) => {}
+            Some(found) => lacks.extend(differs(span, found).map(|what| format!("{id} differs: {what}"))),
         }
     }
     lacks
 }
 
-fn facts(span: &Stored) -> (&str, &str, &str, u64, u64) {
-    (&span.parent, &span.name, span.kind, span.start, span.end)
+/// In what a stored span is not what was recorded.
+fn differs(recorded: &Span, stored: &Stored) -> Option<String> {
+    let wanted = (&*recorded.parent, &*recorded.name, &*recorded.kind, recorded.start, recorded.end);
+    let found = (&*stored.parent, &*stored.name, stored.kind, stored.start, stored.end);
+    let (is, was) = (&stored.content, &recorded.content);
+    unlike("it", &found, &wanted)
+        .or_else(|| unlike("its resource", &is.resource, &was.resource))
+        .or_else(|| unlike("its scope", &is.scope, &was.scope))
+        .or_else(|| unlike("what is attributed", &is.attributes, &was.attributes))
+        .or_else(|| unlike("what happened", &is.events, &was.events))
+        .or_else(|| unlike("its status", &is.status, &was.status))
+}
+
+fn unlike<T: PartialEq + Debug>(what: &str, found: &T, wanted: &T) -> Option<String> {
+    (found != wanted).then(|| format!("{what} is {found:?}, not {wanted:?}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::tests::{line, record};
+    use super::super::record::tests::{answer, line, record};
     use super::*;
 
     fn stored(parent: &str) -> Stored {
-        Stored { parent: parent.to_owned(), name: "n".to_owned(), kind: "SERVER", start: 10, end: 20 }
+        let content = record(&[line("t", "a", "")]).traces["t"]["a"].content.clone();
+        Stored {
+            parent: parent.to_owned(),
+            name: "n".to_owned(),
+            kind: "SERVER",
+            start: 10,
+            end: 20,
+            content,
+        }
     }
 
     fn check(stored: &[(&str, Stored)], demand: Demand) -> Vec<String> {
-        let read = record(&[
-            line("t", "a", ""),
-            line("t", "b", "a"),
-            r#"{"export":{"ok":true,"spans":[["t","a"]]}}"#.to_owned(),
-        ]);
+        let read = record(&[line("t", "a", ""), line("t", "b", "a"), answer(true, 1_200, &[("t", "a")])]);
         let stored = stored.iter().map(|(id, span)| ((*id).to_owned(), span.clone())).collect();
         compare(&demanded(&read.traces["t"], demand), &stored)
     }
@@ -166,5 +207,22 @@ mod tests {
         late.end = 21;
         assert_eq!(check(&[("a", stored("")), ("b", late)], Demand::All).len(), 1);
         assert_eq!(check(&[("a", stored("")), ("b", stored(""))], Demand::All).len(), 1);
+    }
+
+    #[test]
+    fn a_span_that_says_something_else_or_of_another_is_told() {
+        let otherwise: [fn(&mut Stored); 5] = [
+            |span| _ = span.content.resource.insert("service.name".to_owned(), "depot".into()),
+            |span| span.content.scope.clear(),
+            |span| _ = span.content.attributes.remove("step"),
+            |span| span.content.events.clear(),
+            |span| span.content.status.code = "UNSET".to_owned(),
+        ];
+        for change in otherwise {
+            let mut changed = stored("a");
+            change(&mut changed);
+            let told = check(&[("a", stored("")), ("b", changed)], Demand::All);
+            assert!(told.len() == 1 && told[0].starts_with("b differs"), "{told:?}");
+        }
     }
 }

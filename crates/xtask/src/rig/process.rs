@@ -57,11 +57,6 @@ impl Process {
         .with_context(|| format!("{}:\n{}", self.log.display(), self.tail(20)))
     }
 
-    /// Whether it has not ended.
-    pub(crate) fn runs(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait().with_context(|| format!("looking after {}", self.name))?.is_none())
-    }
-
     /// Asks it to end, and waits.
     pub(crate) fn terminate(mut self, limit: Duration) -> Result<ExitStatus> {
         self.signal("TERM")?;

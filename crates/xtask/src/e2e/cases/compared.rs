@@ -8,6 +8,7 @@
 //! out, by the name of what is missing; and so is the Tempo whose searches do not find what it has. Who shows no certificate has no verdict.
 
 use super::gates::{Gates, PASSED, REFUSED, UNREACHABLE};
+use super::now;
 use super::posture::certificates;
 use crate::e2e::Ground;
 use crate::e2e::stack::{self, Environment};
@@ -19,7 +20,7 @@ use crate::rig::{http, ports};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Enough for a verdict on one in twenty, and on history.
 const TRACES: u64 = 80;
@@ -169,9 +170,4 @@ fn traffic(ago: u64, distance: u64) -> Result<Value> {
         parts.push(service("ledger", vec![served]));
     }
     Ok(json!({ "resourceSpans": parts }))
-}
-
-#[allow(clippy::disallowed_methods, reason = "stores are asked for traces of the last hour")]
-fn now() -> Result<u64> {
-    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?)
 }

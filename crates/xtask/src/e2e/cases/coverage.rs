@@ -8,7 +8,7 @@
 
 use super::gates::{Gates, PASSED, REFUSED, rules};
 use crate::e2e::Ground;
-use crate::e2e::client::{Sdk, Traffic, load};
+use crate::e2e::client::{Load, Sdk, Traffic};
 use crate::e2e::crossfade::Site;
 use crate::e2e::stack::Environment;
 use crate::e2e::tempo::{Tempo, Tenancy};
@@ -37,7 +37,7 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     site.start("rollout-mirrored.yaml")?;
     let traffic = Traffic { longest: 0.5, ..Traffic::default() };
     let mut sdks = [Sdk::python(site.grpc, traffic, dir)?, Sdk::node(site.http, traffic, dir)?];
-    let load = load(site.grpc, 20, 600, dir)?;
+    let load = Load::start(site.grpc, dir)?;
     sdks.iter_mut().try_for_each(|sdk| sdk.until_exported(3, STARTUP))?;
 
     let gates = Gates { ground, dir };
@@ -58,7 +58,7 @@ pub(super) fn run(ground: &Ground) -> Result<String> {
     let named = weighty(&lost);
     ensure!(named.len() == 1 && named[0].contains(LOST), "lost is {LOST}, named are {named:?}");
 
-    load.kill()?;
+    drop(load);
     // Whether it is still sent the gateway's tap knows by minutes, and this does not wait for one.
     let stopped = |report: &Value| {
         let told = ["coverage_service_stopped", "coverage_application_silent"];

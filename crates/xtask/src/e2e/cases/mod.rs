@@ -19,6 +19,8 @@ mod stores;
 mod tempo_tls;
 
 use super::Case;
+use anyhow::Result;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -112,3 +114,12 @@ pub(crate) const CASES: &[Case] = &[
         run: killed_serve::run,
     },
 ];
+
+/// Nanoseconds since the epoch.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what a case did is held against the times in traces and in the log"
+)]
+fn now() -> Result<u64> {
+    Ok(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?)
+}

@@ -2,14 +2,16 @@
 //! through its gateway.
 
 use crate::e2e::Ground;
-use crate::e2e::client::{Sdk, Traffic, load};
-use crate::e2e::crossfade::Site;
+use crate::e2e::client::{Load, Sdk, Traffic};
+use crate::e2e::crossfade::{Entry, Site};
 use crate::e2e::owner::Cuts;
-use crate::e2e::record::Record;
+use crate::e2e::record::{Export, Record};
 use crate::e2e::stack::Environment;
+use crate::e2e::whole::{Demand, demand_load, demand_whole};
 use crate::rig::process::Process;
 use crate::rig::wait;
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +20,12 @@ pub(super) const STARTUP: Duration = Duration::from_secs(120);
 pub(super) const READABLE: Duration = Duration::from_secs(120);
 /// For a whole rollout of the short specs, on a machine that is busy.
 pub(super) const ROLLOUT: Duration = Duration::from_secs(300);
+
+/// The step of `rollout-interrupted.yaml` at 25 %.
+const AT_25: u64 = 1;
+
+/// The longest that an export may take for nobody to be harmed: nowhere near the ten seconds after which an SDK gives up.
+const LONGEST_EXPORT: Duration = Duration::from_secs(8);
 
 /// Everything of one case.
 pub(super) struct Scene {
@@ -30,7 +38,14 @@ pub(super) struct Scene {
 /// Both SDKs, and telemetrygen for load.
 pub(super) struct Clients {
     sdks: [Sdk; 2],
-    load: Process,
+    load: Load,
+}
+
+/// What they have sent.
+pub(super) struct Sent {
+    pub(super) record: Record,
+    /// Traces of telemetrygen.
+    pub(super) load: usize,
 }
 
 impl Scene {
@@ -47,7 +62,7 @@ impl Scene {
     pub(super) fn clients(&self, dir: &Path) -> Result<Clients> {
         let traffic = Traffic::default();
         let mut sdks = [Sdk::python(self.site.grpc, traffic, dir)?, Sdk::node(self.site.http, traffic, dir)?];
-        let load = load(self.site.grpc, 20, 600, dir)?;
+        let load = Load::start(self.site.grpc, dir)?;
         sdks.iter_mut().try_for_each(|sdk| sdk.until_exported(3, STARTUP))?;
         Ok(Clients { sdks, load })
     }
@@ -85,6 +100,43 @@ impl Scene {
         Ok(())
     }
 
+    /// Demands that blue has all of it that is demanded, and all of telemetrygen's; how many recorded traces there are.
+    pub(super) fn demand_blue(&self, sent: &Sent, demand: Demand) -> Result<usize> {
+        let whole = demand_whole("blue", &sent.record, self.blue.query, demand, READABLE)?;
+        demand_load("blue", self.blue.query, sent.load, READABLE)?;
+        Ok(whole.traces_checked)
+    }
+
+    /// What the gateway's ledger says of an environment since the gateway was started: a column, over all generations.
+    pub(super) fn ledger(&self, environment: &str, column: &str) -> Result<u64> {
+        let told = self.site.demand(&["gateway", "status", "-o", "json"])?;
+        let told: Value = serde_json::from_str(&told).context("what `gateway status` says")?;
+        let rows = told["ledger"].as_array().context("`gateway status` has a ledger")?;
+        let of_it = rows.iter().filter(|row| row["environment"] == environment);
+        let spans = of_it.map(|row| row[column].as_str()?.parse::<u64>().ok());
+        spans.sum::<Option<u64>>().with_context(|| format!("the ledger counts what is {column}"))
+    }
+
+    /// Demands of the ledger that nothing was given back to a client, to be sent again.
+    pub(super) fn nothing_returned(&self) -> Result<()> {
+        for environment in ["blue", "green"] {
+            let returned = self.ledger(environment, "returned")?;
+            ensure!(returned == 0, "{returned} spans for {environment} were given back to their clients");
+        }
+        Ok(())
+    }
+
+    /// Demands of the ledger that blue was sent everything, once, and took it.
+    pub(super) fn all_delivered(&self, sent: &Sent) -> Result<()> {
+        self.nothing_returned()?;
+        let spans = u64::try_from(sent.record.spans(Export::Acknowledged) + 2 * sent.load)?;
+        for column in ["received", "delivered"] {
+            let counted = self.ledger("blue", column)?;
+            ensure!(counted == spans, "of {spans} spans that were sent, {counted} are {column} for blue");
+        }
+        Ok(())
+    }
+
     /// Asks `serve` to end, which it must do well: with nothing queued.
     pub(super) fn drained(self) -> Result<Site> {
         let status = self.serve.terminate(STARTUP)?;
@@ -94,24 +146,41 @@ impl Scene {
 }
 
 impl Clients {
-    /// Ends the clients, none of which may have seen a failure; what both SDKs recorded.
-    pub(super) fn finish_unharmed(mut self) -> Result<Record> {
-        // telemetrygen ends at its first export that fails.
-        ensure!(self.load.runs()?, "telemetrygen has ended:\n{}", self.load.tail(5));
-        let record = self.finish()?;
-        ensure!(record.failed_exports == 0, "{} exports failed", record.failed_exports);
-        Ok(record)
+    /// Ends the clients, none of which may have seen a failure, nor been told to try again.
+    pub(super) fn finish_unharmed(self) -> Result<Sent> {
+        let sent = self.finish()?;
+        let Record { failed_exports, retries, longest_export, .. } = sent.record;
+        ensure!(
+            failed_exports == 0 && retries == 0,
+            "{failed_exports} exports failed, after {retries} retries"
+        );
+        ensure!(longest_export <= LONGEST_EXPORT, "an export took {longest_export:?}");
+        Ok(sent)
     }
 
-    /// Ends the clients; what both SDKs recorded.
-    pub(super) fn finish(self) -> Result<Record> {
+    /// Ends the clients.
+    pub(super) fn finish(self) -> Result<Sent> {
         let [python, node] = self.sdks;
-        drop(self.load);
+        self.load.stop()?;
         let mut record = python.finish()?;
         record.join(node.finish()?);
         ensure!(record.traces.len() >= 100, "only {} traces were recorded", record.traces.len());
-        Ok(record)
+        Ok(Sent { record, load: self.load.finish()? })
     }
+}
+
+/// Demands that one cut was committed in all, to 25 %, and that it had come by then.
+pub(super) fn only_cut(log: &[Entry], by: u64) -> Result<()> {
+    let committed = log.iter().filter(|entry| entry.kind == "CutCommitted").count();
+    let cuts = Cuts::of(log)?.cuts;
+    let at_25 = cuts.iter().all(|(at, weight)| *at <= by && *weight == 250_000);
+    ensure!(
+        committed == 1 && cuts.len() == 1 && at_25,
+        "{committed} cuts, not one to 25 % before {by}: {cuts:?}"
+    );
+    let ended = log.iter().any(|entry| entry.kind == "StepEnded" && entry.event["step"] == AT_25);
+    ensure!(!ended, "the step at 25 % had ended");
+    Ok(())
 }
 
 /// When a recorded trace began: the start of its root.
