@@ -68,6 +68,8 @@ pub struct Limits {
     pub requests_in_flight: usize,
     /// Connections, over all workers. Beyond it, new ones wait.
     pub connections: usize,
+    /// For a connection's greeting (HTTP/2) or the head of a request (HTTP/1.1); also how long an idle HTTP/1.1 connection stays.
+    pub head_timeout: Duration,
     /// From a request's head to the end of its body.
     pub body_timeout: Duration,
     /// Copies waiting for an environment that does not answer the clients, over all workers; as much for each environment.
@@ -262,6 +264,7 @@ impl Default for Limits {
             memory_bytes: 256 << 20,
             requests_in_flight: 4096,
             connections: 4096,
+            head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             queue_bytes: 256 << 20,
         }

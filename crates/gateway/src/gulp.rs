@@ -34,8 +34,9 @@ const MUCH_ROOM_BYTES: usize = 64 << 10;
 const LITTLE_ROOM_MIN: u32 = 8;
 
 impl Gulp {
-    pub(crate) fn new(stream: TcpStream, pool: Arc<Pool>) -> Gulp {
-        Gulp { stream, pool, ahead: Vec::new(), taken: 0, little_room: 0 }
+    /// `ahead` was read from it already.
+    pub(crate) fn new(stream: TcpStream, pool: Arc<Pool>, ahead: Vec<u8>) -> Gulp {
+        Gulp { stream, pool, ahead, taken: 0, little_room: 0 }
     }
 
     fn give_back(&mut self) {

@@ -14,6 +14,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
@@ -41,8 +42,8 @@ const HEADER_BYTES_MAX: u32 = 64 << 10;
 /// A silent connection is asked for a sign of life this often, and given as long to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// For a connection's first byte, and for the head of an HTTP/1.1 request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// What every HTTP/2 connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// For a connection without a request, after the drain began.
 const PARTING: Duration = Duration::from_secs(1);
 const BACKLOG: i32 = 1024;
@@ -110,21 +111,40 @@ async fn next(listener: &TcpListener, worker: &Worker) -> (TcpStream, OwnedSemap
     }
 }
 
+/// What a connection begins with: all of HTTP/2's preface, for the rest of which hyper would wait for ever, or as much as shows
+/// that it is none; of HTTP/1.1 anything, hyper has a watch on the rest. Nothing if the client has hung up.
+async fn greeting(stream: &mut TcpStream, transport: Transport) -> io::Result<Vec<u8>> {
+    let wanted = match transport {
+        Transport::Grpc => PREFACE.len(),
+        Transport::Http => 1,
+    };
+    let mut first = Vec::with_capacity(wanted);
+    while first.len() < wanted && PREFACE.starts_with(&first) {
+        let missing = (wanted - first.len()) as u64;
+        if stream.take(missing).read_buf(&mut first).await? == 0 {
+            break;
+        }
+    }
+    Ok(first)
+}
+
 async fn serve(
-    stream: TcpStream,
+    mut stream: TcpStream,
     _slot: OwnedSemaphorePermit,
     transport: Transport,
     worker: Arc<Worker>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let _ = stream.set_nodelay(true);
-    let mut first = [0];
-    tokio::select! {
+    let first = tokio::select! {
         biased;
         _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-        spoke = timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => if !matches!(spoke, Ok(Ok(1..))) { return },
-    }
-    let io = TokioIo::new(Gulp::new(stream, Arc::clone(&worker.pool)));
+        first = timeout(worker.limits.head_timeout, greeting(&mut stream, transport)) => match first {
+            Ok(Ok(first)) if !first.is_empty() => first,
+            _ => return,
+        },
+    };
+    let io = TokioIo::new(Gulp::new(stream, Arc::clone(&worker.pool), first));
     let served = Arc::new(AtomicBool::new(false));
     let note = Arc::clone(&served);
     // An error of a connection is the client's affair: its requests have their own accounts.
@@ -145,11 +165,12 @@ async fn serve(
             part(connection, &served).await;
         }
         Transport::Http => {
+            let server = http_server(worker.limits.head_timeout);
             let service = service_fn(move |request| {
                 note.store(true, Ordering::Relaxed);
                 http::serve(Arc::clone(&worker), request)
             });
-            let connection = http_server().serve_connection(io, service);
+            let connection = server.serve_connection(io, service);
             tokio::pin!(connection);
             tokio::select! {
                 _ = connection.as_mut() => return,
@@ -186,8 +207,8 @@ fn grpc_server() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-fn http_server() -> http1::Builder {
+fn http_server(head_timeout: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).half_close(true);
+    builder.timer(TokioTimer::new()).header_read_timeout(head_timeout).half_close(true);
     builder
 }

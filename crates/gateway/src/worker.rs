@@ -84,7 +84,7 @@ pub(crate) struct Worker {
     memory: Arc<Budget>,
     refusals: Arc<[AtomicU64; Refusal::KINDS.len()]>,
     lanes: Vec<Arc<Lane>>,
-    limits: Limits,
+    pub(crate) limits: Limits,
     scratch: Mutex<Scratch>,
 }
 

@@ -11,6 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::Method;
 use prost::Message as _;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::PATIENCE;
 use crate::support::{
@@ -229,6 +230,48 @@ async fn a_body_that_does_not_come_is_given_up() {
         assert_eq!((reply.status, reply.header("retry-after")), (503, "1"), "to be sent again");
     }
     assert_eq!(blue.seen().len(), 0);
+}
+
+/// Guarantee: whoever begins a connection and does not go on has its place taken away, on both ports, and no sender is locked out.
+#[tokio::test]
+async fn a_head_that_does_not_come_is_given_up() {
+    let (blue, green) = (Environment::grpc().await, Environment::grpc().await);
+    let (mut config, state) = config(&blue, &green, single());
+    config.limits.head_timeout = Duration::from_millis(200);
+    config.limits.connections = 4;
+    let bench = Bench::start((config, state)).await;
+    let (grpc, http) = (bench.gateway.grpc_addr().unwrap(), bench.gateway.http_addr().unwrap());
+    let mut slow = Vec::new();
+    for (address, start) in
+        [(grpc, "P"), (grpc, "PRI * HTTP/2.0\r\n"), (http, "P"), (http, "POST /v1/traces HT")]
+    {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(start.as_bytes()).await.unwrap();
+        slow.push((address, start, stream));
+    }
+    for (address, start, stream) in &mut slow {
+        let mut rest = Vec::new();
+        soon(&format!("{address} hangs up after {start:?}"), stream.read_to_end(&mut rest)).await.ok();
+    }
+    for protocol in BOTH {
+        let heard = soon("an answer", export(&bench.client(protocol), one_span())).await;
+        assert!(matches!(heard, Outcome::Accepted { .. }), "{heard:?}");
+    }
+}
+
+/// What speaks no HTTP/2 on its port hears so at once, however little it says.
+#[tokio::test]
+async fn another_greeting_than_that_of_http_2_is_refused_at_once() {
+    let (blue, green) = (Environment::grpc().await, Environment::grpc().await);
+    let (mut config, state) = config(&blue, &green, single());
+    config.limits.head_timeout = 10 * PATIENCE;
+    let bench = Bench::start((config, state)).await;
+    for words in ["GET / HTTP/1.1\r\n\r\n", "PRIVATE", "\u{16}\u{3}"] {
+        let mut stream = tokio::net::TcpStream::connect(bench.gateway.grpc_addr().unwrap()).await.unwrap();
+        stream.write_all(words.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        soon("an end", stream.read_to_end(&mut answer)).await.ok();
+    }
 }
 
 #[tokio::test]
