@@ -61,6 +61,13 @@ fn wrong_unit() {
         &["crossfade.yaml:11:10", "gateway.grace", "parsecs"],
     );
     check_spec("duration: 1m", "duration: 1 fortnight", &["rollout.yaml:5", "fortnight"]);
+    for (wrong, words) in [
+        ("analysis: { metrics: [{ name: export_latency, worse_max: 20 }] }", "`20` is no share"),
+        ("gates: { load: { rate: 1, errors_max: 5 } }", "`5` is no share"),
+        ("gates: { load: { rate: 1, errors_max: 500% } }", "errors_max"),
+    ] {
+        check_spec("steps:", &format!("{wrong}\nsteps:"), &["rollout.yaml:", words, "%"]);
+    }
 }
 
 #[test]
@@ -153,6 +160,25 @@ fn a_configuration_that_is_something_else() {
     folder.write("crossfade.yaml", &SITE.replace("[collector.yaml]", "[rollout.yaml]"));
     let ran = folder.run(&["check"]);
     assert!(wanted.iter().all(|text| ran.stdout.contains(text)), "{}", ran.stdout);
+    assert_eq!(ran.code, 2, "it outweighs that nothing answers: {}", ran.stdout);
+}
+
+/// Guarantee: two files with which no Collector starts are not said to be alike.
+#[test]
+fn a_configuration_that_no_collector_starts_with() {
+    let folder = Folder::new();
+    for (text, place, words) in [
+        ("receivers: 7", "bad.yaml:1:12", "`receivers` must be a map"),
+        ("service:\n  pipelines: [traces]", "bad.yaml:2:14", "`service.pipelines` must be a map"),
+        (
+            "service:\n  pipelines:\n    traces: { receivers: otlp }",
+            "bad.yaml:3:26",
+            "`service.pipelines.traces.receivers` must be a list",
+        ),
+    ] {
+        folder.write("bad.yaml", text);
+        refused(&folder, &["drift", "--blue", "bad.yaml", "--green", "bad.yaml"], &[place, words]);
+    }
 }
 
 #[test]

@@ -170,6 +170,9 @@ impl FromStr for Actor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share(u32);
 
+/// All, in parts per million.
+const WHOLE: u32 = 1_000_000;
+
 impl Share {
     /// From parts per million.
     pub const fn from_ppm(ppm: u32) -> Self {
@@ -201,7 +204,7 @@ impl fmt::Display for Share {
 impl FromStr for Share {
     type Err = UnitError;
 
-    /// `20%`, `20 %`, `0.2`: decimal digits only, at most as fine as a millionth.
+    /// `20%`, `20 %`, `0.2`: decimal digits only, at most as fine as a millionth. More than the whole is a percentage.
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let wrong = || UnitError::Share(text.to_owned());
         let (number, places) = match text.trim().strip_suffix('%') {
@@ -214,7 +217,12 @@ impl FromStr for Share {
         if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > places {
             return Err(wrong());
         }
-        format!("{whole}{part:0<places$}").parse().map(Self).map_err(|_| wrong())
+        let share = format!("{whole}{part:0<places$}").parse().map(Self).map_err(|_| wrong())?;
+        // `20` is more likely 20 % than 2000 %.
+        if places == 6 && share.0 > WHOLE {
+            return Err(wrong());
+        }
+        Ok(share)
     }
 }
 
@@ -319,9 +327,11 @@ impl JsonSchema for Share {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": ["string", "number"],
-            "pattern": "^[0-9]+(\\.[0-9]*)? ?%?$",
+            "pattern": "^([0-9]+(\\.[0-9]*)? ?%|0(\\.[0-9]*)?|1(\\.0*)?)$",
+            "minimum": 0,
+            "maximum": 1,
             "examples": [0.01, "20%"],
-            "description": "A share: a number of which 1 is the whole, or a percentage.",
+            "description": "A share: a number from 0 to 1, or a percentage.",
         })
     }
 }

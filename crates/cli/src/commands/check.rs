@@ -54,8 +54,9 @@ pub(crate) fn run(args: &Check) -> Outcome {
             }
         }
     }
-    let worst =
-        all.iter().filter(|looked| !looked.ok).map(|looked| looked.exit).max_by_key(|exit| *exit as u8);
+    let bad = all.iter().filter(|looked| !looked.ok).map(|looked| looked.exit);
+    // What is out of reach may come back by itself; what is wrong does not.
+    let worst = bad.max_by_key(|exit| (*exit == Exit::Usage, *exit as u8));
     Ok(worst.unwrap_or(Exit::Passed))
 }
 

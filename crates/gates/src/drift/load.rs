@@ -50,6 +50,18 @@ pub enum LoadError {
         /// What it looks like, and what was looked for.
         looks_like: String,
     },
+    /// A Collector would not start with it, so two of these are not alike but broken.
+    #[error("{mark}: `{field}` must be {expected}, and this is {kind}; no Collector starts with it")]
+    Shape {
+        /// The value.
+        mark: Mark,
+        /// Where it stands.
+        field: String,
+        /// What belongs there.
+        expected: &'static str,
+        /// What it is.
+        kind: &'static str,
+    },
     /// The configuration is no map.
     #[error("{mark}: a configuration must be a map of sections, and this is {kind}")]
     NotAMap {
@@ -195,10 +207,10 @@ const OTHERS: [(&[&str], &str); 5] = [
 /// Sections that are named of a file that looks like nothing.
 const SECTIONS_SHOWN: usize = 4;
 
-/// Whether there is anything of a Collector's, Jaeger 2's or Tempo's in a configuration.
+/// Whether there is anything of a Collector's, Jaeger 2's or Tempo's in a configuration, and in the shape that it must have.
 ///
 /// # Errors
-/// [`LoadError::Foreign`].
+/// [`LoadError::Foreign`], [`LoadError::Shape`].
 pub fn recognise(node: &Node) -> Result<(), LoadError> {
     let has = |key: &str| node.get(key).is_some();
     let service = |key| node.at(&["service", key]).is_some();
@@ -207,11 +219,46 @@ pub fn recognise(node: &Node) -> Result<(), LoadError> {
         || tempo::TOP.into_iter().any(has)
         || tempo::is_tempo(node)
     {
-        return Ok(());
+        return shaped(node);
     }
     let looks_like = OTHERS.iter().find(|(keys, _)| keys.iter().all(|key| has(key)));
     let looks_like = looks_like.map_or_else(|| sections(node), |(_, what)| (*what).to_owned());
     Err(LoadError::Foreign { mark: node.mark.clone(), looks_like })
+}
+
+/// Sections, pipelines and their lists are what a Collector reads as such.
+fn shaped(node: &Node) -> Result<(), LoadError> {
+    let be = |node: Option<&Node>, field: &str, expected: &'static str, is: fn(&Node) -> bool| match node {
+        // Nothing is an empty section, and what is not expanded may be anything.
+        Some(node)
+            if !node.is_null() && !is(node) && !node.as_str().is_some_and(|text| text.starts_with("${")) =>
+        {
+            Err(LoadError::Shape {
+                mark: node.mark.clone(),
+                field: field.to_owned(),
+                expected,
+                kind: node.kind(),
+            })
+        }
+        _ => Ok(()),
+    };
+    let is_map: fn(&Node) -> bool = |node| node.as_map().is_some();
+    let is_list: fn(&Node) -> bool = |node| node.as_list().is_some();
+    for section in Section::ALL {
+        be(node.get(section.key()), section.key(), "a map of components by their names", is_map)?;
+    }
+    be(node.get("service"), "service", "a map", is_map)?;
+    be(node.at(&["service", "extensions"]), "service.extensions", "a list of names", is_list)?;
+    let pipelines = node.at(&["service", "pipelines"]);
+    be(pipelines, "service.pipelines", "a map of pipelines by their names", is_map)?;
+    for (key, pipeline) in pipelines.and_then(Node::as_map).into_iter().flat_map(Map::iter) {
+        let field = format!("service.pipelines.{}", key.name);
+        be(Some(pipeline), &field, "a map of receivers, processors and exporters", is_map)?;
+        for list in ["receivers", "processors", "exporters"] {
+            be(pipeline.get(list), &format!("{field}.{list}"), "a list of names", is_list)?;
+        }
+    }
+    Ok(())
 }
 
 fn sections(node: &Node) -> String {

@@ -54,7 +54,7 @@ fn shares_are_exact() {
         let share: Share = text.parse().unwrap();
         assert_eq!((share.ppm(), share.to_string().as_str()), (ppm, shown), "{text}");
     }
-    for wrong in ["", "%", "-1", "1e-3", ".5", "0.0000001", "0.00001%", "5000000", "one"] {
+    for wrong in ["", "%", "-1", "1e-3", ".5", "0.0000001", "0.00001%", "5000000", "one", "20", "1.000001"] {
         assert!(wrong.parse::<Share>().is_err(), "{wrong}");
     }
 }

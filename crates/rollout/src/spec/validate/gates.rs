@@ -31,6 +31,9 @@ pub(super) fn gates(check: &mut Check, gates: &Gates) {
         check.that(load.multiple > Share::from_ppm(0), &at(Gate::Load, "multiple"), || {
             "nothing would be sent; write for instance 150%".to_owned()
         });
+        check.that(load.errors_max < Share::from_ppm(1_000_000), &at(Gate::Load, "errors_max"), || {
+            format!("{} of the spans: nothing would ever fail; write less than 100%", load.errors_max)
+        });
         check.duration(&load.ramp, &at(Gate::Load, "ramp"));
         check.duration(&load.hold, &at(Gate::Load, "hold"));
         check.duration(&load.p99_max, &at(Gate::Load, "p99_max"));
