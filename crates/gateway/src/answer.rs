@@ -36,6 +36,8 @@ pub(crate) enum Refusal {
     Overloaded(String),
 }
 
+const MESSAGE_CHARS_MAX: usize = 1024;
+
 impl Refusal {
     pub(crate) const KINDS: [&'static str; 12] = [
         "unscannable",
@@ -108,12 +110,17 @@ impl Refusal {
 
     pub(crate) fn over_grpc(self) -> Answer {
         let (code, _, retry_after) = self.codes();
-        Answer::Failed { code: Code::Grpc(code), retry_after, message: self.message().to_owned() }
+        Answer::Failed { code: Code::Grpc(code), retry_after, message: self.clipped() }
     }
 
     pub(crate) fn over_http(self) -> Answer {
         let (_, status, retry_after) = self.codes();
-        Answer::Failed { code: Code::Http(status), retry_after, message: self.message().to_owned() }
+        Answer::Failed { code: Code::Http(status), retry_after, message: self.clipped() }
+    }
+
+    /// What a client sent is repeated to it only so far.
+    fn clipped(&self) -> String {
+        self.message().chars().take(MESSAGE_CHARS_MAX).collect()
     }
 }
 

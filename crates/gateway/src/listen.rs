@@ -44,6 +44,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(60);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// What every HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The longest head of an HTTP/1.1 request, and the most that is read of its body at one time.
+const READ_BYTES_MAX: usize = 128 << 10;
 /// For a connection without a request, after the drain began.
 const PARTING: Duration = Duration::from_secs(1);
 const BACKLOG: i32 = 1024;
@@ -209,6 +211,8 @@ fn grpc_server() -> http2::Builder<TokioExecutor> {
 
 fn http_server(head_timeout: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
+    // The timeout runs between two requests too: a connection that is idle for so long is closed.
     builder.timer(TokioTimer::new()).header_read_timeout(head_timeout).half_close(true);
+    builder.max_buf_size(READ_BYTES_MAX);
     builder
 }

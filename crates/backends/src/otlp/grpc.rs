@@ -238,7 +238,9 @@ fn conclude(trailers: &HeaderMap, headers: &HeaderMap, message: &[u8]) -> Outcom
     }
     let details = trailers.get("grpc-status-details-bin").and_then(decode_status_details);
     let wish = details.as_ref().and_then(|details: &RpcStatus| details.retry_delay);
-    let delay = wish.map(believed).or_else(|| retry_after(headers));
+    // Of RESOURCE_EXHAUSTED, RetryInfo alone says that it may be sent again; a header is a proxy's.
+    let asked = || if code == GrpcCode::ResourceExhausted { None } else { retry_after(headers) };
+    let delay = wish.map(believed).or_else(asked);
     let text = trailers.get("grpc-message").map(decode_grpc_message).unwrap_or_default();
     refusal(code, delay, text)
 }

@@ -71,9 +71,13 @@ fn coding_of(head: &Parts) -> Result<Coding, Refusal> {
              (OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf)"
         )));
     }
+    // RFC 9110, section 8.4.1: names of codings know no case, and "x-gzip" is an old one for gzip.
     match text(&head.headers, CONTENT_ENCODING.as_str()) {
-        None | Some("" | "identity") => Ok(Coding::Identity),
-        Some("gzip") => Ok(Coding::Gzip),
+        None | Some("") => Ok(Coding::Identity),
+        Some(name) if name.eq_ignore_ascii_case("identity") => Ok(Coding::Identity),
+        Some(name) if ["gzip", "x-gzip"].iter().any(|gzip| name.eq_ignore_ascii_case(gzip)) => {
+            Ok(Coding::Gzip)
+        }
         Some(other) => Err(Refusal::UnsupportedCoding(format!(
             "content encoding {other:?} is not supported: send gzip or none"
         ))),

@@ -167,6 +167,47 @@ async fn unknown_codings_are_named() {
 }
 
 #[tokio::test]
+async fn http_codings_know_no_case() {
+    let setup = setup().await;
+    let packed = gzip(&one_span().bytes);
+    for (coding, body) in
+        [("GZIP", packed.clone()), ("x-gzip", packed), ("Identity", one_span().bytes.to_vec())]
+    {
+        let headers = [PROTOBUF, ("content-encoding", coding)];
+        let sent = http1(setup.http_addr(), Method::POST, "/v1/traces", &headers, Chunks::whole(body));
+        assert_eq!(soon("an answer", sent).await.status, 200, "{coding}");
+    }
+    assert_eq!(setup.blue.stored().len(), 3);
+}
+
+// Scenario: a path or a head of an absurd length.
+// Guarantee: it is not repeated in full, and of HTTP/1.1 no more than so much of a head is read.
+#[tokio::test]
+async fn long_heads_are_not_repeated_nor_read_for_ever() {
+    let setup = setup().await;
+    let path = format!("/{}", "x".repeat(20_000));
+    let reply = grpc(setup.grpc_addr(), &path, &[], Chunks::whole(framed(0, b""))).await;
+    let message = reply.header("grpc-message");
+    assert!(message.starts_with("unknown method: /xxx") && message.len() == 1024, "{message}");
+    let reply = http1(setup.http_addr(), Method::POST, &path, &[PROTOBUF], Chunks::whole("")).await;
+    assert_eq!((reply.status, RpcStatus::parse(&reply.body).unwrap().message.len()), (404, 1024));
+    for (length, status) in [(30_000, "200"), (200_000, "431")] {
+        let head = format!(
+            "POST /v1/traces HTTP/1.1\r\nHost: g\r\nContent-Type: {}\r\nContent-Length: 0\r\nX-Long: {}\r\n\r\n",
+            PROTOBUF.1,
+            "x".repeat(length)
+        );
+        let answer = soon("an answer", http_raw(setup.http_addr(), head.as_bytes())).await;
+        // A reset may overtake the refusal: some of the head was never read.
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")) || status == "431" && answer.is_empty(),
+            "{answer}"
+        );
+    }
+    setup.nothing_was_forwarded();
+}
+
+#[tokio::test]
 async fn other_content_types_are_refused_in_words() {
     check_http(&[("content-type", "application/json")], b"{}".to_vec(), 415, "http/protobuf").await;
     check_http(&[("content-type", "text/plain")], b"x".to_vec(), 415, "text/plain").await;

@@ -52,6 +52,26 @@ async fn every_code_with_and_without_retry_info() {
 }
 
 #[tokio::test]
+async fn a_retry_after_header_makes_nothing_retryable() {
+    let head = headers(&[("content-type", "application/grpc"), ("retry-after", "2")]);
+    for (code, retryable) in [(8, false), (3, false), (14, true)] {
+        let trailers = status(code, None);
+        let mut only = trailers.clone();
+        only.extend(head.clone());
+        for (headers, trailers) in [(head.clone(), Some(trailers)), (only, None)] {
+            let answer = Answer { status: 200, headers, body: Vec::new(), trailers };
+            match outcome(Protocol::Grpc, Play::answer(answer)).await {
+                Outcome::Retryable { retry_after, .. } if retryable => {
+                    assert_eq!(retry_after, Some(Duration::from_secs(2)));
+                }
+                Outcome::Rejected { .. } if !retryable => {}
+                other => panic!("{code}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_wish_to_wait_for_ever_is_cut_short() {
     let endless = Duration::from_secs(u64::try_from(i64::MAX).unwrap());
     for play in plays(&status(14, Some(endless))) {
