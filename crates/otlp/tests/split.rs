@@ -1,6 +1,6 @@
 //! What becomes of a request that is split, and of all in it that is not a span.
 
-use crossfade_otlp::{Piece, Splitter, limits, merge};
+use crossfade_otlp::{Piece, Span, Splitter, limits, merge, scan};
 use proptest::prelude::*;
 
 #[path = "../benches/generator/mod.rs"]
@@ -205,24 +205,51 @@ fn neighbours_come_as_one_piece() {
     assert!(matches!(pieces[..], [Piece::Header(_), Piece::Header(_), Piece::Original(_)]), "{pieces:?}");
 }
 
-/// Counts allocations by their only trace: the capacity of what is kept.
+/// Allocations, freed again or not.
+fn allocations(work: impl FnOnce()) -> u64 {
+    allocation_counter::measure(work).count_total
+}
+
 #[test]
-fn a_splitter_in_steady_use_allocates_nothing() {
-    let request = generator::request();
-    let mut splitter = Splitter::new();
-    let mut out = Vec::new();
-    let mut held = None;
-    for round in 0..4u8 {
-        let split = splitter.split(&request, |span| 1 << ((span.trace_id[15] ^ round) & 1)).expect("sound");
-        assert_eq!(split.destinations(), 3);
-        out.clear();
-        split.part(0).write_to(&mut out);
-        split.part(1).write_to(&mut out);
-        let now = (splitter.scratch_bytes(), out.capacity());
-        assert!(now.0 < request.len() / 30, "{} bytes of scratch for {} bytes", now.0, request.len());
-        // As many pieces each round, since the masks are only swapped.
-        assert_eq!(*held.get_or_insert(now), now);
+fn a_scan_allocates_nothing() {
+    for spans in [64, 4_096] {
+        let request = generator::request_of(spans);
+        let mut seen = 0;
+        let count = allocations(|| seen = scan(&request).filter(|span| span.is_ok()).count());
+        assert_eq!((seen, count), (spans, 0));
     }
+}
+
+/// Scenario: requests of few and of many spans, whose neighbours part ways, are split one after the other. Guarantee: no
+/// allocation per span: a splitter that has seen as large a request allocates nothing, a new one only as its lists double.
+#[test]
+fn a_split_allocates_nothing_per_span() {
+    let mut new = Vec::new();
+    for spans in [64, 4_096] {
+        let request = generator::request_of(spans);
+        let mut splitter = Splitter::new();
+        let mut out = Vec::with_capacity(2 * request.len());
+        let mut split = |round: u8| {
+            let decide = |span: &Span<'_>| 1 << ((span.trace_id[15] ^ round) & 1);
+            let split = splitter.split(&request, decide).expect("sound");
+            assert_eq!((split.spans(), split.destinations()), (spans, 3));
+            out.clear();
+            split.part(0).write_to(&mut out);
+            split.part(1).write_to(&mut out);
+        };
+        new.push(allocations(|| split(0)));
+        // As many pieces each round, since the masks are only swapped.
+        for round in 0..4 {
+            assert_eq!(allocations(|| split(round)), 0, "round {round} of {spans} spans");
+        }
+        let scratch = splitter.scratch_bytes();
+        assert!(
+            scratch < request.len() / 30 + 1_000,
+            "{scratch} bytes of scratch for {} bytes",
+            request.len()
+        );
+    }
+    assert!(new[1] <= new[0] + 7, "64 times as many spans are six doublings: {new:?}");
 }
 
 #[test]

@@ -13,6 +13,11 @@ pub(crate) const TRACES: usize = 64;
 
 /// The encoded request: [`SPANS`] spans in three scopes, about 685 bytes each.
 pub(crate) fn request() -> Vec<u8> {
+    request_of(SPANS)
+}
+
+/// The same of so many spans.
+pub(crate) fn request_of(spans: usize) -> Vec<u8> {
     let mut random = SplitMix(7);
     let traces: Vec<[u8; 16]> = (0..TRACES).map(|_| random.id()).collect();
     let mut scopes =
@@ -27,7 +32,7 @@ pub(crate) fn request() -> Vec<u8> {
                 ..Default::default()
             },
         );
-    for index in 0..SPANS {
+    for index in 0..spans {
         // Spans end in no order, so that traces are mixed, with short runs of the same one.
         let trace = traces[(index / 3 + random.below(8)) % TRACES];
         let scope = random.below(3);

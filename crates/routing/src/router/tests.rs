@@ -114,6 +114,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// Monotone. Scenario: any schedule gets one more cut, or none: later and heavier. Guarantee: no trace that is the
+    /// candidate's becomes the active's, as time goes by or by the cut; nor does a span go back.
+    #[test]
+    fn weights_only_ever_move_traces_forward(
+        schedule in schedules(), edge in moments(), trace in ids(), span in spans(), later in moments(),
+        at in moments(), ppm in 1..=1_000_000_u32,
+    ) {
+        let u = fraction(schedule.seed(), &trace);
+        let is_to = |schedule: &Schedule, t: UnixNanos| schedule.colour(u, t) == Destinations::TO;
+        let heavier = Cut { at: UnixNanos(at), weight: Weight::from_ppm(ppm).unwrap() };
+        let after = schedule.cut(heavier).unwrap_or_else(|_| schedule.clone());
+        let [early, late] = [span.start.min(UnixNanos(later)), span.start.max(UnixNanos(later))];
+        prop_assert!(!is_to(&after, early) || is_to(&after, late), "given back as time goes by");
+        prop_assert!(!is_to(&schedule, early) || is_to(&after, early), "given back by a cut");
+        let route = |schedule: &Schedule| {
+            let router = Router::new(schedule, UnixNanos(edge), Protection::Split);
+            router.route(&trace, span.start, span.end, span.arrival).rule
+        };
+        let (before, after) = (route(&schedule), route(&after));
+        prop_assert!(before != Destinations::TO || after == Destinations::TO, "{before} became {after}");
+        prop_assert!(after != Destinations::FROM || before == Destinations::FROM, "{before} became {after}");
+    }
+}
+
 fn flash(router: &Router, trace: u128, arrival_after: u64) -> Decision {
     let at = UnixNanos(20_000);
     router.route(&TraceId(trace.to_be_bytes()), at, at, UnixNanos(20_000 + arrival_after))
