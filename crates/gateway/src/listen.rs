@@ -211,7 +211,6 @@ fn grpc_server() -> http2::Builder<TokioExecutor> {
 
 fn http_server(head_timeout: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // The timeout runs between two requests too: a connection that is idle for so long is closed.
     builder.timer(TokioTimer::new()).header_read_timeout(head_timeout).half_close(true);
     builder.max_buf_size(READ_BYTES_MAX);
     builder

@@ -6,6 +6,7 @@
 
 mod admin;
 mod answers;
+mod bounds;
 mod breaker;
 mod control;
 mod copy;

@@ -19,9 +19,9 @@ use crossfade_routing::{
 use http::HeaderMap;
 
 pub(crate) use environment::{Environment, Play};
-pub(crate) use raw::{Chunks, grpc, http_raw, http1};
+pub(crate) use raw::{Chunks, EXPORT, grpc, http_raw, http1};
 pub(crate) use requests::{
-    Request, SpanSpec, candidate_trace, encode, ids, now, one_span, plain_trace, request, span, trace,
+    Request, SpanSpec, candidate_trace, encode, ids, large, now, one_span, plain_trace, request, span, trace,
 };
 
 use crate::PATIENCE;

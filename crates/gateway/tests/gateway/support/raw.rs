@@ -14,6 +14,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+pub(crate) const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
 /// A body of these chunks; and then its end, or nothing for ever.
 pub(crate) struct Chunks {
     chunks: std::vec::IntoIter<Bytes>,

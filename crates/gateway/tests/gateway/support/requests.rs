@@ -93,3 +93,10 @@ pub(crate) fn ids<'a>(requests: impl IntoIterator<Item = &'a Request>) -> BTreeS
     let spans = resources.flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans);
     spans.map(|span| (span.trace_id.clone(), span.span_id.clone())).collect()
 }
+
+/// A sound request of about so many bytes.
+pub(crate) fn large(bytes: usize) -> Vec<u8> {
+    let mut request = request(&[span(trace())]);
+    request.resource_spans[0].scope_spans[0].spans[0].name = "x".repeat(bytes);
+    request.encode_to_vec()
+}
