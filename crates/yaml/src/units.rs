@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A span of time, written `30m`, `1h30m`, `1.5s`, `250ms`. Units: `ns us µs ms s m h d w`; exact to the nanosecond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Duration(pub time::Duration);
+pub struct Duration(pub std::time::Duration);
 
 /// A number of bytes, written `8GiB`, `512KiB`, `10MB`, `4096`. Units: `B KiB MiB GiB TiB kB KB MB GB TB`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,11 +65,11 @@ const SIZE_UNITS: [(&str, u128); 10] = [
 impl Duration {
     /// A duration of whole seconds.
     pub const fn from_secs(secs: u64) -> Self {
-        Self(time::Duration::from_secs(secs))
+        Self(std::time::Duration::from_secs(secs))
     }
 
     /// The same as the standard library's type.
-    pub const fn get(self) -> time::Duration {
+    pub const fn get(self) -> std::time::Duration {
         self.0
     }
 }
@@ -104,7 +103,7 @@ impl FromStr for Duration {
             rest = tail;
         }
         let nanos = u64::try_from(nanos).map_err(|_| UnitError::TooLarge(text.to_owned()))?;
-        Ok(Self(time::Duration::from_nanos(nanos)))
+        Ok(Self(std::time::Duration::from_nanos(nanos)))
     }
 }
 
@@ -178,8 +177,8 @@ impl fmt::Display for Size {
     }
 }
 
-impl From<time::Duration> for Duration {
-    fn from(d: time::Duration) -> Self {
+impl From<std::time::Duration> for Duration {
+    fn from(d: std::time::Duration) -> Self {
         Self(d)
     }
 }

@@ -42,6 +42,29 @@ pub(super) fn fields(house: &House) -> Vec<Finding> {
     findings
 }
 
+/// The fuzz targets are a workspace of their own, which inherits nothing: what it says is what the workspace says.
+pub(super) fn fuzz(house: &House) -> Vec<Finding> {
+    let text = |file: &str| house.files.get(file).map_or("", |text| text);
+    let table = |file: &str| toml::from_str::<toml::Table>(text(file)).unwrap_or_default();
+    let (root, fuzz) = (table("Cargo.toml"), table(FUZZ));
+    let fields = ["license", "edition", "rust-version", "publish"].into_iter();
+    let wrong = fields.filter_map(|field| {
+        let wanted = root.get("workspace")?.get("package")?.get(field)?;
+        let found = fuzz.get("package").and_then(|package| package.get(field));
+        (found != Some(wanted)).then_some((field, wanted))
+    });
+    let finding = |(field, wanted): (&str, &toml::Value)| Finding {
+        file: FUZZ.to_owned(),
+        line: line_of(text(FUZZ), field),
+        rule: "manifest-fields",
+        what: format!("`{field}` is not that of the workspace"),
+        remedy: format!("write `{field} = {wanted}`"),
+    };
+    wrong.map(finding).collect()
+}
+
+const FUZZ: &str = "fuzz/Cargo.toml";
+
 /// Programs come from the composition root and from the chores, one each.
 pub(super) fn programs(house: &House) -> Vec<Finding> {
     let wrong = house.crates.iter().filter(|krate| {
@@ -98,6 +121,16 @@ mod tests {
         assert_eq!(with(|krate| krate.published = true, GOOD).len(), 1);
         assert_eq!(with(|_| (), "[package]\n").len(), 1);
         assert_eq!(with(|_| (), "[package]\n[lints.rust]\nunsafe_code = \"allow\"\n").len(), 1);
+    }
+
+    #[test]
+    fn the_fuzz_targets_say_what_the_workspace_says() {
+        let root = "[workspace.package]\nlicense = \"Apache-2.0\"\nedition = \"2024\"\n";
+        let check = |text: &str| fuzz(&house(vec![], &[("Cargo.toml", root), (FUZZ, text)]));
+        assert_eq!(check("[package]\nlicense = \"Apache-2.0\"\nedition = \"2024\"\n"), []);
+        let findings = check("[package]\nedition = \"2021\"\n");
+        let whats: Vec<_> = findings.iter().map(|finding| (finding.line, &*finding.remedy)).collect();
+        assert_eq!(whats, [(1, "write `license = \"Apache-2.0\"`"), (2, "write `edition = \"2024\"`")]);
     }
 
     #[test]

@@ -57,6 +57,7 @@ const RULES: &[(&str, Rule)] = &[
     ("every crate has its row in ARCHITECTURE.md", docs::rows),
     ("no file is too long", docs::lengths),
     ("manifests say licence, edition, toolchain, lints", manifests::fields),
+    ("the fuzz targets say what the workspace says", manifests::fuzz),
     ("only cli and xtask make programs", manifests::programs),
     ("default members are all but xtask", manifests::defaults),
 ];

@@ -1,17 +1,17 @@
-//! What a source file names: every path in `use` trees, in code and inside macro calls, made whole through the file's own
-//! imports, with its line. Items that only tests see are skipped.
+//! What a source file names: every path in `use` trees, in code, inside macro calls and in attributes, with its line.
+//! Items that only tests see are skipped.
 //!
-//! `core` and `alloc` count as `std`. Imports are looked up for the whole file, wherever they stand: too much may be
-//! found that way (a local module called like an imported one), too little may not.
+//! `core` and `alloc` count as `std`. Nothing is followed through an import, be it of this file or of another (`super::x`,
+//! `crate::x`): the rule refuses the import itself, of what is denied and of every module above it. Too much may be found
+//! that way, too little may not, short of what a procedural macro makes up.
 
 use super::modules::only_for_tests;
-use proc_macro2::{Ident, TokenStream, TokenTree};
-use std::collections::BTreeMap;
+use proc_macro2::{Ident, Literal, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{File, Item, ItemUse, Macro, Path, UseTree, Visibility};
+use syn::{Attribute, File, Item, ItemUse, LitStr, Macro, Meta, Path, UseTree};
 
-/// One path as it is meant, for instance `std::time::Instant::now`.
+/// One path as it stands, for instance `std::time::Instant::now`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) path: String,
@@ -22,39 +22,27 @@ pub(super) struct Named {
 /// How a path is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum How {
-    /// In code, whole or by an import.
-    Used,
-    /// In a `use` line of its own file.
-    Imported,
-    /// In a `use` line that other files can see.
-    Exported,
-    /// By `use path::*`.
-    Glob,
+    /// In code, in a `use` line, in an attribute or among a macro's tokens.
+    Named,
     /// As the name of a macro that is called.
     Called,
+    /// It is the word `mod` among a macro's tokens: a file that no `mod` line leads to.
+    Declared,
 }
 
 /// Everything that ships in `file` and has a name.
 pub(super) fn named(file: &File) -> Vec<Named> {
-    let mut imports = Imports::default();
-    imports.visit_file(file);
-    let Imports { names: aliases, mut found } = imports;
-    for import in &mut found {
-        import.path = whole(&import.path, &aliases);
-    }
-    let mut names = Names { imports: &aliases, found };
+    let mut names = Names::default();
     names.visit_file(file);
     names.found
 }
 
-/// First pass: what the file's own `use` lines bring in, by the name they bring it in under.
 #[derive(Default)]
-struct Imports {
-    names: BTreeMap<String, String>,
+struct Names {
     found: Vec<Named>,
 }
 
-impl<'ast> Visit<'ast> for Imports {
+impl<'ast> Visit<'ast> for Names {
     fn visit_item(&mut self, item: &'ast Item) {
         if !test_item(item) {
             visit::visit_item(self, item);
@@ -62,68 +50,16 @@ impl<'ast> Visit<'ast> for Imports {
     }
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
-        let how = if matches!(item.vis, Visibility::Inherited) { How::Imported } else { How::Exported };
-        self.tree(&item.tree, &mut Vec::new(), how);
+        self.tree(&item.tree, &mut Vec::new());
     }
 
     fn visit_item_extern_crate(&mut self, item: &'ast syn::ItemExternCrate) {
-        let name = word(&item.ident);
-        let local = item.rename.as_ref().map_or_else(|| name.clone(), |(_, rename)| word(rename));
-        self.add(local, name, item.span().start().line, How::Imported);
-    }
-}
-
-impl Imports {
-    fn tree(&mut self, tree: &UseTree, prefix: &mut Vec<String>, how: How) {
-        let line = tree.span().start().line;
-        match tree {
-            UseTree::Path(path) => {
-                prefix.push(word(&path.ident));
-                self.tree(&path.tree, prefix, how);
-                prefix.pop();
-            }
-            UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(tree, prefix, how)),
-            UseTree::Glob(_) => self.found.push(Named { path: prefix.join("::"), line, how: How::Glob }),
-            UseTree::Name(name) => self.leaf(&word(&name.ident), None, prefix, line, how),
-            UseTree::Rename(both) => {
-                self.leaf(&word(&both.ident), Some(word(&both.rename)), prefix, line, how);
-            }
-        }
-    }
-
-    fn leaf(&mut self, name: &str, rename: Option<String>, prefix: &[String], line: usize, how: How) {
-        let mut path = prefix.to_vec();
-        if name != "self" {
-            path.push(name.to_owned());
-        }
-        let local = rename.or_else(|| path.last().cloned()).unwrap_or_default();
-        self.add(local, path.join("::"), line, how);
-    }
-
-    fn add(&mut self, local: String, path: String, line: usize, how: How) {
-        self.found.push(Named { path: path.clone(), line, how });
-        if local != path {
-            self.names.insert(local, path);
-        }
-    }
-}
-
-/// Second pass: paths in code.
-struct Names<'a> {
-    imports: &'a BTreeMap<String, String>,
-    found: Vec<Named>,
-}
-
-impl<'ast> Visit<'ast> for Names<'_> {
-    fn visit_item(&mut self, item: &'ast Item) {
-        if !test_item(item) {
-            visit::visit_item(self, item);
-        }
+        self.name(&word(&item.ident), item.span().start().line, How::Named);
     }
 
     fn visit_path(&mut self, path: &'ast Path) {
         let segments: Vec<_> = path.segments.iter().map(|segment| word(&segment.ident)).collect();
-        self.name(&segments.join("::"), path.span().start().line, How::Used);
+        self.name(&segments.join("::"), path.span().start().line, How::Named);
         visit::visit_path(self, path);
     }
 
@@ -134,12 +70,40 @@ impl<'ast> Visit<'ast> for Names<'_> {
         self.tokens(call.tokens.clone());
         visit::visit_macro(self, call);
     }
+
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        if let Meta::List(list) = &attribute.meta {
+            self.tokens(list.tokens.clone());
+            self.strings(list.tokens.clone());
+        }
+        visit::visit_attribute(self, attribute);
+    }
 }
 
-impl Names<'_> {
+impl Names {
     fn name(&mut self, path: &str, line: usize, how: How) {
-        let path = whole(path, self.imports);
+        let (first, rest) = path.split_once("::").map_or((path, None), |(first, rest)| (first, Some(rest)));
+        let first = if matches!(first, "core" | "alloc") { "std" } else { first };
+        let path = rest.map_or_else(|| first.to_owned(), |rest| format!("{first}::{rest}"));
         self.found.push(Named { path, line, how });
+    }
+
+    fn tree(&mut self, tree: &UseTree, prefix: &mut Vec<String>) {
+        let line = tree.span().start().line;
+        match tree {
+            UseTree::Path(path) => {
+                prefix.push(word(&path.ident));
+                self.tree(&path.tree, prefix);
+                prefix.pop();
+            }
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(tree, prefix)),
+            UseTree::Glob(_) => self.name(&prefix.join("::"), line, How::Named),
+            UseTree::Name(syn::UseName { ident }) | UseTree::Rename(syn::UseRename { ident, .. }) => {
+                let mut path = prefix.clone();
+                path.extend(Some(word(ident)).filter(|name| name != "self"));
+                self.name(&path.join("::"), line, How::Named);
+            }
+        }
     }
 
     /// The arguments of a macro are no syntax yet: take every `a::b::c`, and every `a!`, that stands among the tokens.
@@ -153,6 +117,9 @@ impl Names<'_> {
                     if colons != 2 {
                         self.flush(&mut path, line);
                         line = ident.span().start().line;
+                    }
+                    if ident == "mod" {
+                        self.name("mod", line, How::Declared);
                     }
                     path.push(word(&ident));
                     colons = 0;
@@ -183,9 +150,32 @@ impl Names<'_> {
 
     fn flush(&mut self, path: &mut Vec<String>, line: usize) {
         if !path.is_empty() {
-            self.name(&path.join("::"), line, How::Used);
+            self.name(&path.join("::"), line, How::Named);
             path.clear();
         }
+    }
+
+    /// Attributes name functions and types in strings, as in `#[serde(default = "a::b")]`. A single word is left out, for
+    /// it may be one of a text.
+    fn strings(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => self.strings(group.stream()),
+                TokenTree::Literal(literal) => self.string(&literal),
+                TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+            }
+        }
+    }
+
+    fn string(&mut self, literal: &Literal) {
+        let text = syn::parse_str::<LitStr>(&literal.to_string());
+        let Ok(tokens) = text.and_then(|text| text.parse::<TokenStream>()) else { return };
+        let mut inside = Self::default();
+        inside.tokens(tokens);
+        let line = literal.span().start().line;
+        let paths =
+            inside.found.into_iter().filter(|name| name.how == How::Named && name.path.contains("::"));
+        self.found.extend(paths.map(|name| Named { line, ..name }));
     }
 }
 
@@ -193,25 +183,6 @@ impl Names<'_> {
 fn word(ident: &Ident) -> String {
     let text = ident.to_string();
     text.strip_prefix("r#").map_or_else(|| text.clone(), str::to_owned)
-}
-
-/// A path with its first word replaced by what was imported under that name, and so on, and `std` for its parts.
-fn whole(path: &str, imports: &BTreeMap<String, String>) -> String {
-    let mut path = path.strip_prefix("self::").unwrap_or(path).to_owned();
-    // An import may lead to an import, but not round in a ring that compiles: a few turns are enough.
-    for _ in 0..8 {
-        let (first, rest) = path.split_once("::").map_or((&*path, None), |(first, rest)| (first, Some(rest)));
-        let Some(meant) = imports.get(first).filter(|meant| meant.split("::").next() != Some(first)) else {
-            break;
-        };
-        path = rest.map_or_else(|| meant.clone(), |rest| format!("{meant}::{rest}"));
-    }
-    for part in ["core::", "alloc::"] {
-        if let Some(rest) = path.strip_prefix(part) {
-            return format!("std::{rest}");
-        }
-    }
-    path
 }
 
 fn test_item(item: &Item) -> bool {
@@ -249,38 +220,39 @@ mod tests {
     #[test]
     fn imports_in_every_shape() {
         check(
-            "use std::{fs, time::{self, Duration as D}};\npub(crate) use std::net;\nuse std::env::*;\nextern crate rand as r;\nuse r#std::os;",
+            "use std::{fs, time::{self, Duration as D}};\npub(crate) use std::net;\nuse std::env::*;\nextern crate rand as r;\nuse r#std::os;\nuse core as c;",
             &[
-                "1 std::fs Imported",
-                "1 std::time Imported",
-                "1 std::time::Duration Imported",
-                "2 std::net Exported",
-                "3 std::env Glob",
-                "4 rand Imported",
-                "5 std::os Imported",
+                "1 std::fs Named",
+                "1 std::time Named",
+                "1 std::time::Duration Named",
+                "2 std::net Named",
+                "3 std::env Named",
+                "4 rand Named",
+                "5 std::os Named",
+                "6 std Named",
             ],
         );
     }
 
     #[test]
-    fn paths_are_made_whole_through_imports() {
+    fn paths_in_code_begin_with_the_crate() {
         check(
-            "use std::time as t;\nuse t::Instant as I;\nfn f() -> I {\n  t::SystemTime::now();\n  self::t::X;\n  core::mem::take(1)\n}",
-            &[
-                "2 std::time::Instant Imported",
-                "3 std::time::Instant Used",
-                "4 std::time::SystemTime::now Used",
-                "5 std::time::X Used",
-                "6 std::mem::take Used",
-            ],
+            "fn f() -> ::std::time::Instant {\n  core::mem::take(1)\n}",
+            &["1 std::time::Instant Named", "2 std::mem::take Named"],
         );
     }
 
     #[test]
     fn macro_calls_and_their_tokens() {
         check(
-            "fn f() {\n  std::println!(\"{}\", std::env::var(\"X\"));\n}\nmacro_rules! m { () => {\n  dbg!(std::fs::read) } }",
-            &["2 println Called", "2 std::env::var Used", "5 dbg Called", "5 std::fs::read Used"],
+            "fn f() {\n  std::println!(\"{}\", std::env::var(\"X\"));\n}\nmacro_rules! m { () => {\n  dbg!(std::fs::read); mod x; } }",
+            &[
+                "2 println Called",
+                "2 std::env::var Named",
+                "5 dbg Called",
+                "5 std::fs::read Named",
+                "5 mod Declared",
+            ],
         );
     }
 
@@ -288,8 +260,23 @@ mod tests {
     fn generics_bounds_and_attributes() {
         check(
             "#[tokio::main]\nfn f<T: std::net::ToSocketAddrs>(\n  x: Vec<std::collections::HashMap<u8, u8>>) {}",
-            &["1 tokio::main Used", "2 std::net::ToSocketAddrs Used", "3 std::collections::HashMap Used"],
+            &["1 tokio::main Named", "2 std::net::ToSocketAddrs Named", "3 std::collections::HashMap Named"],
         );
+    }
+
+    #[test]
+    fn what_attributes_hold() {
+        check(
+            "#[derive(std::fmt::Debug)]\n#[error(\"{}\", std::process::id())]\nstruct S {\n#[cfg_attr(x, serde(default = \"std::env::vars\"))]\na: u8 }",
+            &["1 std::fmt::Debug Named", "2 std::process::id Named", "4 std::env::vars Named"],
+        );
+    }
+
+    #[test]
+    fn a_text_is_no_path() {
+        let source = "/// std::fs::read\n#[error(\"no std, no print!: {0}\")]\nstruct S;";
+        let found = named(&syn::parse_file(source).unwrap());
+        assert!(found.iter().all(|name| matches!(&*name.path, "doc" | "error")), "{found:?}");
     }
 
     #[test]

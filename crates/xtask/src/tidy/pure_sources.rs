@@ -4,7 +4,7 @@ use super::Finding;
 use super::modules::walk;
 use super::paths::{How, Named, named};
 use super::tree::{Crate, House};
-use crate::house::{DENIED_MACROS, DENIED_PATHS, PATH_EXCEPTIONS, PURE_PARTS};
+use crate::house::{DENIED_MACROS, DENIED_PATHS, DENIED_WORDS, PATH_EXCEPTIONS, PURE_PARTS};
 
 /// No shipping source of a pure crate names what [`DENIED_PATHS`] and [`DENIED_MACROS`] list.
 pub(super) fn names(house: &House) -> Vec<Finding> {
@@ -40,29 +40,45 @@ pub(super) fn no_build_script(house: &House) -> Vec<Finding> {
 
 fn judged(krate: &Crate, file: &str, name: &Named) -> Option<Finding> {
     let (what, remedy) = match name.how {
-        How::Called => {
-            let (denied, remedy) = DENIED_MACROS.iter().find(|(denied, _)| *denied == name.path)?;
-            (format!("`{denied}!` in tier 0"), *remedy)
-        }
-        how => {
-            let (denied, remedy) = denied(&name.path, how)?;
-            if excepted(&krate.folder, denied) {
-                return None;
-            }
-            (format!("`{}` in tier 0", shown(&name.path, how)), remedy)
+        How::Declared => (
+            "`mod` in a macro of tier 0".to_owned(),
+            "declare modules outside of macros, so that their files are checked too",
+        ),
+        How::Called => macro_denied(&name.path)?,
+        // A macro can be imported, and under another name.
+        How::Named => {
+            let imported = || macro_denied(name.path.strip_prefix("std::")?);
+            denied(&krate.folder, &name.path).or_else(imported)?
         }
     };
     let remedy = remedy.to_owned();
     Some(Finding { file: file.to_owned(), line: name.line, rule: "pure-source", what, remedy })
 }
 
-/// The line of the table that a path breaks. A glob or an export of a module brings in all that lies below it.
-fn denied(path: &str, how: How) -> Option<(&'static str, &'static str)> {
+fn macro_denied(name: &str) -> Option<(String, &'static str)> {
+    let (denied, remedy) = DENIED_MACROS.iter().find(|(denied, _)| *denied == name)?;
+    Some((format!("`{denied}!` in tier 0"), remedy))
+}
+
+/// What is wrong with a path, and what to do. A module above something denied would bring it in, here or, through `super::`,
+/// elsewhere; so nobody imports one.
+fn denied(folder: &str, path: &str) -> Option<(String, &'static str)> {
+    let word =
+        |(krate, word, _): &&(&str, &str, &str)| *krate == folder && path.split("::").any(|w| w == *word);
+    if let Some((_, word, remedy)) = DENIED_WORDS.iter().find(word) {
+        return Some((format!("`{word}` in `{folder}`"), remedy));
+    }
     if PURE_PARTS.iter().any(|part| below(path, part)) {
         return None;
     }
-    let opens = matches!(how, How::Glob | How::Exported);
-    DENIED_PATHS.iter().find(|(denied, _)| below(path, denied) || (opens && below(denied, path))).copied()
+    let mut rows = DENIED_PATHS.iter().filter(|(denied, _)| !excepted(folder, denied));
+    let (denied, remedy) = rows.find(|(denied, _)| below(path, denied) || below(denied, path))?;
+    Some(if below(path, denied) {
+        (format!("`{path}` in tier 0"), *remedy)
+    } else {
+        let what = format!("`{path}` in tier 0, by which `{denied}` is within reach");
+        (what, "name what is needed of it, each by its whole path")
+    })
 }
 
 fn excepted(folder: &str, path: &str) -> bool {
@@ -72,10 +88,6 @@ fn excepted(folder: &str, path: &str) -> bool {
 /// Whether `path` is `above` or lies below it.
 fn below(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-}
-
-fn shown(path: &str, how: How) -> String {
-    if how == How::Glob { format!("{path}::*") } else { path.to_owned() }
 }
 
 #[cfg(test)]
@@ -93,7 +105,19 @@ mod tests {
             "use std::fs::File;",
             "use std::{io::{self, Read}, net::TcpStream};",
             "fn f() { std::fs::read(\"x\"); }",
-            "use std::time;\nfn f() { time::SystemTime::now(); }",
+            "use std::time;",
+            "use core::time as t;",
+            "mod below { use crate::hidden; }\nuse std as hidden;",
+            "macro_rules! now { ($root:ident) => { $root::time::Instant::now() } }\nfn f() { now!(std); }",
+            "macro_rules! now { () => {} }\nfn f() { now! { use std::{time as t}; } }",
+            "use std::println as said;\nfn f() { said!(\"x\"); }",
+            "macro_rules! parts { ($($m:ident)*) => { $(mod $m;)* } }",
+            "fn f() { std::io::pipe(); }",
+            "fn f() { std::backtrace::Backtrace::force_capture(); }",
+            "#[serde(default = \"std::process::id\")]\nstruct S;",
+            "#[error(\"{}\", std::process::id())]\nstruct S;",
+            "fn f() { aws_lc_rs::rand::fill(&mut []); }",
+            "use aws_lc_rs::signature;",
             "use std as s;\nfn f() { s::env::var(\"X\"); }",
             "use std::time::*;",
             "pub(crate) use std::collections;",
@@ -135,6 +159,18 @@ mod tests {
         let found = names(&house(vec![krate("otlp")], &files));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].file, "crates/otlp/src/a.rs");
+    }
+
+    #[test]
+    fn keys_of_the_log_are_not_drawn_there() {
+        let check =
+            |source: &str| names(&house(vec![krate("tlog")], &[("crates/tlog/src/lib.rs", source)])).len();
+        let used = "use aws_lc_rs::signature::Ed25519KeyPair as K;\n";
+        assert_eq!(check(used), 0);
+        assert_eq!(check(&format!("{used}fn f() {{ K::from_seed_unchecked(&[0; 32]); }}")), 0);
+        for draws in ["K::generate()", "<K>::generate_pkcs8(r)", "call!(K, generate)"] {
+            assert_eq!(check(&format!("{used}fn f() {{ {draws}; }}")), 1, "{draws}");
+        }
     }
 
     #[test]

@@ -1,18 +1,17 @@
-//! Reads the workspace: what cargo says of it, and the text of every tracked or new source file.
+//! Reads the workspace: what cargo says of it, and every tracked or new file of text.
 
 use crate::house::{CRATES, Tier};
 use crate::shell::{capture, cargo, root};
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, Metadata, Package, TargetKind};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::Command;
 
 /// The workspace as the rules see it.
 #[derive(Debug, Default)]
 pub(super) struct House {
     pub(super) crates: Vec<Crate>,
-    /// Every source and text file that git tracks or would track, by its path from the root.
+    /// Every text file that git tracks or would track, by its path from the root.
     pub(super) files: BTreeMap<String, String>,
     /// Folders below `crates/` that cargo builds when none is named.
     pub(super) default_members: Vec<String>,
@@ -30,6 +29,8 @@ pub(super) struct Crate {
     pub(super) edition: String,
     pub(super) rust_version: Option<String>,
     pub(super) published: bool,
+    /// The file in which the library begins, or else the program, by its path from the root.
+    pub(super) root: Option<String>,
     pub(super) programs: usize,
     pub(super) build_script: bool,
     pub(super) arrows: Vec<Arrow>,
@@ -73,11 +74,8 @@ impl Crate {
 
     /// The file in which the crate begins.
     pub(super) fn source<'a>(&self, house: &'a House) -> Option<(&'a str, &'a str)> {
-        let candidates = ["lib.rs", "main.rs"].map(|name| format!("crates/{}/src/{name}", self.folder));
-        candidates
-            .iter()
-            .find_map(|path| house.files.get_key_value(path))
-            .map(|(path, text)| (&**path, &**text))
+        let (path, text) = house.files.get_key_value(self.root.as_ref()?)?;
+        Some((path, text))
     }
 }
 
@@ -111,6 +109,7 @@ fn read_crate(package: &Package, metadata: &Metadata) -> Result<Crate> {
             .as_ref()
             .map(|version| format!("{}.{}", version.major, version.minor)),
         published: package.publish.as_ref().is_none_or(|registries| !registries.is_empty()),
+        root: begins(package),
         programs: kinds(&TargetKind::Bin),
         build_script: kinds(&TargetKind::CustomBuild) > 0,
         arrows,
@@ -122,12 +121,29 @@ fn read_crate(package: &Package, metadata: &Metadata) -> Result<Crate> {
     Ok(read)
 }
 
-/// The normal dependency tree of one package, with the features that it gets when built alone. (`cargo metadata` joins
-/// the features of the whole workspace, and so shows packages that the crate itself never asks for.) Procedural macros
-/// run at build time and are left out.
+fn begins(package: &Package) -> Option<String> {
+    let first = |kind| package.targets.iter().find(|target| target.kind.contains(&kind));
+    let target = first(TargetKind::Lib).or_else(|| first(TargetKind::Bin))?;
+    Some(target.src_path.strip_prefix(root()).ok()?.to_string())
+}
+
+/// The normal dependency tree of one package, with all its own features and for every target. (`cargo metadata` joins the
+/// features of the whole workspace, and so shows packages that the crate itself never asks for.) Procedural macros run at
+/// build time and are left out.
 fn packages(package: &str) -> Result<Vec<(usize, String)>> {
-    let kinds =
-        ["tree", "--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", "{p}", "--package"];
+    let kinds = [
+        "tree",
+        "--all-features",
+        "--target",
+        "all",
+        "--edges",
+        "normal,no-proc-macro",
+        "--prefix",
+        "depth",
+        "--format",
+        "{p}",
+        "--package",
+    ];
     Ok(parse_tree(&capture(cargo().args(kinds).arg(package))?))
 }
 
@@ -151,18 +167,13 @@ fn read_files() -> Result<BTreeMap<String, String>> {
     let listed = ["ls-files", "--cached", "--others", "--exclude-standard"];
     let names = capture(Command::new("git").args(listed).current_dir(root()))?;
     let mut files = BTreeMap::new();
-    for name in names.lines().filter(|name| is_text(name)) {
-        // A file that was removed but not yet committed is still listed.
+    for name in names.lines() {
+        // What is no text is none of the rules' business; a file that was removed but not yet committed is still listed.
         if let Ok(text) = std::fs::read_to_string(root().join(name)) {
             files.insert(name.to_owned(), text);
         }
     }
     Ok(files)
-}
-
-fn is_text(name: &str) -> bool {
-    let kinds = ["rs", "toml", "md", "py", "js", "mjs", "sh", "html", "css"];
-    Path::new(name).extension().is_some_and(|kind| kinds.iter().any(|known| kind == *known))
 }
 
 fn toolchain() -> Result<String> {
@@ -183,6 +194,7 @@ pub(super) mod tests {
             license: Some("Apache-2.0".to_owned()),
             edition: "2024".to_owned(),
             rust_version: Some("1.95".to_owned()),
+            root: Some(format!("crates/{folder}/src/lib.rs")),
             ..Crate::default()
         }
     }
