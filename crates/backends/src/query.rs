@@ -58,6 +58,11 @@ impl QueryKind {
         }
     }
 
+    /// All of them, as a message names them: `jaeger or tempo`.
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(" or ")
+    }
+
     /// As its makers write it.
     pub const fn product(self) -> &'static str {
         match self {
@@ -83,7 +88,7 @@ impl fmt::Display for QueryKind {
 
 /// A word that is no kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind `{0}`: use jaeger or tempo")]
+#[error("unknown kind `{0}`: use {names}", names = QueryKind::names())]
 pub struct UnknownKind(String);
 
 impl FromStr for QueryKind {

@@ -51,9 +51,13 @@ const SERVICES_SHOWN: usize = 5;
 const UNREAD_SHOWN: usize = 20;
 /// Searches at once; the client has a bound of its own.
 const AT_ONCE: usize = 16;
-/// No slice is narrower: stores count in microseconds, or seconds.
-pub(crate) const NARROWEST: [(QueryKind, u64); 2] =
-    [(QueryKind::Jaeger, 1_000_000), (QueryKind::Tempo, 1_000_000_000)];
+/// No slice is narrower, in nanoseconds: stores count in microseconds, or seconds.
+pub(crate) const fn narrowest_of(kind: QueryKind) -> u64 {
+    match kind {
+        QueryKind::Jaeger => 1_000_000,
+        QueryKind::Tempo => 1_000_000_000,
+    }
+}
 
 /// A span of time, in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -316,10 +320,7 @@ fn slices(draw: &Draw, stratum: u64, round: u32) -> Vec<Slice> {
 
 /// The narrowest time that all of them can search.
 pub(crate) fn narrowest(from: &[&Query]) -> u64 {
-    let of = |query: &&Query| {
-        NARROWEST.iter().find(|(kind, _)| *kind == query.kind()).map_or(0, |(_, width)| *width)
-    };
-    from.iter().map(of).max().unwrap_or(1)
+    from.iter().map(|query| narrowest_of(query.kind())).max().unwrap_or(1)
 }
 
 impl Window {

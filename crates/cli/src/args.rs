@@ -80,8 +80,12 @@ pub(crate) enum Command {
     /// Explain a finding by its id
     Explain(Explain),
     /// Print the JSON Schema of a file
+    #[command(
+        after_help = "Examples:\n  crossfade schema config > crossfade.schema.json\n  crossfade schema rollout"
+    )]
     Schema(Schema),
     /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  crossfade completions bash > crossfade.bash")]
     Completions(Completions),
 }
 
@@ -290,20 +294,28 @@ pub(crate) enum Rollout {
     #[command(after_help = "Example:\n  crossfade rollout start plan.json && crossfade rollout watch")]
     Start(Start),
     /// Where the rollout stands, and why nothing happens
+    #[command(after_help = "Examples:\n  crossfade rollout status\n  crossfade rollout status -o json")]
     Status(Status),
     /// Follow the rollout until it ends; Ctrl-C leaves it running
+    #[command(after_help = "Examples:\n  crossfade rollout watch\n  crossfade rollout watch --json")]
     Watch(Watch),
     /// The rollouts that the log knows
+    #[command(after_help = "Example:\n  crossfade rollout list")]
     List(Status),
     /// Stay in the current step
+    #[command(after_help = "Example:\n  crossfade rollout pause")]
     Pause(Named),
     /// Go on after a pause
+    #[command(after_help = "Example:\n  crossfade rollout resume")]
     Resume(Named),
     /// Leave the current step or pause early
+    #[command(after_help = "Examples:\n  crossfade rollout promote\n  crossfade rollout promote --full")]
     Promote(Promote),
     /// Go back: fence the candidate off
+    #[command(after_help = "Example:\n  crossfade rollout rollback --reason 'invoices are late'")]
     Rollback(Reasoned),
     /// Stop before anything was shifted
+    #[command(after_help = "Example:\n  crossfade rollout abort --reason 'wrong ticket'")]
     Abort(Reasoned),
 }
 
@@ -454,6 +466,7 @@ pub(crate) struct Locate {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Gateway {
     /// Generation, queues, ledgers, health
+    #[command(after_help = "Examples:\n  crossfade gateway status\n  crossfade gateway status -o json")]
     Status(Status),
     /// Fence the candidate off at once: nothing goes to it any more, and the rollout rolls back; cannot be taken back
     #[command(after_help = "Example:\n  crossfade gateway fence --reason 'storage of green is full'")]
@@ -493,8 +506,12 @@ pub(crate) enum Audit {
     )]
     Verify(Verify),
     /// Print the entries
+    #[command(
+        after_help = "Examples:\n  crossfade audit show crossfade-data/audit\n  crossfade audit show crossfade-data/audit --rollout collector-158"
+    )]
     Show(Show),
     /// Write a verified copy that an auditor can take along
+    #[command(after_help = "Example:\n  crossfade audit export crossfade-data/audit --out for-the-auditor")]
     Export(Export),
 }
 

@@ -10,12 +10,32 @@ fn help_has_examples_and_exit_codes() {
     let ran = folder.run(&["--help"]);
     assert_eq!(ran.code, 0);
     insta::assert_snapshot!(ran.stdout);
-    for command in [["demo", "--help"], ["rollout", "plan"], ["drift", "--help"], ["audit", "verify"]] {
-        let command =
-            if command[1] == "--help" { command.to_vec() } else { [&command[..], &["--help"]].concat() };
-        let ran = folder.run(&command);
-        assert!(ran.stdout.contains("Example"), "{command:?}: {}", ran.stdout);
+}
+
+/// Every command that does something, however deep it lies.
+#[test]
+fn the_help_of_every_command_has_an_example() {
+    let folder = Folder::new();
+    let mut open = vec![Vec::new()];
+    let mut seen = 0;
+    while let Some(command) = open.pop() {
+        let mut asked: Vec<&str> = command.iter().map(String::as_str).collect();
+        asked.push("--help");
+        let help = folder.run(&asked).stdout;
+        let listed = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+        let below = listed.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("  "));
+        let names = below.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split(' ').next());
+        let before = open.len();
+        for name in names.filter(|name| *name != "help") {
+            open.push([&command[..], &[name.to_owned()]].concat());
+        }
+        // One that takes a file, or a command of its own instead, is both.
+        if open.len() == before || help.contains("[OPTIONS]") {
+            seen += 1;
+            assert!(help.contains("Example"), "{command:?} has no example:\n{help}");
+        }
     }
+    assert!(seen > 30, "only {seen} commands");
 }
 
 #[test]

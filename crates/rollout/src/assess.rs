@@ -118,9 +118,7 @@ impl Outline {
             Some(Step::Pause { .. }) if before().any(|step| matches!(step, Step::Promote {})) => {
                 self.mirror_back()
             }
-            Some(Step::Pause { .. }) => {
-                before().any(|s| matches!(s, Step::Mirror { .. } | Step::Weight { .. }))
-            }
+            Some(Step::Pause { .. }) => before().any(Step::is_shift),
             Some(Step::Promote {} | Step::Finalize {}) | None => false,
         }
     }
@@ -129,7 +127,11 @@ impl Outline {
     pub fn mirror_back(&self) -> bool {
         let bake = self.steps.iter().find_map(|step| match step {
             Step::Bake { mirror_back, .. } => Some(*mirror_back),
-            _ => None,
+            Step::Mirror { .. }
+            | Step::Weight { .. }
+            | Step::Pause { .. }
+            | Step::Promote {}
+            | Step::Finalize {} => None,
         });
         bake.unwrap_or(true)
     }
@@ -151,8 +153,7 @@ impl Outline {
     /// splits the step in which it passes.
     fn tests(&self) -> usize {
         let steps = (0..).take(self.steps.len()).filter(|step| self.is_analysed(*step)).count();
-        let cuts =
-            self.steps.iter().filter(|step| self.split_at_window && matches!(step, Step::Weight { .. }));
+        let cuts = self.steps.iter().filter(|step| self.split_at_window && step.cut_to().is_some());
         steps + cuts.count()
     }
 }

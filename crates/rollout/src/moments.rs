@@ -76,13 +76,24 @@ pub fn is_ahead(other: Gate, gate: Gate) -> bool {
         Gate::Probe => matches!(other, Gate::Drift | Gate::Posture),
         Gate::Load => matches!(other, Gate::Drift | Gate::Posture | Gate::Probe),
         Gate::Policy => other != Gate::Policy,
-        _ => false,
+        Gate::Drift | Gate::Posture | Gate::Parity | Gate::Coverage | Gate::Dependencies | Gate::History => {
+            false
+        }
     }
 }
 
 /// Whether a gate reads what traffic has left: there must be some before it looks.
 const fn reads_traffic(gate: Gate) -> bool {
-    matches!(gate, Gate::Parity | Gate::Coverage)
+    match gate {
+        Gate::Parity | Gate::Coverage => true,
+        Gate::Drift
+        | Gate::Posture
+        | Gate::Probe
+        | Gate::Load
+        | Gate::Dependencies
+        | Gate::History
+        | Gate::Policy => false,
+    }
 }
 
 /// A gate that looks while traffic moves, or after.
@@ -158,7 +169,7 @@ impl Outline {
     pub fn gates_of(&self, step: StepIndex) -> impl Iterator<Item = Wanted> + '_ {
         let moment = self.moment_of(step);
         let once = self.owes(step);
-        let runs = !matches!(self.step(step), None | Some(Step::Promote {} | Step::Finalize {}));
+        let runs = self.step(step).is_some_and(Step::takes_time);
         let planned = self.later_gates.iter().filter(move |later| Some(later.moment) == moment);
         let owed = planned.filter(move |later| once || runs && later.every.is_some());
         owed.map(move |later| {
@@ -193,10 +204,9 @@ impl Outline {
 
     /// Whether gates that look once do so in this step.
     fn owes(&self, step: StepIndex) -> bool {
-        match self.step(step) {
-            Some(Step::Mirror { .. } | Step::Weight { .. }) => true,
-            _ => step.checked_sub(1).is_some_and(|last| self.step(last) == Some(&Step::Promote {})),
-        }
+        let after_promote =
+            || step.checked_sub(1).and_then(|last| self.step(last)) == Some(&Step::Promote {});
+        self.step(step).is_some_and(Step::is_shift) || after_promote()
     }
 
     fn step(&self, step: StepIndex) -> Option<&Step> {

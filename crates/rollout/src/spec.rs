@@ -194,6 +194,60 @@ pub enum Step {
     Finalize {},
 }
 
+impl Step {
+    /// Whether by this step the candidate receives a share of the traffic that the active answers.
+    pub(crate) const fn is_shift(&self) -> bool {
+        match self {
+            Self::Mirror { .. } | Self::Weight { .. } => true,
+            Self::Pause { .. } | Self::Promote {} | Self::Bake { .. } | Self::Finalize {} => false,
+        }
+    }
+
+    /// Whether it only copies to the candidate, which owns nothing by it.
+    pub(crate) const fn is_mirror(&self) -> bool {
+        match self {
+            Self::Mirror { .. } => true,
+            Self::Weight { .. }
+            | Self::Pause { .. }
+            | Self::Promote {}
+            | Self::Bake { .. }
+            | Self::Finalize {} => false,
+        }
+    }
+
+    /// Whether it begins, takes time, and ends. What does not is done at once.
+    pub(crate) const fn takes_time(&self) -> bool {
+        match self {
+            Self::Mirror { .. } | Self::Weight { .. } | Self::Pause { .. } | Self::Bake { .. } => true,
+            Self::Promote {} | Self::Finalize {} => false,
+        }
+    }
+
+    /// Whether it ends without a verdict: a pause changes nothing that a verdict would have to allow, it only must not fail.
+    pub(crate) const fn ends_unjudged(&self) -> bool {
+        match self {
+            Self::Pause { .. } => true,
+            Self::Mirror { .. }
+            | Self::Weight { .. }
+            | Self::Promote {}
+            | Self::Bake { .. }
+            | Self::Finalize {} => false,
+        }
+    }
+
+    /// The weight to which it cuts.
+    pub(crate) const fn cut_to(&self) -> Option<Weight> {
+        match self {
+            Self::Weight { percent, .. } => Some(*percent),
+            Self::Mirror { .. }
+            | Self::Pause { .. }
+            | Self::Promote {}
+            | Self::Bake { .. }
+            | Self::Finalize {} => None,
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }

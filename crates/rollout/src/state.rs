@@ -290,7 +290,7 @@ impl Rollout {
     pub fn mirrored_since(&self) -> Option<UnixNanos> {
         let is_mirror = |step: StepIndex| {
             let step = usize::try_from(step).ok().and_then(|step| self.outline.steps.get(step));
-            matches!(step, Some(Step::Mirror { .. }))
+            step.is_some_and(Step::is_mirror)
         };
         if is_mirror(self.step) {
             return self.running.as_ref().map(|running| running.at);
@@ -314,9 +314,8 @@ impl Rollout {
 
     /// Whether `promote --full` would pass over, or cut short, anything that is left.
     pub(crate) fn has_something_to_skip(&self) -> bool {
-        let left = self.outline.steps.iter().skip(usize::try_from(self.step).unwrap_or(usize::MAX));
-        let mut left = left.filter(|step| !matches!(step, Step::Promote {} | Step::Finalize {}));
-        left.next().is_some()
+        let mut left = self.outline.steps.iter().skip(usize::try_from(self.step).unwrap_or(usize::MAX));
+        left.any(Step::takes_time)
     }
 
     /// Whether a gateway may hold this rollout's generations.

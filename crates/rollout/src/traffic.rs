@@ -174,7 +174,7 @@ pub fn leanest(
             Step::Weight { percent, duration } => {
                 (Moment::Weight, percent, duration.0.saturating_sub(window))
             }
-            _ => return None,
+            Step::Pause { .. } | Step::Promote {} | Step::Bake { .. } | Step::Finalize {} => return None,
         };
         let length = length.saturating_sub(settle);
         let traces = rate.spans_within(length, percent.ppm()) / SPANS_PER_TRACE;

@@ -10,7 +10,7 @@ use crossfade_gates::model::TraceId;
 use crossfade_gates::probe::{PEER_SERVICE, SERVICE, is_own};
 
 use crate::query::{Find, Query, QueryError, QueryKind};
-use crate::sample::{NARROWEST, Window};
+use crate::sample::{Window, narrowest_of};
 
 /// Traces that one search may give.
 const TRACES_PER_SEARCH: u32 = 500;
@@ -92,7 +92,7 @@ impl Listing<'_> {
         window: Window,
         found: &mut BTreeSet<TraceId>,
     ) -> Result<(), QueryError> {
-        let narrowest = NARROWEST.iter().find(|(kind, _)| *kind == self.query.kind()).map_or(1, |(_, n)| *n);
+        let narrowest = narrowest_of(self.query.kind());
         let mut open = vec![window];
         while let Some(window) = open.pop() {
             if self.searches >= SEARCHES_MAX {

@@ -16,8 +16,7 @@ pub(crate) struct GateInputs {
     /// A rollout spec whose `gates` block has the settings and the waivers
     #[arg(long = "rollout", alias = "spec", value_name = "FILE")]
     pub(crate) spec: Option<PathBuf>,
-    /// What answers at query endpoints that are given by URL: jaeger or tempo
-    #[arg(long, default_value = "jaeger")]
+    #[arg(long, help = format!("What answers at query endpoints that are given by URL: {}", QueryKind::names()), default_value = "jaeger")]
     pub(crate) kind: QueryKind,
     /// How long it may take
     #[arg(long, value_name = "DURATION")]

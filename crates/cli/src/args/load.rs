@@ -27,8 +27,7 @@ pub(crate) struct Load {
     /// The query endpoint to read traces back from
     #[arg(long, value_name = "URL", conflicts_with = "environment")]
     pub(crate) query: Option<String>,
-    /// What answers at the query endpoint: jaeger or tempo
-    #[arg(long, default_value = "jaeger", conflicts_with = "environment")]
+    #[arg(long, help = format!("What answers at the query endpoint: {}", QueryKind::names()), default_value = "jaeger", conflicts_with = "environment")]
     pub(crate) kind: QueryKind,
     /// The site's configuration
     #[arg(short, long, env = "CROSSFADE_CONFIG", default_value = "crossfade.yaml", value_name = "FILE")]

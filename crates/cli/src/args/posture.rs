@@ -33,8 +33,7 @@ pub(crate) struct Posture {
     /// Without a site: a query endpoint
     #[arg(long, value_name = "URL", conflicts_with = "environment")]
     pub(crate) query: Option<String>,
-    /// What answers at the query endpoint: jaeger or tempo
-    #[arg(long, default_value = "jaeger")]
+    #[arg(long, help = format!("What answers at the query endpoint: {}", QueryKind::names()), default_value = "jaeger")]
     pub(crate) kind: QueryKind,
     /// Without a site: the certificates that chains must lead to; the system's, if left out
     #[arg(long, value_name = "FILE")]

@@ -71,8 +71,7 @@ pub(crate) struct Asked {
     /// The query endpoint to read from
     #[arg(long, value_name = "URL")]
     pub(crate) query: Option<String>,
-    /// What answers at the query endpoint: jaeger or tempo
-    #[arg(long, default_value = "jaeger", conflicts_with = "environment")]
+    #[arg(long, help = format!("What answers at the query endpoint: {}", QueryKind::names()), default_value = "jaeger", conflicts_with = "environment")]
     pub(crate) kind: QueryKind,
     /// A header of each question, such as X-Scope-OrgID=bank; @FILE for a value that is in a file; may be given several times
     #[arg(long, value_name = "NAME=VALUE", conflicts_with = "environment")]

@@ -208,9 +208,14 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
         targets.push(target);
     }
     seen.extend(named.iter().map(|(_, place)| place.clone()));
-    if let Some(query) = environment.query.as_ref().filter(|query| query.kind == site::QueryKind::Tempo) {
+    if let Some(query) = &environment.query {
         let endpoint = query.address().map_err(|error| error.to_string())?;
-        for target in of_tempo(&endpoint) {
+        let pages = match query.kind {
+            site::QueryKind::Tempo => of_tempo(&endpoint),
+            // Its pages are on ports of their own, which `admin` names.
+            site::QueryKind::Jaeger => Vec::new(),
+        };
+        for target in pages {
             let is_same = |other: &Target| same_page(other, &target);
             if !targets.iter().any(is_same) {
                 targets.push(target);
@@ -261,7 +266,7 @@ fn targets(environment: &Environment, declared: &[Listener]) -> Result<(Vec<Targ
 }
 
 /// What a Tempo shows to whoever asks, at the port of its queries: it has no other.
-fn of_tempo(endpoint: &QueryEndpoint) -> impl Iterator<Item = Target> {
+fn of_tempo(endpoint: &QueryEndpoint) -> Vec<Target> {
     let pages = [
         ("metrics", AdminKind::Metrics, "/metrics"),
         ("pprof", AdminKind::Pprof, "/debug/pprof/"),
@@ -269,14 +274,15 @@ fn of_tempo(endpoint: &QueryEndpoint) -> impl Iterator<Item = Target> {
         ("config", AdminKind::Admin, "/status/config"),
     ];
     let port = WireKind::Tempo.default_port();
-    pages.into_iter().map(move |(name, kind, path)| Target {
+    let targets = pages.into_iter().map(|(name, kind, path)| Target {
         name: format!("tempo {name}"),
         role: Role::Admin(kind),
         what: What::Http { endpoint: endpoint.clone(), port, path: path.to_owned() },
         headers: HeaderMap::new(),
         assumed: true,
         shares: true,
-    })
+    });
+    targets.collect()
 }
 
 fn same_page(one: &Target, other: &Target) -> bool {

@@ -20,7 +20,7 @@ pub(super) fn go_on(cx: &Cx<'_>, out: &mut Out<'_>) -> Flow {
     }
     let skipped = cx.rollout.full && is_skippable(cx, step);
     // What is looked at after promotion is looked at whoever is in a hurry. A step without time of its own is at its end.
-    let closing = skipped || matches!(step, Step::Finalize {});
+    let closing = skipped || !step.takes_time();
     let passed = cx.rollout.promoted.is_none() || gates::in_step(cx, out, closing)?;
     if skipped {
         if cx.is_paused(out) || !passed {
@@ -175,8 +175,7 @@ fn end(
         events.push(Event::StepEnded { rollout, step: index, how, carried, at });
         return out.record(events);
     };
-    // A pause changes nothing that a verdict would have to allow: it only must not fail.
-    let may_end = how == StepEnd::PromotedEarly || matches!(step, Step::Pause { .. });
+    let may_end = how == StepEnd::PromotedEarly || step.ends_unjudged();
     if assessment.outcome == Outcome::NoVerdict && !may_end {
         return no_verdict(cx, out, running, assessment);
     }

@@ -65,10 +65,7 @@ pub(super) fn acknowledged(before: &State, event: &Event) -> Option<String> {
 
 /// The weight that the rollout's next step wants.
 fn wanted(rollout: &Rollout) -> Option<Weight> {
-    match rollout.step() {
-        Some(Step::Weight { percent, .. }) if rollout.running.is_none() => Some(*percent),
-        _ => None,
-    }
+    rollout.step().filter(|_| rollout.running.is_none())?.cut_to()
 }
 
 pub(super) fn announced(before: &State, event: &Event) -> Option<String> {

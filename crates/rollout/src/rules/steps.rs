@@ -39,17 +39,18 @@ pub(super) fn ends(before: &State, event: &Event) -> Option<String> {
             let time = rollout.step().and_then(|step| step_end(step, running));
             time.is_some_and(|until| *at >= until) && is_allowed(rollout, running)
         }
-        _ => false,
+        (StepEnd::Skipped, Some(_)) | (StepEnd::PromotedEarly | StepEnd::Elapsed, None) => false,
+        (StepEnd::Stopped, _) => false,
     };
     unless(in_turn && earned, || format!("step {step} ends without having earned it"))
 }
 
 /// The last verdict allows the step to end.
 fn is_allowed(rollout: &Rollout, running: &Running) -> bool {
-    match rollout.step() {
-        Some(Step::Pause { .. }) => running.verdict != Some(Outcome::Fail),
-        _ => !rollout.outline.is_analysed(rollout.step) || running.verdict == Some(Outcome::Pass),
+    if rollout.step().is_some_and(Step::ends_unjudged) {
+        return running.verdict != Some(Outcome::Fail);
     }
+    !rollout.outline.is_analysed(rollout.step) || running.verdict == Some(Outcome::Pass)
 }
 
 /// Recomputed, the verdict is the same. The numbers may differ in the last digits: another machine's logarithm.
