@@ -76,8 +76,8 @@ fn merged(texts: &[(String, String)], inclusions: &Inclusions<'_>) -> Result<Vec
 }
 
 /// Digests of all files, listed or included, as they are now, by the names of their configurations (`blue/collector`). One
-/// that cannot be read is absent, unless it is among `wanted`: then nothing is known. Environment files may hold nothing but
-/// a password: their digests are keyed.
+/// that cannot be read is absent, unless it is among `wanted`: then nothing is known. A file may hold nothing but a password, or
+/// nothing else that is not known: digests are keyed.
 pub(super) fn digests(
     listed: &[(String, Listed)],
     wanted: Option<&Snapshots>,
@@ -94,12 +94,11 @@ pub(super) fn digests(
                 texts.push((source.to_string(), text));
             }
             let bytes = bytes.map_err(|error| cause(&error));
-            found.insert(format!("{set}[{index}] {}", source.short()), bytes.map(|bytes| digest(&bytes)));
+            found.insert(format!("{set}[{index}] {}", source.short()), bytes);
         }
         if let Some(path) = &listed.env_file {
             let name = format!("{set} env {}", path.file_name().unwrap_or_default().to_string_lossy());
-            let keyed = |bytes: Vec<u8>| Digest::from_bytes(keyed_digest(redact_key, &bytes));
-            found.insert(name, sources::bytes(path).map(keyed).map_err(|error| cause(&error)));
+            found.insert(name, sources::bytes(path).map_err(|error| cause(&error)));
         }
         if let Some(first) = listed.sources.first() {
             let environment = listed.env_file.as_deref().and_then(|path| environment(path, private).ok());
@@ -107,11 +106,17 @@ pub(super) fn digests(
             // What is no configuration is for the drift gate to say; its bytes are digested all the same.
             let _ = merged(&texts, &inclusions);
             let included = inclusions.read.into_inner().into_iter();
-            found.extend(included.map(|(path, digest)| (format!("{set} ${{file:{path}}}"), digest)));
+            found.extend(included.map(|(path, bytes)| (format!("{set} ${{file:{path}}}"), bytes)));
         }
-        for (name, digest) in found {
-            match digest {
-                Ok(digest) => _ = digests.insert(name, digest),
+        for (name, bytes) in found {
+            match bytes {
+                Ok(bytes) => {
+                    // Plans of earlier versions say the digest of the bytes; what is in them already stays.
+                    let bare = Digest::from_bytes(crossfade_tlog::sha256(&bytes));
+                    let said = wanted.and_then(|wanted| wanted.get(&name)) == Some(&bare);
+                    let keyed = || Digest::from_bytes(keyed_digest(redact_key, &bytes));
+                    digests.insert(name, if said { bare } else { keyed() });
+                }
                 Err(why) => Unread::check(wanted, name, why)?,
             }
         }
@@ -119,11 +124,7 @@ pub(super) fn digests(
     Ok(digests)
 }
 
-type Read = Result<Digest, String>;
-
-fn digest(bytes: &[u8]) -> Digest {
-    Digest::from_bytes(crossfade_tlog::sha256(bytes))
-}
+type Read = Result<Vec<u8>, String>;
 
 fn cause(error: &sources::SourceError) -> String {
     match error {
@@ -159,8 +160,7 @@ impl Inclusions<'_> {
             Ok(about) if !about.is_file() => Err("this is no file".to_owned()),
             _ => sources::bytes(&path).map_err(|error| cause(&error)),
         };
-        let read = bytes.as_ref().map(|bytes| digest(bytes)).map_err(Clone::clone);
-        self.read.borrow_mut().insert(name.to_owned(), read);
+        self.read.borrow_mut().insert(name.to_owned(), bytes.clone());
         let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let mark = Mark::new(path.display().to_string(), 1, 1);
         text.map_or(Resolution::Keep, |text| Resolution::Found { text, mark, whole: true })
@@ -352,19 +352,32 @@ mod tests {
         assert!(place.ends_with("blue.env:2:7"), "{place}");
     }
 
-    /// Scenario: the environment file changes after the plan; it holds one short password.
-    /// Guarantee: its digest changes too, and is not that of its bytes, which could be guessed.
+    /// Scenario: a file changes after the plan; all that is not known of it is one short password.
+    /// Guarantee: its digest changes too, and is not that of its bytes, which could be guessed. What a plan says in the manner of
+    /// earlier versions holds until the file changes.
     #[test]
-    fn the_environment_file_is_digested_with_a_key() {
+    fn digests_are_keyed() {
         let (folder, listed) = with_environment("TOKEN=1234\n");
-        let digests =
-            |key: &[u8]| digests(&[("blue/collector".to_owned(), listed.clone())], None, &[], key).unwrap();
-        let name = "blue/collector env blue.env";
-        let planned = digests(b"key");
-        assert_ne!(planned[name], Digest::from_bytes(crossfade_tlog::sha256(b"TOKEN=1234\n")));
-        assert_ne!(planned[name], digests(b"another")[name]);
+        let listed = [("blue/collector".to_owned(), listed)];
+        let digests = |key: &[u8], wanted| digests(&listed, wanted, &[], key).unwrap();
+        let planned = digests(b"key", None);
+        let bare =
+            |name: &str| Digest::from_bytes(crossfade_tlog::sha256(&fs::read(folder.path(name)).unwrap()));
+        let files = [
+            ("blue/collector env blue.env", "blue.env"),
+            ("blue/collector[0] base.yaml", "base.yaml"),
+            ("blue/collector ${file:d}", "d"),
+        ];
+        let (old, other) =
+            (files.map(|(name, file)| (name.to_owned(), bare(file))).into(), digests(b"another", None));
+        for (name, file) in files {
+            assert_ne!(planned[name], bare(file), "{name}");
+            assert_ne!(planned[name], other[name], "{name}");
+        }
+        assert_eq!(digests(b"key", Some(&old)), old);
         folder.write("blue.env", "TOKEN=1235\n");
-        assert_ne!(planned[name], digests(b"key")[name]);
+        assert_ne!(planned[files[0].0], digests(b"key", None)[files[0].0]);
+        assert_ne!(old[files[0].0], digests(b"key", Some(&old))[files[0].0]);
     }
 
     #[test]

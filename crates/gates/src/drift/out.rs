@@ -32,24 +32,24 @@ impl Place {
         Self { path: path.clone(), blue_mark, green_mark, ..self.clone() }
     }
 
-    fn spelled(&self, prefix: &str) -> String {
-        let path = self.path.to_string();
+    fn spelled(&self, prefix: &str, redactor: Redactor<'_>) -> String {
+        let path = redactor.path(&self.path).to_string();
         let dot = if prefix.is_empty() || path.is_empty() || path.starts_with('[') { "" } else { "." };
         format!("{prefix}{dot}{path}")
     }
 
     /// `collector:exporters.otlp/tempo.endpoint`.
-    fn name(&self) -> String {
-        format!("{}:{}", self.document, self.spelled(&self.prefix))
+    fn name(&self, redactor: Redactor<'_>) -> String {
+        format!("{}:{}", self.document, self.spelled(&self.prefix, redactor))
     }
 
-    fn matches(&self, declared: &str) -> bool {
+    fn matches(&self, declared: &str, redactor: Redactor<'_>) -> bool {
         let (document, path) = match declared.split_once(':') {
             Some((document, path)) => (Some(document.trim()), path.trim()),
             None => (None, declared.trim()),
         };
         document.is_none_or(|d| d == self.document)
-            && [&self.prefix, &self.blue_prefix].iter().any(|p| self.spelled(p) == path)
+            && [&self.prefix, &self.blue_prefix].iter().any(|p| self.spelled(p, redactor) == path)
     }
 }
 
@@ -104,7 +104,7 @@ impl<'a> Out<'a> {
             known.then(|| self.declaration(place, (blue, &blue_text), (green, &green_text))).flatten();
         let mark = if place.green_mark.is_nowhere() { &place.blue_mark } else { &place.green_mark };
         self.findings.push(Finding {
-            path: place.name(),
+            path: place.name(self.redactor),
             blue: blue_text,
             green: green_text,
             detail: detail.unwrap_or_else(|| rule.what.to_owned()),
@@ -117,7 +117,7 @@ impl<'a> Out<'a> {
 
     /// A setting whose value depends on a version that nobody names.
     pub(crate) fn by_version(&mut self, place: &Place) {
-        self.by_version.insert(place.name());
+        self.by_version.insert(place.name(self.redactor));
     }
 
     /// A better remedy for the finding just made.
@@ -132,7 +132,7 @@ impl<'a> Out<'a> {
         let shown = |n: Option<&Node>| n.map(|n| self.redactor.show(&place.path, n));
         let mark = if place.green_mark.is_nowhere() { &place.blue_mark } else { &place.green_mark };
         self.equivalent.push(Equivalent {
-            path: place.name(),
+            path: place.name(self.redactor),
             why,
             blue: shown(blue),
             green: shown(green),
@@ -153,7 +153,7 @@ impl<'a> Out<'a> {
     ) -> Option<Declared> {
         let mut found = None;
         for (i, allow) in self.allow.iter().enumerate() {
-            if !place.matches(&allow.path) {
+            if !place.matches(&allow.path, self.redactor) {
                 continue;
             }
             let fits =

@@ -60,6 +60,15 @@ impl Path {
         Self(segments)
     }
 
+    /// With its keys as they are shown.
+    pub(crate) fn keys_as(&self, show: impl Fn(&str) -> String) -> Self {
+        let shown = |segment: &Segment| match segment {
+            Segment::Key(key) => Segment::Key(show(key)),
+            other => other.clone(),
+        };
+        Self(self.0.iter().map(shown).collect())
+    }
+
     /// Without its first `count` segments.
     pub(crate) fn below(&self, count: usize) -> Self {
         Self(self.0.iter().skip(count).cloned().collect())

@@ -2,86 +2,24 @@
 //!
 //! A value is taken for a secret if its key says so (`password`, `token`, `api_key`, `headers`, `hmac_key`, …), or its text
 //! does (a PEM block, `Bearer …`, a JSON Web Token, credentials in a URL). It is better to hide too much: the keyed
-//! digest still tells whether two values are equal. A reference such as `${env:TOKEN}` is not the secret itself and stays.
+//! digest still tells whether two values are equal. Of a text that is a secret in part, that part is hidden. A reference such as `${env:TOKEN}` is not the secret itself and stays.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use crossfade_yaml::{Node, Value};
 
+pub use self::keys::names_secret;
+use self::keys::{SECRET_WORDS, is_hidden_leaf};
+pub(crate) use self::keys::{holds_headers, is_hidden};
 use super::ids::Section;
 use super::path::{Path, Segment};
 
+mod keys;
+mod within;
+
 /// A keyed digest (HMAC-SHA-256, say), with the key bound by the caller. Keyed, because a bare digest of a short password can be guessed.
 pub type KeyedDigest<'a> = &'a dyn Fn(&[u8]) -> [u8; 32];
-
-/// Words that make a key a secret's, compared without `-`, `_` and case.
-const SECRET_WORDS: [&str; 14] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "secret",
-    "token",
-    "keypem",
-    "accesskey",
-    "sharedkey",
-    "authorization",
-    "cookie",
-    "credential",
-    "connectionstring",
-    "dsn",
-    "signature",
-];
-
-/// Keys that are secrets as they stand.
-const SECRET_KEYS: [&str; 5] = ["inline", "pass", "pwd", "psk", "pat"];
-
-/// Keys that end in `key` and name something; any other is a secret (`api_key`, `hmac_key`, `license_key`).
-const NAMING_KEYS: [&str; 12] = [
-    "key",
-    "routing_key",
-    "partition_key",
-    "attribute_key",
-    "group_by_key",
-    "metadata_key",
-    "label_key",
-    "tag_key",
-    "from_key",
-    "to_key",
-    "hash_key",
-    "sort_key",
-];
-
-/// Endings that make such a key harmless: it says where the secret is, or how it is called.
-const HARMLESS_ENDINGS: [&str; 12] = [
-    "file",
-    "path",
-    "url",
-    "uri",
-    "endpoint",
-    "name",
-    "header",
-    "enabled",
-    "interval",
-    "timeout",
-    "lifetime",
-    "propagation",
-];
-
-/// Keys that end in `headers` and hold names of headers, not their values.
-const NAMES_OF_HEADERS: [&str; 6] = [
-    "allowed_headers",
-    "exposed_headers",
-    "forward_headers",
-    "include_headers",
-    "log_request_headers",
-    "trace_request_headers",
-];
-
-/// Headers that carry no credential.
-const HARMLESS_HEADERS: [&str; 5] = ["accept", "content-type", "host", "user-agent", "x-scope-orgid"];
-
-/// Keys that name something within a list of headers.
-const HEADER_NAMES: [&str; 5] = ["key", "name", "header", "action", "from_context"];
 
 /// Writes values as YAML on one line.
 #[derive(Clone, Copy)]
@@ -99,18 +37,22 @@ impl Redactor<'_> {
         if is_withheld(node) {
             return quote(WITHHELD, nested);
         }
-        let hidden = is_hidden(path);
+        let hidden = is_hidden_leaf(path);
         // What a secret variable is part of is hidden whole, whatever it looks like now.
         if let (true, Some(text)) = (node.is_secret(), node.scalar_text()) {
             return self.redacted(&text);
         }
         match &node.value {
             Value::List(items) => {
-                let items: Vec<_> = items
-                    .iter()
-                    .enumerate()
-                    .map(|(i, n)| self.value(&path.with(item(i, n)), n, true))
-                    .collect();
+                let is_given = |i: usize| {
+                    let flag = i.checked_sub(1).and_then(|before| items[before].as_str());
+                    flag.is_some_and(within::is_secret_flag)
+                };
+                let show = |(i, n): (usize, &Node)| match n.scalar_text().filter(|_| is_given(i)) {
+                    Some(text) if !within::is_flag(&text) => self.hide_unless_reference(&text, true),
+                    _ => self.value(&path.with(item(i, n)), n, true),
+                };
+                let items: Vec<_> = items.iter().enumerate().map(show).collect();
                 format!("[{}]", items.join(", "))
             }
             Value::Map(map) => {
@@ -156,73 +98,27 @@ impl Redactor<'_> {
         if looks_secret(text) {
             return self.hide_unless_reference(text, nested);
         }
-        let text = self.hide_userinfo(&self.hide_defaults(text));
-        quote(&self.hide_assignments(&text), nested)
+        quote(&self.shown(text), nested)
     }
 
-    /// `${env:DB_PASSWORD:-hunter2}`: the default behind a secret name.
-    fn hide_defaults(&self, text: &str) -> String {
+    /// The text, with what may be a secret within it hidden.
+    fn shown(&self, text: &str) -> String {
         let mut out = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find("${") {
-            let (before, tail) = rest.split_at(at + 2);
-            out.push_str(before);
-            rest = tail;
-            let secret = tail.split_once(":-").filter(|(name, _)| !name.contains('}') && is_secret_key(name));
-            if let Some((name, tail)) = secret {
-                let end = tail.rfind('}').unwrap_or(tail.len());
-                out.push_str(&format!("{name}:-{}", self.redacted(&tail[..end])));
-                rest = &tail[end..];
-            }
+        let mut done = 0;
+        for hidden in within::found(text) {
+            out.push_str(&text[done..hidden.start]);
+            out.push_str(&self.redacted(&text[hidden.clone()]));
+            done = hidden.end;
         }
-        out + rest
+        out + &text[done..]
     }
 
-    /// `http://user:password@host` -> `http://<redacted…>@host`; likewise `user:password@host` without a scheme.
-    fn hide_userinfo(&self, text: &str) -> String {
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find("://") {
-            let (scheme, tail) = rest.split_at(at + 3);
-            let (authority, tail) = tail.split_at(end_of_authority(tail));
-            out.push_str(scheme);
-            match authority.rsplit_once('@') {
-                Some((user, host)) => out.push_str(&format!("{}@{host}", self.redacted(user))),
-                None => out.push_str(authority),
-            }
-            rest = tail;
-        }
-        if out.is_empty()
-            && !rest.contains(char::is_whitespace)
-            && let Some((user, host)) = rest.rsplit_once('@').filter(|(user, _)| user.contains(':'))
-        {
-            return format!("{}@{host}", self.redacted(user));
-        }
-        out + rest
-    }
-
-    /// `?api_key=abc&x=1`, `password=abc host=db`, `--token=abc`: the values behind secret names.
-    fn hide_assignments(&self, text: &str) -> String {
-        if !text.contains('=') {
-            return text.to_owned();
-        }
-        let is_break = |c: char| c.is_whitespace() || matches!(c, '?' | '&' | ';' | ',');
-        let mut out = String::new();
-        for part in text.split_inclusive(is_break) {
-            let (body, tail) = match part.chars().last().filter(|c| is_break(*c)) {
-                Some(c) => part.split_at(part.len() - c.len_utf8()),
-                None => (part, ""),
-            };
-            match body.split_once('=').filter(|(name, value)| is_secret_key(name) && !value.is_empty()) {
-                // A marker has a space in it.
-                Some((_, "<redacted")) => out.push_str(part),
-                // A quoted value may hold breaks: then nothing of the text is certain.
-                Some((_, value)) if value.starts_with(['\'', '"']) => return self.redacted(text),
-                Some((name, value)) => out.push_str(&format!("{name}={}{tail}", self.redacted(value))),
-                None => out.push_str(part),
-            }
-        }
-        out
+    /// A path, whose keys may be texts of any kind.
+    pub(crate) fn path(&self, path: &Path) -> Path {
+        path.keys_as(|key| match looks_secret(key) {
+            true => self.redacted(key),
+            false => self.shown(key),
+        })
     }
 }
 
@@ -262,34 +158,7 @@ pub(crate) fn item(index: usize, node: &Node) -> Segment {
 pub(crate) fn name_of(node: &Node) -> Option<&str> {
     let named = ["name", "key", "job_name"].iter().find_map(|k| node.get(k));
     // Names are part of paths, which are shown.
-    named.filter(|name| !name.is_secret()).and_then(Node::as_str).filter(|name| !looks_secret(name))
-}
-
-/// Whether values at `path` are hidden for their place.
-pub(crate) fn is_hidden(path: &Path) -> bool {
-    let segments = path.segments();
-    let last = path.last_key();
-    // Datadog's `api: {key: …}`.
-    if matches!(path.keys().as_slice(), [.., "api", "key"]) {
-        return true;
-    }
-    let mut below_headers = false;
-    for (i, segment) in segments.iter().enumerate() {
-        match segment {
-            Segment::Key(key) if holds_headers(key) => below_headers = true,
-            Segment::Key(key) if below_headers && i + 1 == segments.len() => {
-                let key = key.to_lowercase();
-                return !HARMLESS_HEADERS.contains(&key.as_str()) && !HEADER_NAMES.contains(&key.as_str());
-            }
-            Segment::Key(key) if is_secret_key(key) => return true,
-            // `actions: [{key: api_token, value: …}]`
-            Segment::Item(name) if is_secret_key(name) && last == "value" => return true,
-            // An item that nothing names, or several do: whose value it is, the path does not tell.
-            Segment::Index(_) if last == "value" => return true,
-            _ => {}
-        }
-    }
-    below_headers
+    named.filter(|name| !name.is_secret()).and_then(Node::as_str).filter(|name| !holds_secret(name))
 }
 
 /// Whether a value is what stands for any secret in a reported configuration: `[REDACTED]`, which YAML may take for a list.
@@ -315,49 +184,20 @@ pub(crate) fn holds_withheld(items: &[Node]) -> bool {
 /// What the Collector prints in place of a secret.
 const WITHHELD: &str = "[REDACTED]";
 
-/// Whether a key holds headers with their values: `headers`, `custom_headers`.
-pub(crate) fn holds_headers(key: &str) -> bool {
-    key.ends_with("headers") && !NAMES_OF_HEADERS.contains(&key)
+/// Whether a text is, or holds, what may be a secret.
+fn holds_secret(text: &str) -> bool {
+    looks_secret(text) || !within::found(text).is_empty()
 }
 
-/// Whether a key says that its value is a secret.
-pub(crate) fn is_secret_key(key: &str) -> bool {
-    let lower = key.trim_start_matches('-').to_lowercase().replace('-', "_");
-    let plain = lower.replace('_', "");
-    let worded = SECRET_WORDS.iter().any(|w| plain.contains(w));
-    let keyed = plain.ends_with("key") && !NAMING_KEYS.contains(&lower.as_str());
-    SECRET_KEYS.contains(&lower.as_str())
-        || ((worded || keyed) && !HARMLESS_ENDINGS.iter().any(|e| plain.ends_with(e)))
-}
+/// Longer texts are hidden whole: to look through them costs the square.
+const TEXT_MAX: usize = 16 * 1024;
 
-/// Whether a variable or a file of this name holds a secret: `DB_PASSWORD`, `/run/secrets/otlp`.
-pub fn names_secret(name: &str) -> bool {
-    name.split(['/', '\\', ' ']).any(|part| {
-        let part = part.split_once('.').map_or(part, |(stem, _)| stem);
-        let lower = part.to_lowercase();
-        let worded = ["secret", "auth", "private"]
-            .iter()
-            .any(|w| lower.split(['_', '-']).any(|p| p == *w || p == format!("{w}s")));
-        worded || is_secret_key(part)
-    })
-}
-
-/// Whether a text is a secret by its form.
+/// Whether a text is a secret as a whole, by its form.
 fn looks_secret(text: &str) -> bool {
     let lower = text.trim_start().to_lowercase();
-    let jwt = text.starts_with("eyJ") && text.matches('.').count() == 2 && !text.contains(' ');
-    let prefixed =
-        ["AKIA", "ASIA", "ghp_", "gho_", "github_pat_", "glpat-", "glc_", "glsa_", "xoxb-", "xoxp-", "sk-"]
-            .iter()
-            .any(|p| text.starts_with(p) && text.len() >= p.len() + 12 && !text.contains(' '));
     let json =
         lower.starts_with('{') && SECRET_WORDS.iter().any(|w| lower.replace(['_', '-'], "").contains(w));
-    lower.starts_with("bearer ")
-        || lower.starts_with("basic ")
-        || (lower.contains("-----begin") && lower.contains("key"))
-        || jwt
-        || prefixed
-        || json
+    text.len() > TEXT_MAX || json || (lower.contains("-----begin") && lower.contains("key"))
 }
 
 /// Where a URL's authority ends, which `text` begins with. A password may hold a `,` or `'` (RFC 3986, section 3.2.1), and what
@@ -421,6 +261,12 @@ const BARE: &str = "._-/:${}@<>= ()*+%";
 
 /// Whether a text is what [`Redactor`] writes in place of a secret: a declaration repeats it.
 fn is_marker(text: &str) -> bool {
-    let hex = text.strip_prefix("<redacted sha256:").and_then(|t| t.strip_suffix('>'));
-    hex.is_some_and(|h| h.len() == 8 && h.bytes().all(|b| b.is_ascii_hexdigit()))
+    marker_at(text, 0) == Some(0..text.len())
+}
+
+/// The marker that begins here.
+fn marker_at(text: &str, at: usize) -> Option<Range<usize>> {
+    let hex = text[at..].strip_prefix("<redacted sha256:")?;
+    let is_whole = hex.bytes().take(8).filter(u8::is_ascii_hexdigit).count() == 8;
+    (is_whole && hex[8..].starts_with('>')).then(|| at..text.len() - hex.len() + 9)
 }

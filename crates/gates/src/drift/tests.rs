@@ -1,4 +1,5 @@
 mod forms;
+mod hidden;
 mod mutations;
 mod noise;
 mod reports;

@@ -5,49 +5,19 @@ use proptest::prelude::*;
 use super::*;
 
 /// A configuration with a secret at every place where configurations have them; `{}` stands for it.
-const PLACES: &str = r#"
-receivers:
-  postgresql: {endpoint: "db:5432", username: u, password: "{}"}
-  otlp: {protocols: {http: {endpoint: "localhost:4318", response_headers: {x-any: "{}"}}}}
-  kafka: {brokers: ["k:9092"], auth: {sasl: {username: u, password: "{}"}}}
-processors:
-  redaction: {hmac_key: "{}"}
-  attributes: {actions: [{key: api_token, value: "{}", action: insert}]}
-  attributes/unnamed: {actions: [{key: api_token, value: "{}", action: upsert}, {pattern: "^x", action: delete}]}
-  attributes/twice: {actions: [{key: api_token, value: "{}", action: upsert}, {key: api_token, value: "{}", action: upsert}]}
-exporters:
-  otlp/a: {endpoint: "https://user:{}@a.example:4317", headers: {x-honeycomb-team: "{}"}}
-  otlp/comma: {endpoint: "https://user:{},x'y@a.example:4317"}
-  otlp/slash: {endpoint: "https://user:x/{}?y@a.example:4317/path"}
-  otlp/list: {endpoint: "http://u:{}@a.example:9200,http://v:{}@b.example:9200"}
-  otlp/b: {endpoint: "https://b.example/in?api_key={}&x=1", headers: {Authorization: "Bearer {}"}}
-  otlphttp: {endpoint: "https://c.example", tls: {key_pem: "{}"}, auth: {authenticator: "x"}}
-  datadog: {api: {key: "{}", api_key: "{}"}}
-  elasticsearch: {endpoints: ["http://e:{}@e:9200"], cloud: {id: x, secret_key: "{}"}}
-  postgres: {dsn: "host=db password={} sslmode=off", connection: "u:{}@tcp(db)"}
-  loki: {arguments: ["--token={}", "--x=y"], note: "Bearer {}"}
-  custom: {settings: {"client-secret": {inner: ["{}", "{}"]}, json: '{"password": "{}"}', quoted: "a password='{} b'"}}
-extensions:
-  basicauth/a: {htpasswd: {inline: "user:{}"}, client_auth: {username: u, password: "{}"}}
-  bearertokenauth: {token: "{}"}
-  oauth2client: {client_id: i, client_secret: "{}", token_url: "https://t:{}@t.example"}
-  headers_setter: {headers: [{key: X-Key, value: "{}", action: insert}]}
-  pem: {content: "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----"}
-service:
-  pipelines: {traces: {receivers: [otlp], processors: [redaction, attributes], exporters: [otlp/a, otlp/b]}}
-  telemetry: {metrics: {readers: [{periodic: {exporter: {otlp: {endpoint: "https://m:{}@m.example", headers: [{name: k, value: "{}"}]}}}}]}}
-extra: {default: "${env:TOKEN:-{}}", url: "http://${DB_PASSWORD:-{}}@h", my_password: "${env:P:-{}}", psk: "{}", licenseKey: "{}"}
-"#;
+const PLACES: &str = include_str!("../../../tests/data/secrets/places.yaml");
 
 fn with_secret(secret: &str) -> Node {
     tree(&PLACES.replace("{}", secret), "config.yaml")
 }
 
-fn every_form(report: &DriftReport) -> String {
+pub(super) fn every_form(report: &DriftReport) -> String {
     [
         render::text(report, render::Detail::All),
         render::json(report),
         render::sarif(report, "1"),
+        crate::render::junit(&[report.report()]),
+        crate::render::text(&report.report()),
         render::suggest(report),
         format!("{report:?}"),
     ]
@@ -62,7 +32,7 @@ fn no_form_of_a_report_shows_a_secret() {
     let report = drift(&blue, &green, &[], &Context::default());
     let shown = every_form(&report);
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(report.findings.len() >= 20, "{}", render::text(&report, render::Detail::Differences));
+    assert!(report.findings.len() >= 60, "{}", render::text(&report, render::Detail::Differences));
     for (b, g) in
         [(&blue, &tree("service: {pipelines: {}}", "g")), (&tree("service: {pipelines: {}}", "b"), &green)]
     {
