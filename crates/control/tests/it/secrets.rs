@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crossfade_control::api::ErrorCode;
+use crossfade_control::gates::drift::{Files, Listed, Source, declarations, report};
+use crossfade_gates::drift::{Context, Versions, render};
 use crossfade_rollout::{Phase, PlanFile};
 
 use crate::support::{House, Operator, SPEC, Syncing, control, spec_waiting_at_ten};
@@ -125,5 +127,73 @@ async fn a_declared_secret_reaches_neither_plan_nor_log() {
     let data = house.path("crossfade-data");
     assert!(!holding(&data, "one each").is_empty(), "the declaration is on record");
     assert_eq!(holding(&data, "hunter2"), Vec::<std::path::PathBuf>::new());
+    house.verify();
+}
+
+/// A configuration with a secret at every place where configurations have them; `{}` stands for it.
+const PLACES: &str = include_str!("../../../gates/tests/data/secrets/places.yaml");
+
+/// A token in words that say nothing of it: it is known by its form.
+const TOKEN: &str = "ghp_7Qx9Zb3Lk2Vt8Wm4Rp6Yc1Nd5Hs0Fj3Gu9Ta";
+
+/// Scenario: a secret at every place that a configuration has for one, another on each side. All differences are declared as
+/// the gate suggests; the rollout is done.
+/// Guarantee: neither plan, status, error nor any file of the log holds a secret, in part or whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_of_a_configuration_reaches_plan_or_log() {
+    let house = House::new().await;
+    for (name, secret, token) in [("blue.yaml", "hunter2blue", TOKEN), ("green.yaml", "hunter2green", "x")] {
+        let places = PLACES
+            .replace("{}", secret)
+            .replace("exporters:\n", &format!("exporters:\n  noted: {{note: \"see {token}\"}}\n"));
+        fs::write(house.path(name), places).unwrap();
+    }
+    let control = control(house.site()).await;
+    let operator = house.operator(control.address());
+    let gateway = Syncing::start(house.gateway("gw-1", "boot-1"), house.line(control.address()));
+    operator.until("a gateway", |status| !status.gateways.is_empty()).await;
+
+    let side = |name: &str| Listed { sources: vec![Source::File(house.path(name))], env_file: None };
+    let files = Files {
+        name: "collector".to_owned(),
+        blue: side("blue.yaml"),
+        green: side("green.yaml"),
+        versions: Versions::default(),
+    };
+    let key = fs::read(house.site().redact_key_file()).unwrap();
+    let compared = |spec: Option<&str>| {
+        let gates = spec.map(|spec| crossfade_control::spec::read(spec, "rollout.yaml").unwrap().gates);
+        let allow = gates.map(|gates| declarations(&gates)).unwrap_or_default();
+        report(std::slice::from_ref(&files), &allow, &Context::default(), &key, &[]).unwrap()
+    };
+    let suggested = render::suggest(&compared(None)).replace("reason: \"\"", "reason: one each");
+    let allow = suggested.strip_prefix("gates:\n").unwrap();
+    let gates = format!("gates:\n  probe: {{ traces: 2, deadline: 60s }}\n{allow}");
+    let declared = spec_waiting_at_ten().replace("gates: { probe: { traces: 2, deadline: 60s } }\n", &gates);
+    let left = compared(Some(&declared));
+    assert!(
+        left.passed() && left.findings.len() > 60,
+        "{}",
+        render::text(&left, render::Detail::Differences)
+    );
+
+    let shows = |text: &str| text.contains("hunter2") || text.contains(TOKEN);
+    let undeclared = operator.plan(SPEC).await.unwrap();
+    let plan = operator.plan(&declared).await.unwrap();
+    for plan in [&undeclared, &plan] {
+        assert!(!shows(&serde_json::to_string(plan).unwrap()));
+    }
+    operator.start(&plan).await.unwrap();
+    let running = serde_json::to_string(&operator.until_step(2).await).unwrap();
+    operator.say("promote").await.unwrap();
+    assert_eq!(operator.until_over().await, Phase::Finalized);
+    let over = serde_json::to_string(&operator.status().await).unwrap();
+    assert!(!shows(&running) && !shows(&over));
+    gateway.end().await;
+    control.stop().await;
+
+    let data = house.path("crossfade-data");
+    assert!(!holding(&data, "one each").is_empty(), "the declarations are on record");
+    assert_eq!([holding(&data, "hunter2"), holding(&data, TOKEN)].concat(), Vec::<std::path::PathBuf>::new());
     house.verify();
 }
