@@ -263,7 +263,7 @@ pub(crate) struct Init {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  crossfade serve -c crossfade.yaml\n\nSIGTERM drains: no accepted span is dropped."
+    after_help = "Example:\n  crossfade serve -c crossfade.yaml\n\nSIGTERM drains: no accepted span is dropped. That takes gateway.grace at most; what is then still missing on the record\nhas 5 s for the closing accounts and 5 s for the last entries, also if the log's disk hangs.\n\nExit code: 0 drained and on record, 3 spans are left, or the last entries are on no record; 1 a second signal, 2 configuration."
 )]
 pub(crate) struct Serve {
     #[command(flatten)]
@@ -472,8 +472,8 @@ pub(crate) enum Gateway {
     #[command(after_help = "Example:\n  crossfade gateway fence --reason 'storage of green is full'")]
     Fence(Fence),
     /// Strike a gateway that is gone for good from the roster: no cut waits for it any more
-    #[command(after_help = "Example:\n  crossfade gateway strike gateway-2")]
-    Strike(Rostered),
+    #[command(after_help = "Example:\n  crossfade gateway strike gateway-2 --reason 'its host is gone'")]
+    Strike(Strike),
     /// Take a gateway that was struck back into the roster
     #[command(after_help = "Example:\n  crossfade gateway enlist gateway-2")]
     Enlist(Rostered),
@@ -486,6 +486,15 @@ pub(crate) struct Rostered {
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) control: Control,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Strike {
+    #[command(flatten)]
+    pub(crate) gateway: Rostered,
+    /// Why, for the record
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Args)]

@@ -9,11 +9,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
+use axum::routing::get;
 use crossfade_backends::otlp::Compression;
 use crossfade_control::api::read_token;
 use crossfade_control::site::{self, Site};
-use crossfade_control::{Control, ControlConfig};
+use crossfade_control::{Control, ControlConfig, Monitor};
 use crossfade_gateway::{
     ClosingLedger, ControlLink, EnvironmentConfig, Gateway, GatewayConfig, RemoteControl, Token,
 };
@@ -53,15 +55,16 @@ impl Running {
             config.tap.settle = settle;
         }
         let gateway = crossfade_gateway::start(config).await.or_usage()?;
-        admin.attach(crossfade_gateway::admin_router(&gateway.handle()));
+        admin.attach(with_control(&gateway.handle(), control.monitor()));
         Ok(Running { control, gateway })
     }
 
-    /// Drains the gateway, so that its closing accounts reach the log, then ends the control plane.
-    pub(crate) async fn stop(self) -> ClosingLedger {
+    /// Drains the gateway, so that its closing accounts reach the log, then ends the control plane. Says also whether the log's
+    /// last entries are on record.
+    pub(crate) async fn stop(self) -> (ClosingLedger, bool) {
         let closing = self.gateway.shutdown().await;
-        self.control.stop().await;
-        closing
+        let recorded = self.control.stop().await;
+        (closing, recorded)
     }
 }
 
@@ -97,6 +100,26 @@ impl LateRouter {
             None => (StatusCode::SERVICE_UNAVAILABLE, "the gateway is starting\n").into_response(),
         })
     }
+}
+
+/// The gateway's own routes; its metrics and warnings also tell of the control plane beside it. Nothing waits for that one.
+fn with_control(gateway: &crossfade_gateway::Handle, monitor: Monitor) -> Router {
+    let (metrics, readiness) = (gateway.clone(), gateway.clone());
+    let warns = monitor.clone();
+    let metrics = async move || {
+        let text = "text/plain; version=0.0.4; charset=utf-8";
+        ([(CONTENT_TYPE, text)], metrics.metrics() + &monitor.metrics())
+    };
+    let readyz = async move || {
+        let mut readiness = readiness.readiness();
+        readiness.warnings.extend(warns.warnings());
+        let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        (status, axum::Json(readiness))
+    };
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/readyz", get(readyz))
+        .fallback_service(crossfade_gateway::admin_router(gateway))
 }
 
 /// The gateway's configuration, as the site has it.

@@ -3,8 +3,8 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -88,6 +88,19 @@ impl Serve {
             assert!(Instant::now() < patience, "{what}: did not happen: {:?}", status.waiting);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The body of one of the pages that need no token.
+    fn page(&self, path: &str) -> String {
+        let address = self.control.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it takes the request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+        body.to_owned()
     }
 
     fn signal(&self, signal: &str) {
@@ -209,6 +222,18 @@ async fn stopped_in_order_nothing_is_lost_to_the_analysis() {
                 .any(|arm| arm.environment.as_str() == "green" && arm.requests > 20)
         };
         serve.status_until(&scene.folder, "traffic", reported).await;
+        let page = serve.page("/metrics");
+        for line in [
+            "crossfade_spans_received_total{environment=\"green\"} ",
+            "crossfade_log_writable 1\n",
+            "crossfade_alert{alert=\"log_unwritable\"} 0\n",
+            "crossfade_rollout_phase{rollout=\"next\",phase=\"shifting\"} 1\n",
+            "crossfade_rollout_step{rollout=\"next\"} 1\n",
+            "crossfade_rollout_weight_ratio{rollout=\"next\"} 0.500000\n",
+        ] {
+            assert!(page.contains(line), "{line}: {page}");
+        }
+        assert!(serve.page("/readyz").contains("\"warnings\":[]"), "{}", serve.page("/readyz"));
         serve.signal("-TERM");
         assert_eq!(serve.ended().await, Some(0), "drained");
         exports += accepted(&clients.stop().await);

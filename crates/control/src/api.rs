@@ -8,11 +8,12 @@
 //! | `POST /v1/plans?progress=B` | operator | a spec resolved into a plan, its gates dry-run; `progress`: told line by line |
 //! | `POST /v1/rollouts?anyway=B` | operator | start the rollout of a plan; `anyway`: although its dry run did not pass |
 //! | `POST /v1/rollouts/{name}/{verb}` | operator | pause, resume, promote, rollback, abort; `current` is the one that runs |
-//! | `DELETE /v1/gateways/{id}` | operator | strike a gateway from the roster: nothing waits for it any more |
+//! | `DELETE /v1/gateways/{id}?reason=R` | operator | strike a gateway from the roster: nothing waits for it any more |
 //! | `PUT /v1/gateways/{id}` | operator | take it back |
 //! | `POST /v1/gateways/{id}/sync` | gateway | the protocol of `routing::sync` |
 //!
-//! Every change is a leaf of the log with its actor, made by the engine. Every denied call is one, too. Reads are counted.
+//! Every change is a leaf of the log with its actor, made by the engine. Every denied call is one too, or counted in one. Reads
+//! are counted.
 
 mod access;
 mod denied;
@@ -32,7 +33,7 @@ use crossfade_rollout::event::Outcome;
 use crossfade_rollout::plan::Advice;
 use crossfade_rollout::{Actor, Command, PlanFile, RolloutId};
 use crossfade_routing::{GatewayId, TraceId, UnixNanos, sync};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::engine::Handle;
 use crate::planner::Planner;
@@ -47,7 +48,7 @@ pub(crate) use denied::Denials;
 pub use error::{ApiError, ErrorBody, ErrorCode};
 pub use wire::{
     EventsReply, EventsRequest, LocateRequest, Located, PlanRequest, ProgressRequest, StartRequest, Started,
-    VerbRequest,
+    StrikeRequest, VerbRequest,
 };
 
 /// The largest body that a call may have: a plan with many declared differences.
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) planner: Arc<Planner>,
     pub(crate) access: Access,
     pub(crate) denials: Denials,
+    /// Turns true when the control plane is about to end.
+    pub(crate) ending: watch::Receiver<bool>,
 }
 
 /// The routes, and those of the gateway `beside` them.
@@ -104,8 +107,12 @@ async fn events(
     let wait = Duration::from_millis(request.wait_ms.unwrap_or(0)).min(EVENTS_WAIT_MAX);
     let mut news = app.engine.news();
     let arrived = news.wait_for(|size| *size > request.from);
+    let mut ending = app.ending.clone();
     // A reader that waited in vain gets an empty list, and asks again.
-    let _ = tokio::time::timeout(wait, arrived).await;
+    tokio::select! {
+        _ = tokio::time::timeout(wait, arrived) => {}
+        () = crate::listen::ended(&mut ending) => {}
+    }
     let entries = app.engine.entries(request.from, EVENTS_MAX).await?;
     let next = request.from + entries.len() as u64;
     Ok(axum::Json(EventsReply { entries, next }))
@@ -194,11 +201,12 @@ async fn verb(
         "current" => None,
         name => Some(name.parse().map_err(|_| ApiError::invalid(&format!("`{name}` names no rollout")))?),
     };
-    let reason = request.reason.unwrap_or_default();
-    if reason.len() > REASON_BYTES_MAX {
-        return Err(ApiError::invalid(&format!(
-            "reason: longer than {REASON_BYTES_MAX} bytes; the log holds a line"
-        )));
+    let reason = a_line(request.reason)?;
+    if !matches!(verb.as_str(), "rollback" | "abort") && !reason.is_empty() {
+        return Err(ApiError::invalid("reason: only a rollback and an abort have one; leave it out"));
+    }
+    if verb != "promote" && request.full {
+        return Err(ApiError::invalid("full: only a promotion may be in full; leave it out"));
     }
     let command = match verb.as_str() {
         "pause" => Command::Pause { rollout },
@@ -214,13 +222,25 @@ async fn verb(
     Ok(axum::Json(Started { rollout }))
 }
 
+/// A reason, as the log holds it.
+fn a_line(reason: Option<String>) -> Result<String, ApiError> {
+    let reason = reason.unwrap_or_default();
+    if reason.len() <= REASON_BYTES_MAX {
+        return Ok(reason);
+    }
+    let what = format!("reason: longer than {REASON_BYTES_MAX} bytes; the log holds a line");
+    Err(ApiError::invalid(&what))
+}
+
 async fn strike(
     State(app): App,
     axum::Extension(actor): Caller,
     Path(id): Path<String>,
+    Asked(request): Asked<StrikeRequest>,
 ) -> Result<axum::Json<serde_json::Value>, ApiError> {
-    let gateway = gateway_id(&id)?;
-    app.engine.command(actor, Command::Strike { gateway, reason: "by command".to_owned() }).await?;
+    let (gateway, reason) = (gateway_id(&id)?, a_line(request.reason)?);
+    let reason = if reason.is_empty() { "by command".to_owned() } else { reason };
+    app.engine.command(actor, Command::Strike { gateway, reason }).await?;
     Ok(axum::Json(serde_json::json!({ "struck": id })))
 }
 

@@ -115,6 +115,7 @@ impl Engine {
             boot: parts.boot.clone(),
             version: parts.version,
             environments: digests(&parts.environments)?,
+            reads_unknown_since: reads::hour(parts.journal.left()),
         };
         let unstarted = decide(parts.journal.state(), started, now)?;
         let (status, status_seen) = watch::channel(Arc::new(Status::empty(parts.journal.origin(), now)));
@@ -159,19 +160,20 @@ impl Engine {
         loop {
             match receiver.recv_timeout(TICK) {
                 Ok(Message::Stop { reply }) => {
-                    self.stop();
-                    let _ = reply.send(());
+                    let _ = reply.send(self.stop());
                     return;
                 }
                 Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.stop(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.stop();
+                    return;
+                }
             }
             // Answer what has queued up before looking again: a look may have to wait for the disk.
             while let Ok(message) = receiver.try_recv() {
                 if let Message::Stop { reply } = message {
-                    self.stop();
-                    let _ = reply.send(());
+                    let _ = reply.send(self.stop());
                     return;
                 }
                 self.handle(message);
@@ -426,16 +428,19 @@ impl Engine {
         }
     }
 
-    fn stop(&mut self) {
+    /// Says whether the last entry is on record.
+    fn stop(&mut self) -> bool {
         for (actor, hour, count) in self.reads.drain() {
             self.count_reads(actor, hour, count);
         }
         self.record_state();
         let stopped = Command::StopControl { boot: self.boot.clone() };
-        if let Err(error) = self.command(&Actor::control(), stopped) {
+        let done = self.command(&Actor::control(), stopped);
+        if let Err(error) = &done {
             tracing::warn!(%error, "the log did not take the last entry");
         }
         self.publish();
+        done.is_ok()
     }
 
     /// Reads that the log does not take are counted on.

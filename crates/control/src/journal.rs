@@ -132,6 +132,8 @@ pub(crate) struct Journal {
     folded: u64,
     /// The latest time that any folded entry has.
     newest: UnixNanos,
+    /// The same of what the log itself held when it was opened: up to then the life before this one is known to have lived.
+    left: UnixNanos,
     /// `proven`, and on top of it what is not in the log yet; `None` if everything is.
     ahead: Option<State>,
     /// What not even the emergency file took, in order.
@@ -192,6 +194,7 @@ impl Journal {
             proven: State::default(),
             folded: 0,
             newest: UnixNanos::ZERO,
+            left: UnixNanos::ZERO,
             ahead: None,
             unkept: Vec::new(),
             blobs: Blobs::default(),
@@ -202,6 +205,7 @@ impl Journal {
             earlier: Earlier::default(),
         };
         journal.catch_up()?;
+        journal.left = journal.newest;
         journal.look_ahead()?;
         match journal.merge(now) {
             // Full since before the restart: what waits is known all the same.
@@ -236,6 +240,11 @@ impl Journal {
         self.newest
     }
 
+    /// The latest time that any entry of the log itself had when it was opened.
+    pub(crate) fn left(&self) -> UnixNanos {
+        self.left
+    }
+
     /// Whether the log holds everything that is folded, and takes more.
     pub(crate) fn is_clean(&self) -> bool {
         self.ahead.is_none() && self.log.poisoned().is_none()
@@ -268,7 +277,9 @@ impl Journal {
         }
         match done {
             Err(error) if urgency == Urgency::Emergency && error.is_of_storage() => {
-                tracing::error!(error = chain(&error), "the log takes nothing: a way back goes ahead of it");
+                let alert = entries.iter().all(|entry| matches!(entry.event, Event::AlertRaised { .. }));
+                let what = if alert { "the alert of that" } else { "a way back" };
+                tracing::error!(error = chain(&error), "the log takes nothing: {what} goes ahead of it");
                 self.go_ahead(entries)
             }
             other => other,

@@ -19,6 +19,8 @@
 //! | [`progress`] | how far a plan is |
 //! | [`api`], [`client`] | HTTP and JSON, on loopback |
 //! | [`status`] | what is shown |
+//! | `listen` | its address: how many may speak, and how long they may be silent |
+//! | `monitor` | metrics and warnings |
 //! | `server` | all of it, started and stopped |
 //! | `clock` | the one place that reads a clock |
 
@@ -31,6 +33,8 @@ pub mod gates;
 mod init;
 mod jobs;
 mod journal;
+mod listen;
+mod monitor;
 pub mod planner;
 pub mod progress;
 mod server;
@@ -42,5 +46,6 @@ pub mod status;
 pub use clock::now;
 pub use init::{InitError, Made, init};
 pub use journal::JournalError;
+pub use monitor::Monitor;
 pub use server::{Control, ControlConfig, StartError};
 pub use site::Site;

@@ -8,17 +8,22 @@ use std::time::Duration;
 use axum::Router;
 use crossfade_routing::{BootId, Conductor};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::api::{self, Access, ApiError, Shared, TokenError};
 use crate::clock;
 use crate::engine::{Engine, Handle, Parts};
 use crate::gates::{Gates, GatesError};
 use crate::jobs::Jobs;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Opened};
+use crate::listen;
+use crate::monitor::Monitor;
 use crate::planner::Planner;
 use crate::site::Site;
 use crate::status::Status;
+
+/// How long its end may take.
+const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// How a control plane runs.
 #[derive(Clone)]
@@ -72,7 +77,8 @@ pub struct Control {
     address: SocketAddr,
     handle: Handle,
     engine: Option<JoinHandle<()>>,
-    stop: Option<oneshot::Sender<()>>,
+    shared: Arc<Shared>,
+    ending: watch::Sender<bool>,
     server: tokio::task::JoinHandle<()>,
     /// What opening the log found, a line each; empty if all was in order.
     pub recovery: Vec<String>,
@@ -84,9 +90,18 @@ impl Control {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(config: ControlConfig, beside: Router) -> Result<Control, StartError> {
+        let access = Access::load(&config.site.token_file, &config.site.gateway.token_file)?;
+        let opened = Journal::open(&config.site, clock::now())?;
+        Control::start_on(opened, access, config, beside).await
+    }
+
+    async fn start_on(
+        opened: Opened,
+        access: Access,
+        config: ControlConfig,
+        beside: Router,
+    ) -> Result<Control, StartError> {
         let mut site = config.site;
-        let access = Access::load(&site.token_file, &site.gateway.token_file)?;
-        let opened = Journal::open(&site, clock::now())?;
         let listener = TcpListener::bind(site.control)
             .await
             .map_err(|source| StartError::Listen { address: site.control, source })?;
@@ -109,20 +124,14 @@ impl Control {
         };
         let (handle, engine) = tokio::task::block_in_place(|| Engine::start(parts))?;
         let planner = Arc::new(Planner::new(site, gates));
-        let denials = api::Denials::default();
-        let router =
-            api::router(Arc::new(Shared { engine: handle.clone(), planner, access, denials }), beside);
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(async move {
-            let ended = async move {
-                let _ = stopped.await;
-            };
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ended).await {
-                tracing::error!(%error, "the control API ended");
-            }
-        });
+        let (ending, stopped) = watch::channel(false);
+        let denials = api::Denials::new(stopped.clone());
+        let shared =
+            Arc::new(Shared { engine: handle.clone(), planner, access, denials, ending: stopped.clone() });
+        let router = api::router(Arc::clone(&shared), beside);
+        let server = tokio::spawn(listen::serve(listener, router, stopped));
         let recovery = opened.recovery.to_string().lines().map(str::to_owned).collect();
-        Ok(Control { address, handle, engine: Some(engine), stop: Some(stop), server, recovery })
+        Ok(Control { address, handle, engine: Some(engine), shared, ending, server, recovery })
     }
 
     /// Where it listens.
@@ -135,18 +144,40 @@ impl Control {
         self.handle.status()
     }
 
-    /// Writes the last entries and stops. Gateways should have ended before, so that their closing accounts are on record.
-    pub async fn stop(mut self) {
-        self.handle.stop().await;
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
+    /// For metrics and readiness.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(self.handle.clone())
+    }
+
+    /// Returns if the engine ends although nobody has stopped it: then nothing is decided or recorded any more.
+    pub fn broken(&self) -> impl Future<Output = ()> + Send + 'static {
+        let handle = self.handle.clone();
+        async move { handle.gone().await }
+    }
+
+    /// Writes the last entries and stops; says whether they are on record. Takes 5 s at most: a disk may hang. Gateways should
+    /// have ended before, so that their closing accounts are on record.
+    pub async fn stop(mut self) -> bool {
+        match tokio::time::timeout(STOP_MAX, self.wind_up()).await {
+            Ok(recorded) => recorded,
+            Err(_) => {
+                let waited = STOP_MAX.as_secs();
+                tracing::error!("the log has not taken the last entries for {waited} s: its disk hangs");
+                false
+            }
         }
-        self.server.abort();
+    }
+
+    async fn wind_up(&mut self) -> bool {
+        self.ending.send_replace(true);
         // Over only when its address is free again: whoever starts next may want the same one.
         let _ = (&mut self.server).await;
+        self.shared.denials.finish(&self.handle).await;
+        let recorded = self.handle.stop().await;
         if let Some(engine) = self.engine.take() {
             let _ = tokio::task::spawn_blocking(move || engine.join()).await;
         }
+        recorded
     }
 }
 
@@ -154,3 +185,6 @@ fn boot_name() -> Result<String, crossfade_audit::keys::KeyFileError> {
     let bytes = crossfade_audit::keys::random()?;
     Ok(bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
 }
+
+#[cfg(test)]
+mod tests;

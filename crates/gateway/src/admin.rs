@@ -9,13 +9,14 @@
 //! | `GET /v1/gateway/inventory` | what clients sent, in outline ([`Sent`](crossfade_gates::inventory::Sent)); bearer token |
 //! | `POST /v1/gateway/fence` | [`FenceRequest`] -> [`Fenced`](crate::Fenced); bearer token |
 
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
+use crossfade_routing::sync::EnvironmentHealth;
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::Handle;
@@ -63,12 +64,16 @@ impl Handle {
         if answering.is_none() {
             reasons.push("no schedule is held, and control has not given one".to_owned());
         }
-        let away = status.environments.iter().filter(|health| !health.reachable);
-        for health in away.clone() {
+        // One that nobody has looked at yet is not away; but nobody is sent to it either.
+        let away = self.overview.known_health().into_iter().filter(|health| !health.reachable);
+        let away: Vec<EnvironmentHealth> = away.collect();
+        let answers = status.environments.iter().filter(|health| Some(&health.environment) == answering);
+        for health in answers.filter(|health| !health.reachable) {
             let name = &health.environment;
-            if Some(name) == answering {
-                reasons.push(format!("{name}, which answers clients, is away: {}", health.detail));
-            }
+            reasons.push(match away.iter().any(|away| away.environment == *name) {
+                true => format!("{name}, which answers clients, is away: {}", health.detail),
+                false => format!("{name}, which answers clients, has not been looked at yet"),
+            });
         }
         // Not a reason to send clients elsewhere: the fence is in effect.
         let warnings = status.fence_unsaved.iter().map(|why| {
@@ -79,7 +84,7 @@ impl Handle {
         Readiness {
             ready: reasons.is_empty(),
             schedule: answering.is_some(),
-            away: away.map(|health| health.environment.to_string()).collect(),
+            away: away.iter().map(|health| health.environment.to_string()).collect(),
             reasons,
             warnings: warnings.collect(),
         }
@@ -108,9 +113,14 @@ async fn inventory(State(handle): State<Handle>, headers: HeaderMap) -> Response
     }
 }
 
-async fn fence(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) -> Response {
-    let Some(actor) = operator(&handle, &headers) else {
+async fn fence(State(handle): State<Handle>, request: Request) -> Response {
+    // Before its body is waited for.
+    let Some(actor) = operator(&handle, request.headers()) else {
         return refuse(StatusCode::UNAUTHORIZED, "a fence needs the bearer token");
+    };
+    let body = match Bytes::from_request(request, &()).await {
+        Ok(body) => body,
+        Err(error) => return refuse(error.status(), &error.body_text()),
     };
     let request: FenceRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
@@ -130,8 +140,8 @@ async fn fence(State(handle): State<Handle>, headers: HeaderMap, body: Bytes) ->
 
 /// The pseudonym of whoever holds the token, as the control plane has it.
 fn operator(handle: &Handle, headers: &HeaderMap) -> Option<String> {
-    let offered = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let offered = offered.and_then(|value| value.strip_prefix("Bearer "))?;
+    let (scheme, offered) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let offered = Some(offered.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
     handle.admin_token.as_ref().filter(|token| token.matches(offered))?;
     let digest = crossfade_tlog::sha256(offered.as_bytes());
     Some(format!("operator:{}", crossfade_tlog::fingerprint(&digest)))

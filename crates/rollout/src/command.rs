@@ -14,8 +14,14 @@ pub enum Command {
     /// The first entry of an empty log.
     Initialise { origin: String, active: EnvironmentId, site: Digest },
     /// The control plane has folded the log and goes on from there.
-    /// `environments`: digests of the site's facts about each.
-    StartControl { boot: BootId, version: String, environments: BTreeMap<EnvironmentId, Digest> },
+    /// `environments`: digests of the site's facts about each. `reads_unknown_since`: from when on reads are lost if the
+    /// life before this one has not ended in order.
+    StartControl {
+        boot: BootId,
+        version: String,
+        environments: BTreeMap<EnvironmentId, Digest>,
+        reads_unknown_since: UnixNanos,
+    },
     /// The control plane ends in order.
     StopControl { boot: BootId },
     /// Begin a rollout. `digest` is that of `plan`; `snapshots` are the configurations' digests, and `environments` the

@@ -23,8 +23,9 @@ pub fn decide(state: &State, command: Command, now: UnixNanos) -> Result<Vec<Eve
     }
     let event = match command {
         Command::Initialise { .. } => return Err(Rejection::AlreadyInitialised),
-        Command::StartControl { boot, version, environments } => {
-            Event::ControlStarted { boot, version, environments, at: now }
+        Command::StartControl { boot, version, environments, reads_unknown_since } => {
+            let reads_unknown_since = state.control.is_some().then_some(reads_unknown_since);
+            Event::ControlStarted { boot, version, environments, reads_unknown_since, at: now }
         }
         Command::StopControl { boot } => Event::ControlStopped { boot, at: now },
         Command::Start { plan, digest, snapshots, environments } => {

@@ -73,6 +73,9 @@ pub enum Event {
         /// Digests of what the site's configuration says of each environment: where it is, and how it is spoken to.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         environments: BTreeMap<EnvironmentId, Digest>,
+        /// The life before this one did not end in order: reads from then on that no entry counts are unknown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reads_unknown_since: Option<UnixNanos>,
         at: UnixNanos,
     },
     /// The control plane went down in order.
@@ -133,8 +136,7 @@ pub enum Event {
         since: UnixNanos,
         at: UnixNanos,
     },
-    /// Digest of the state's canonical JSON as it was folded from all entries before this one. Only a program that folds to
-    /// the same format can compare it.
+    /// Digest of the canonical JSON of the fold of all entries before; only a program that folds to that format can compare it.
     StateRecorded {
         state: Digest,
         /// [`crate::state::STATE_VERSION`] of the program that wrote it.

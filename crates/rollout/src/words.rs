@@ -18,7 +18,19 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Genesis { origin, active, .. } => write!(f, "log {origin} begins; {active} is active"),
-            Self::ControlStarted { version, .. } => write!(f, "control plane {version} started"),
+            Self::ControlStarted { version, reads_unknown_since, .. } => {
+                write!(f, "control plane {version} started")?;
+                match reads_unknown_since {
+                    Some(since) => {
+                        write!(
+                            f,
+                            "; the one before did not stop: reads since {} are unknown",
+                            rfc3339::format(*since)
+                        )
+                    }
+                    None => Ok(()),
+                }
+            }
             Self::ControlStopped { .. } => f.write_str("control plane stopped"),
             Self::GatewayRostered { gateway, .. } => write!(f, "gateway {gateway} joins the fleet"),
             Self::GatewayStruck { gateway, reason, .. } => write!(f, "gateway {gateway} struck: {reason}"),

@@ -5,7 +5,7 @@ use crossfade_rollout::rfc3339;
 use crossfade_routing::{GatewayId, UnixNanos};
 
 use super::{block_on, client, print_json};
-use crate::args::{Fence, Format, Gateway, Rostered, Status};
+use crate::args::{Fence, Format, Gateway, Rostered, Status, Strike};
 use crate::exit::{Exit, Failure, OrExit, Outcome};
 use crate::ui::Paint;
 
@@ -18,8 +18,11 @@ pub(crate) fn run(command: &Gateway) -> Outcome {
     }
 }
 
-fn strike(args: &Rostered) -> Outcome {
+fn strike(args: &Strike) -> Outcome {
+    let Strike { gateway: args, reason } = args;
     let (client, path) = (client(&args.control)?, roster_path(&args.id)?);
+    let reason: String = reason.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let path = format!("{path}?reason={reason}");
     let _: serde_json::Value = block_on(async { Ok(client.delete(&path).await?) })?;
     println!("{} {} is off the roster: no cut waits for it", Paint::stdout().good("✔"), args.id);
     Ok(Exit::Passed)

@@ -28,16 +28,26 @@ async fn serve(site: Site) -> Outcome {
     let grace = site.gateway.grace;
     let running = Running::start(site, Tuning::default()).await?;
     announce(&running);
-    loop {
+    let broken = running.control.broken();
+    tokio::pin!(broken);
+    let mut whole = true;
+    while whole {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            () = &mut broken => whole = false,
             _ = hangup.recv() => tracing::warn!("SIGHUP: nothing is reloaded while running; stop and start to change the configuration"),
         }
     }
-    eprintln!("draining, {} s at most; a second signal ends it at once", grace.as_secs());
-    let closing = tokio::select! {
-        closing = running.stop() => closing,
+    if !whole {
+        eprintln!("the control plane has ended by itself; what it said before is above");
+    }
+    let grace = grace.as_secs();
+    eprintln!(
+        "draining, {grace} s at most, and 10 s more for the record if it is slow; a second signal ends it at once"
+    );
+    let (closing, recorded) = tokio::select! {
+        stopped = running.stop() => stopped,
         _ = terminate.recv() => return Err(cut_short()),
         _ = interrupt.recv() => return Err(cut_short()),
     };
@@ -47,7 +57,15 @@ async fn serve(site: Site) -> Outcome {
     if !closing.drained {
         eprintln!("the grace time was over: what was left is shed or indeterminate in the closing accounts");
     }
-    if !closing.drained || !closing.reported {
+    if !recorded {
+        eprintln!("the last entries are not on record: the log has not taken them; look after its disk");
+    }
+    if !whole {
+        let what =
+            "the control plane has ended by itself: start `crossfade serve` again; it goes on from its log";
+        return Err(Failure::no_verdict(anyhow::anyhow!(what)));
+    }
+    if !closing.drained || !closing.reported || !recorded {
         return Ok(Exit::NoVerdict);
     }
     eprintln!("drained in {} ms", closing.took.as_millis());

@@ -11,7 +11,10 @@ use axum::response::Response;
 use crossfade_rollout::Actor;
 
 use super::Shared;
-use super::denied::Denied;
+use super::denied::{self, Denied};
+
+/// The longest path that a leaf repeats.
+const PATH_MAX: usize = 200;
 
 /// The tokens of one site, as digests: a comparison tells nothing about how much of a guess was right.
 #[derive(Debug, Clone)]
@@ -79,6 +82,24 @@ impl Access {
         let actor = operator_actor(&operator);
         Ok(Access { operator, gateway, actor })
     }
+
+    /// What is put on record of a call that is not let through: whose token it has, if that is known.
+    fn denied(&self, request: &Request) -> Denied {
+        let path: String = request.uri().path().chars().take(PATH_MAX).collect();
+        let call = format!("{} {path}", request.method());
+        let named = |name: &str| name.parse().expect("letters are valid in an actor");
+        let (actor, why) = match presented(request) {
+            Some(token) if token == self.operator => {
+                (self.actor.clone(), "an operator's token, not a gateway's")
+            }
+            Some(token) if token == self.gateway => {
+                (named("gateway"), "a gateway's token, not an operator's")
+            }
+            _ if request.headers().contains_key(AUTHORIZATION) => (named("anonymous"), "wrong token"),
+            _ => (named("anonymous"), "no token"),
+        };
+        Denied { actor, call, why }
+    }
 }
 
 /// The pseudonym of whoever holds a token, as the gateway's own routes have it.
@@ -91,8 +112,7 @@ fn operator_actor(digest: &[u8; 32]) -> Actor {
 /// Lets operators through, and counts their reads.
 pub(super) async fn operator(State(app): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     if presented(&request) != Some(app.access.operator) {
-        let denied = Denied::of(&request);
-        return app.denials.deny(&app.engine, denied).await;
+        return denied::deny(&app, app.access.denied(&request)).await;
     }
     let actor = app.access.actor.clone();
     // A plan changes nothing here, and is no change; but its dry run writes to the candidate, and that is on record too.
@@ -106,8 +126,7 @@ pub(super) async fn operator(State(app): State<Arc<Shared>>, mut request: Reques
 /// Lets gateways through.
 pub(super) async fn gateway(State(app): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     if presented(&request) != Some(app.access.gateway) {
-        let denied = Denied::of(&request);
-        return app.denials.deny(&app.engine, denied).await;
+        return denied::deny(&app, app.access.denied(&request)).await;
     }
     next.run(request).await
 }
@@ -118,13 +137,17 @@ fn presented(request: &Request) -> Option<[u8; 32]> {
     scheme.eq_ignore_ascii_case("bearer").then(|| crossfade_tlog::sha256(token.trim().as_bytes()))
 }
 
-/// The gateway's own routes check their token themselves; what they deny is put on record here, after the answer is known:
-/// nothing of the gateway waits for control.
+/// The gateway's own routes check their token themselves; what they deny is put on record here, and what an operator reads is
+/// counted, after the answer is known: nothing of the gateway waits for control.
 pub(crate) async fn beside(State(app): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let denied = Denied::of(&request);
+    let denied = app.access.denied(&request);
+    let reads =
+        request.method() == axum::http::Method::GET && presented(&request) == Some(app.access.operator);
     let response = next.run(request).await;
     if response.status() == StatusCode::UNAUTHORIZED {
-        tokio::spawn(async move { app.denials.record(&app.engine, denied).await });
+        denied::record(&app, denied);
+    } else if reads {
+        app.engine.count_read(app.access.actor.clone());
     }
     response
 }

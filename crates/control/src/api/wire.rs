@@ -122,11 +122,19 @@ pub struct StartRequest {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerbRequest {
-    /// Why, for the record.
+    /// With `rollback` and `abort`: why, for the record.
     pub reason: Option<String>,
     /// With `promote`: skip all that is left to wait for.
     #[serde(default)]
     pub full: bool,
+}
+
+/// `DELETE /v1/gateways/{id}`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrikeRequest {
+    /// Why, for the record.
+    pub reason: Option<String>,
 }
 
 /// What a change answers.

@@ -149,9 +149,15 @@ impl Handle {
         self.sender.send(message).expect("the engine runs");
     }
 
-    /// Ends the engine in order.
-    pub(crate) async fn stop(&self) {
-        let _ = self.ask(|reply| Message::Stop { reply }).await;
+    /// Ends the engine in order; says whether its last entries are on record.
+    pub(crate) async fn stop(&self) -> bool {
+        self.ask(|reply| Message::Stop { reply }).await.unwrap_or(false)
+    }
+
+    /// Returns when the engine is gone.
+    pub(crate) async fn gone(&self) {
+        let mut status = self.status.clone();
+        while status.changed().await.is_ok() {}
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Result<T, ApiError> {

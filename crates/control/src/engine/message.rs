@@ -23,7 +23,7 @@ pub(crate) enum Message {
     Snapshots(SnapshotsSeen),
     Probe(ProbeSeen),
     Evidence { bytes: Vec<u8>, reply: Sender<Result<Digest, JournalError>> },
-    Stop { reply: Sender<()> },
+    Stop { reply: Sender<bool> },
 }
 
 /// What a plan is made against.

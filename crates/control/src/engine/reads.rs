@@ -42,7 +42,8 @@ impl Reads {
     }
 }
 
-fn hour(now: UnixNanos) -> UnixNanos {
+/// The start of an hour: reads since then are on no record yet.
+pub(crate) fn hour(now: UnixNanos) -> UnixNanos {
     UnixNanos(now.0 / HOUR * HOUR)
 }
 

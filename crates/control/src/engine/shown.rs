@@ -38,10 +38,14 @@ impl Engine {
             .ok_or_else(|| ApiError::unavailable("no generation is issued yet"))
     }
 
-    /// Makes the status what it is now; before that, puts the reads of an hour that is over on record.
+    /// Makes the status what it is now; before that, puts the reads of an hour that is over on record. While the log takes
+    /// nothing, they wait.
     pub(super) fn publish(&mut self) {
         for (actor, hour, count) in self.reads.due(self.time.now()) {
-            self.count_reads(actor, hour, count);
+            match self.live.log {
+                LogHealth::Writable => self.count_reads(actor, hour, count),
+                LogHealth::Unwritable { .. } => self.reads.put_back(actor, hour, count),
+            }
         }
         let roster = self.journal.state().roster.keys();
         let reports = roster.filter_map(|gateway| self.live.last(gateway)).map(|seen| &seen.report);

@@ -347,6 +347,18 @@ async fn reads_are_counted_even_if_the_log_is_full_as_their_hour_ends() {
     rig.pass(HOUR).await;
     rig.handle.count_read(rig::operator());
     rig.pass(SECOND).await;
+    let patience = Instant::now() + PATIENCE;
+    while !rig.status().alerts.contains_key(&Alert::LogUnwritable) {
+        assert!(Instant::now() < patience, "{}", rig.why());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    // No time passes, and so nothing tries the log; each report is a look.
+    let refused = rig.disk.refused();
+    for _ in 0..50 {
+        rig.pass(Duration::ZERO).await;
+    }
+    let more = rig.disk.refused() - refused;
+    assert!(more <= 2, "the log rests, whatever waits for it: {more} attempts in 50 looks");
     rig.disk.set(WELL);
     rig.until("an order in the log", |rig| rig.status().log.unwritable.is_none()).await;
     rig.stop().await;
@@ -549,6 +561,19 @@ async fn a_crash_is_one_gap() {
     assert_eq!(counted(&rig).1, 1);
     rig.stop().await;
     rig.verify();
+}
+
+/// Scenario: the engine's thread panics.
+/// Guarantee: that does not go unseen.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_engine_is_seen() {
+    let rig = Rig::start().await;
+    let gone = rig.handle.gone();
+    tokio::pin!(gone);
+    let lives = tokio::time::timeout(SECOND / 2, &mut gone).await;
+    assert!(lives.is_err(), "not while it lives");
+    rig.crash();
+    tokio::time::timeout(PATIENCE, gone).await.expect("seen");
 }
 
 /// A gate's report that nobody waits for any more does no harm, and neither do messages after the end.

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use crossfade_audit::storage::{Disk, Listed, Lock, Storage};
@@ -42,12 +43,17 @@ impl Faults {
 
 /// Clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct FaultyDisk(Arc<(Mutex<Faults>, Condvar)>);
+pub(crate) struct FaultyDisk(Arc<(Mutex<Faults>, Condvar)>, Arc<AtomicU64>);
 
 impl FaultyDisk {
     pub(crate) fn set(&self, faults: Faults) {
         *self.0.0.lock().unwrap() = faults;
         self.0.1.notify_all();
+    }
+
+    /// How often it had no room.
+    pub(crate) fn refused(&self) -> u64 {
+        self.1.load(Ordering::SeqCst)
     }
 
     fn now(&self) -> Faults {
@@ -57,7 +63,10 @@ impl FaultyDisk {
     fn room(&self) -> io::Result<()> {
         let faults = self.0.1.wait_while(self.0.0.lock().unwrap(), |faults| faults.hangs).unwrap();
         match *faults {
-            Faults { full: true, .. } => Err(ErrorKind::StorageFull.into()),
+            Faults { full: true, .. } => {
+                self.1.fetch_add(1, Ordering::SeqCst);
+                Err(ErrorKind::StorageFull.into())
+            }
             Faults { broken: true, .. } => Err(io::Error::other("broken")),
             _ => Ok(()),
         }

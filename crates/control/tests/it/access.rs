@@ -3,11 +3,11 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::post as post_route;
+use axum::routing::{get as get_route, post as post_route};
 use crossfade_control::api::{ErrorBody, ErrorCode, read_token};
 use crossfade_control::client::Client;
 use crossfade_control::status::Status;
@@ -72,15 +72,17 @@ async fn denied_calls_are_on_record() {
             _ => None,
         })
         .collect();
-    let denial = |call: &str, why: &str| ("anonymous".to_owned(), call.to_owned(), why.to_owned());
+    let by = |actor: &str, call: &str, why: &str| (actor.to_owned(), call.to_owned(), why.to_owned());
+    let denial = |call: &str, why: &str| by("anonymous", call, why);
+    let known = entries.iter().find(|entry| matches!(entry.event, Event::ReadsCounted { .. })).unwrap();
     assert_eq!(
         denied,
         [
             denial("GET /v1/status", "wrong token"),
-            denial("GET /v1/status", "wrong token"),
+            by("gateway", "GET /v1/status", "a gateway's token, not an operator's"),
             denial("GET /v1/events", "no token"),
             denial("DELETE /v1/gateways/gw-1", "wrong token"),
-            denial("POST /v1/gateways/gw-1/sync", "wrong token"),
+            by(known.actor.as_str(), "POST /v1/gateways/gw-1/sync", "an operator's token, not a gateway's"),
         ]
     );
     let text = serde_json::to_string(&entries).unwrap();
@@ -255,43 +257,105 @@ async fn a_flood_of_denied_calls_does_not_flood_the_log() {
     assert_eq!(code(client(address, "x").get::<Status>("/v1/status").await), ErrorCode::Denied);
     let took = begun.elapsed();
     control.stop().await;
-    let leaves: Vec<String> = house
-        .entries()
-        .iter()
-        .filter_map(|entry| match &entry.event {
-            Event::AccessDenied { why, .. } => Some(why.clone()),
-            _ => None,
-        })
-        .collect();
-    let told: usize = leaves
-        .iter()
-        .filter_map(|why| why.split_once("; ")?.1.split(' ').next()?.parse::<usize>().ok())
-        .sum();
-    assert_eq!(leaves.len() + told, 301, "{leaves:?}");
+    let (leaves, calls) = denials(&house);
+    assert_eq!(calls, 301, "{leaves:?}");
     // 32 at once, and then one every 50 ms, however long the machine takes to make the calls.
     let at_most = 33 + took.as_millis() / 50;
     assert!(leaves.len() as u128 <= at_most, "{} of at most {at_most}", leaves.len());
     house.verify();
 }
 
+/// What leaves say of denied calls, and of how many.
+fn denials(house: &House) -> (Vec<String>, usize) {
+    let events = house.events().into_iter();
+    let leaves = events.filter_map(|event| match event {
+        Event::AccessDenied { why, .. } => Some(why),
+        _ => None,
+    });
+    let leaves: Vec<String> = leaves.collect();
+    let counted =
+        leaves.iter().filter_map(|why| why.split_once("; ")?.1.split(' ').next()?.parse::<usize>().ok());
+    let calls = leaves.len() + counted.sum::<usize>();
+    (leaves, calls)
+}
+
+/// Scenario: a hundred clients without a token call, and hang up before they are answered; then the control plane ends.
+/// Guarantee: every call has a leaf, or is counted in one.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_hangs_up_is_on_record_all_the_same() {
+    async fn hang_up(address: SocketAddr) {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(post("/v1/plans", "x", "application/json", "").as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Over when the server has noticed; whether it has answered by then does not matter.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    }
+    let house = House::new().await;
+    let control = control(house.site()).await;
+    let address = control.address();
+    let calls: Vec<_> = (0..100).map(|_| tokio::spawn(hang_up(address))).collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert!(control.stop().await, "the last entries are on record");
+    let (leaves, calls) = denials(&house);
+    assert_eq!(calls, 100, "{leaves:?}");
+    house.verify();
+}
+
+/// Scenario: somebody without a token opens three hundred connections and sends half of a request's head on each.
+/// Guarantee: those who have something to say are heard; the silent give way, and the end is not held up.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_sent_heads_keep_nobody_out() {
+    let house = House::new().await;
+    let control = control(house.site()).await;
+    let (address, operator) = (control.address(), house.operator(control.address()));
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /v1/status HTTP/1.1\r\nhost: x\r\nauth").await.unwrap();
+        silent.push(stream);
+    }
+    operator.status().await;
+    // One after the other had to go before, and not because its own time was up: that is 30 s.
+    let gone = async {
+        for stream in silent.iter_mut().take(300 - 128) {
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the silent give way");
+    assert!(control.stop().await);
+    house.verify();
+}
+
 /// Scenario: the gateway's own routes, served beside the API, deny a call.
-/// Guarantee: that is a leaf too.
+/// Guarantee: that is a leaf too. What an operator reads there is counted with the rest.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_gateway_denies_is_on_record_too() {
     let house = House::new().await;
-    let denies = Router::new().route("/v1/gateway/fence", post_route(async || StatusCode::UNAUTHORIZED));
+    let denies = Router::new()
+        .route("/v1/gateway/fence", post_route(async || StatusCode::UNAUTHORIZED))
+        .route("/v1/gateway/inventory", get_route(async || axum::Json(())));
     let config = ControlConfig::new(house.site(), "0.0.0");
     let control = Control::start(config, denies).await.unwrap();
     let (status, _) =
         raw(control.address(), &post("/v1/gateway/fence", "guess", "application/json", "{}")).await;
     assert_eq!(status, 401);
     let operator = house.operator(control.address());
+    let _: () = operator.client.get("/v1/gateway/inventory").await.unwrap();
+    let asked = std::cell::Cell::new(1);
     operator
         .until("the leaf", |_| {
+            asked.set(asked.get() + 1);
             house.entries().iter().any(|entry| {
                 matches!(&entry.event, Event::AccessDenied { call, .. } if call == "POST /v1/gateway/fence")
             })
         })
         .await;
     control.stop().await;
+    let counts = house.events().into_iter().filter_map(|event| match event {
+        Event::ReadsCounted { count, .. } => Some(count),
+        _ => None,
+    });
+    assert_eq!(counts.sum::<u64>(), asked.get());
 }

@@ -119,6 +119,8 @@ async fn a_rollout_survives_kill_9() {
     let events = house.events();
     let count = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
     assert_eq!(count(|event| matches!(event, Event::ControlStarted { .. })), 4);
+    let unknown = |event: &Event| matches!(event, Event::ControlStarted { reads_unknown_since: Some(_), .. });
+    assert_eq!(count(unknown), 3, "reads of the lives that were killed");
     assert_eq!(count(|event| matches!(event, Event::ControlStopped { .. })), 1);
     assert_eq!(count(|event| matches!(event, Event::RolloutDrafted { .. })), 1);
     let again = |event: &Event| {

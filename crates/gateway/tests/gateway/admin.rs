@@ -60,8 +60,12 @@ async fn readiness_says_who_is_away() {
         let (status, body) = setup.get("/readyz").await;
         (status, serde_json::from_str(&body).unwrap())
     };
-    let looked = || setup.bench.handle.readiness().away.is_empty().then_some(());
-    until("both are reachable", looked).await;
+    let looked = || {
+        let readiness = setup.bench.handle.readiness();
+        assert!(readiness.away.is_empty(), "what nobody has looked at is not away: {readiness:?}");
+        readiness.ready.then_some(())
+    };
+    until("blue is reachable", looked).await;
     assert_eq!(ready().await.0, 200);
     setup.green.kill().await;
     until("green is away", || (setup.bench.handle.readiness().away == ["green"]).then_some(())).await;

@@ -185,7 +185,9 @@ impl World {
         self.controls += 1;
         let boot = format!("control-{}", self.controls).parse().unwrap();
         let environments = self.site.iter().map(|(id, facts)| (id.clone(), digest_of(facts))).collect();
-        self.command(Command::StartControl { boot, version: "0.1.0".to_owned(), environments }).unwrap();
+        let (version, reads_unknown_since) = ("0.1.0".to_owned(), self.now);
+        let start = Command::StartControl { boot, version, environments, reads_unknown_since };
+        self.command(start).unwrap();
     }
 
     pub(crate) fn plan(&self, spec: Spec) -> Plan {

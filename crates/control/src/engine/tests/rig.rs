@@ -140,7 +140,10 @@ impl Rig {
             jobs: Jobs::new(tokio::runtime::Handle::current(), Arc::clone(&gates)),
             boot: format!("control-{}", folders.len()).parse().unwrap(),
             version: "0.0.0-test".to_owned(),
-            clock: Arc::new(move || UnixNanos(reading.load(Ordering::SeqCst))),
+            clock: Arc::new(move || match reading.load(Ordering::SeqCst) {
+                0 => panic!("the test wants the engine's thread to end here"),
+                now => UnixNanos(now),
+            }),
             horizon: Duration::from_secs(30),
             environments: crate::planner::facts(&site),
         };
@@ -213,6 +216,11 @@ impl Rig {
     pub(super) fn report(&mut self, gateway: usize) -> Report {
         let now = self.now();
         self.gateways[gateway].report(now, 0)
+    }
+
+    /// The engine's thread panics with its next look.
+    pub(super) fn crash(&self) {
+        self.clock.store(0, Ordering::SeqCst);
     }
 
     /// Time passes, and nobody reports.
