@@ -1,6 +1,7 @@
 //! Names and places: what lies in a log's folder, and beside it.
 
 use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -115,6 +116,16 @@ pub(crate) fn folders_above<'a>(files: impl IntoIterator<Item = &'a str>) -> BTr
         }
     }
     folders
+}
+
+/// A name or a message for a person: what a terminal would obey, or take for a line of its own, is spelled out.
+pub(crate) fn shown(text: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        text.chars().try_for_each(|one| match one {
+            '"' | '\'' => f.write_char(one),
+            _ => write!(f, "{}", one.escape_debug()),
+        })
+    })
 }
 
 #[cfg(test)]

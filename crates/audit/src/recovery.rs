@@ -1,5 +1,6 @@
 //! Making and opening a log: whatever a crash has left, only what the checkpoint covers is kept.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -16,7 +17,7 @@ use crate::commit::Writer;
 use crate::emergency::{Emergency, EmergencyError};
 use crate::entry::{self, EntryError};
 use crate::evidence::Evidence;
-use crate::layout::{self, CHECKPOINT, Name, Place, TEMPORARY, evidence_path, folders_above};
+use crate::layout::{self, CHECKPOINT, Name, Place, TEMPORARY, evidence_path, folders_above, shown};
 use crate::log::Log;
 use crate::reader::{Committed, Reader};
 use crate::storage::{Kind, Storage, here, is_no_space, optional};
@@ -98,7 +99,7 @@ pub struct Recovery {
     pub size: u64,
     /// Entries that no checkpoint covers: they were never acknowledged, and are cut off.
     pub cut: Vec<Cut>,
-    /// Files and folders of interrupted appends, relative to the log's folder: removed.
+    /// Files and folders of the log's kind that the checkpoint does not account for, relative to the log's folder: removed.
     pub removed: Vec<String>,
     /// Names that this program never writes: left alone, and a finding of `audit verify`.
     pub foreign: Vec<String>,
@@ -140,10 +141,14 @@ impl fmt::Display for Recovery {
             }
         }
         for name in &self.removed {
-            writeln!(f, "removed {name}, left by an interrupted append")?;
+            let name = shown(name);
+            writeln!(
+                f,
+                "removed {name}: the checkpoint does not account for it, as for what an interrupted append leaves"
+            )?;
         }
         for name in &self.foreign {
-            writeln!(f, "{name} does not belong into a log; it was left alone")?;
+            writeln!(f, "{} does not belong into a log; it was left alone", shown(name))?;
         }
         for digest in &self.missing_evidence {
             writeln!(f, "evidence {digest} is missing")?;
@@ -284,19 +289,14 @@ fn emergency(
 ) -> Result<Emergency, OpenError> {
     let file = &place.emergency;
     Emergency::create(&**storage, file, place.emergency_size).map_err(io_at(file))?;
-    let (mut emergency, torn) = Emergency::open(Arc::clone(storage), file)?;
-    let before = emergency.entries().len();
-    if before > 0 {
-        let leaves: BTreeSet<_> = (0..tree.size()).filter_map(|index| tree.leaf(index)).collect();
-        emergency.retain(|entry| leaves.contains(&leaf_hash(entry)));
-    }
+    // Hardly ever is there an entry to look for.
+    let leaves =
+        LazyCell::new(|| -> BTreeSet<_> { (0..tree.size()).filter_map(|index| tree.leaf(index)).collect() });
+    let (emergency, found) =
+        Emergency::open(Arc::clone(storage), file, |entry| leaves.contains(&leaf_hash(entry)))?;
     recovery.emergency_waiting = emergency.entries().len();
-    recovery.emergency_merged = before - recovery.emergency_waiting;
-    recovery.emergency_torn = torn.map(|torn| torn.offset);
-    if recovery.emergency_waiting == 0 {
-        // Costs only room if it fails.
-        let _ = emergency.clear();
-    }
+    recovery.emergency_merged = found.merged;
+    recovery.emergency_torn = found.torn;
     Ok(emergency)
 }
 

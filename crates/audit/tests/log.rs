@@ -13,16 +13,14 @@ use std::thread;
 use crossfade_audit::keys::generate;
 use crossfade_audit::storage::{Disk, Storage};
 use crossfade_audit::verify::{Report, Settle, verify, verify_with};
-use crossfade_audit::{
-    AppendError, EmergencyError, EvidenceError, Log, OpenError, Place, ReadError, Recovery,
-};
+use crossfade_audit::{AppendError, EvidenceError, Log, OpenError, Place, ReadError, Recovery};
 use crossfade_rollout::Digest;
 use crossfade_tlog::proof::verify_consistency;
 use crossfade_tlog::tile::tiles;
 use crossfade_tlog::{Checkpoint, leaf_hash, verify_entry};
 use tempfile::TempDir;
 
-use support::{PLAN, bytes, entries, entry, gate_finished, gate_run, key, preflight, time};
+use support::{PLAN, bytes, entries, entry, gate_run, key, preflight};
 
 struct Fixture {
     _folder: TempDir,
@@ -87,21 +85,6 @@ impl Fixture {
         found.sort();
         found
     }
-}
-
-/// *Scenario.* The log is verified while an entry still waits in the emergency file, and again when it has been merged.
-/// *Guarantee.* The report says that one waits, then no more; the log is intact both times.
-#[test]
-fn verify_notes_what_waits_in_the_emergency_file() {
-    let fixture = Fixture::with(2);
-    assert!(!fixture.verify().to_string().contains("emergency"));
-    let (mut log, _) = fixture.open();
-    log.append_emergency(&entry(7)).unwrap();
-    let report = fixture.verify();
-    assert!(report.intact && report.to_string().contains("1 entry waits"), "{report}");
-    log.merge_emergency(time(9)).unwrap();
-    let report = fixture.verify();
-    assert!(report.intact && !report.to_string().contains("emergency"), "{report}");
 }
 
 #[test]
@@ -452,96 +435,6 @@ fn an_entry_that_fits_no_bundle_is_refused() {
     assert!(matches!(error, AppendError::Entry { position: 2, of: 2, .. }), "{error}");
     assert!(log.append_emergency(&long).is_err());
     log.append(&[entry(0)]).unwrap();
-}
-
-// ---- the emergency file
-
-#[test]
-fn emergency_entries_survive_and_are_merged_under_their_mark() {
-    let fixture = Fixture::with(2);
-    let (mut log, _) = fixture.open();
-    assert!(log.merge_emergency(time(5)).unwrap().is_none());
-    log.append_emergency(&entry(2)).unwrap();
-    log.append_emergency(&entry(3)).unwrap();
-    assert!(matches!(log.append(&[entry(9)]), Err(AppendError::EmergencyWaiting { waiting: 2 })));
-    drop(log);
-    let (mut log, recovery) = fixture.open();
-    assert_eq!(recovery.emergency_waiting, 2);
-    assert_eq!(log.emergency_entries(), [bytes(&entry(2)), bytes(&entry(3))]);
-    let before = fs::read(&fixture.place.emergency).unwrap();
-    log.merge_emergency(time(5)).unwrap().unwrap();
-    assert_eq!(log.entry(3).unwrap().entry().unwrap(), entry(2));
-    drop(log);
-    assert!(fixture.verify().intact);
-
-    // Killed after the merge and before the file was emptied: nothing is merged twice.
-    fs::write(&fixture.place.emergency, &before).unwrap();
-    let (log, recovery) = fixture.open();
-    assert_eq!((recovery.emergency_merged, recovery.emergency_waiting), (2, 0));
-    assert_eq!(log.size(), 5);
-    assert!(fs::read(&fixture.place.emergency).unwrap()[22..].iter().all(|byte| *byte == 0));
-}
-
-#[test]
-fn a_torn_emergency_record_is_wiped_and_the_ones_before_it_stay() {
-    let fixture = Fixture::with(2);
-    let (mut log, _) = fixture.open();
-    log.append_emergency(&entry(2)).unwrap();
-    log.append_emergency(&entry(3)).unwrap();
-    drop(log);
-    let file = &fixture.place.emergency;
-    let whole = fs::read(file).unwrap();
-    let second = 22 + 36 + bytes(&entry(2)).len();
-    for at in [second, second + 3, second + 10, second + 36, second + 36 + bytes(&entry(3)).len() - 1] {
-        let mut torn = whole.clone();
-        torn[at] ^= 4;
-        fs::write(file, &torn).unwrap();
-        let (mut log, recovery) = fixture.open();
-        assert_eq!((recovery.emergency_torn, recovery.emergency_waiting), (Some(second), 1), "byte {at}");
-        log.append_emergency(&entry(4)).unwrap();
-        drop(log);
-        assert_eq!(fixture.open().0.emergency_entries(), [bytes(&entry(2)), bytes(&entry(4))]);
-    }
-}
-
-#[test]
-fn the_emergency_file_takes_no_room_later() {
-    let fixture = Fixture::with(2);
-    let size = fs::metadata(&fixture.place.emergency).unwrap().len();
-    assert_eq!(size, fixture.place.emergency_size);
-    let (mut log, _) = fixture.open();
-    let mut kept = 0;
-    let left = loop {
-        match log.append_emergency(&entry(kept)) {
-            Ok(()) => kept += 1,
-            Err(EmergencyError::Full { left, .. }) => break left,
-            Err(error) => panic!("{error}"),
-        }
-    };
-    assert!(left < bytes(&entry(kept)).len() && kept > 20);
-    assert_eq!(fs::metadata(&fixture.place.emergency).unwrap().len(), size);
-    log.merge_emergency(time(99)).unwrap();
-    log.append_emergency(&entry(500)).unwrap();
-}
-
-#[test]
-fn an_emergency_entry_names_no_waiting_evidence() {
-    let fixture = Fixture::with(2);
-    let (mut log, _) = fixture.open();
-    let digest = log.put_evidence(b"in memory only").unwrap();
-    assert!(matches!(log.append_emergency(&gate_finished(1, 1, digest)), Err(EmergencyError::Evidence(_))));
-}
-
-#[test]
-fn another_file_in_the_emergency_files_place() {
-    let fixture = Fixture::with(2);
-    fs::write(&fixture.place.emergency, "my notes").unwrap();
-    assert!(matches!(
-        Log::open(&fixture.place, key()),
-        Err(OpenError::Emergency(EmergencyError::Foreign { .. }))
-    ));
-    fs::remove_file(&fixture.place.emergency).unwrap();
-    assert!(fixture.open().1.is_clean(), "a missing one is made again");
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(crate) fn check(snapshot: &Snapshot, mut named: BTreeMap<Digest, u64>, compl
         let entry = named.remove(&digest);
         let place = |what: String| match entry {
             Some(index) => Finding::new(&one.relative, what).entry(index),
-            None => Finding::new(&one.relative, what),
+            None => Finding::unaccounted(&one.relative, what),
         };
         match snapshot.read(&one.relative).map(|blob| Digest::from_bytes(crossfade_tlog::sha256(&blob))) {
             Ok(actual) if actual == digest => {}

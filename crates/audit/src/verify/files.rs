@@ -15,20 +15,24 @@ pub(crate) fn check(snapshot: &Snapshot, size: u64) -> Check {
     let tiles: BTreeSet<Tile> = tile::tiles(size).collect();
     let mut seen = BTreeSet::new();
     for one in snapshot.walked.iter().filter(|one| one.kind != Kind::Folder) {
-        let what = match layout::name_of(&one.relative) {
-            _ if one.kind == Kind::Other => "neither a file nor a folder that a log can have",
+        let (found, what): (fn(_, _) -> _, _) = match layout::name_of(&one.relative) {
+            _ if one.kind == Kind::Other => (Finding::new, "neither a file nor a folder that a log can have"),
             Name::Checkpoint | Name::Evidence(_) => continue,
             Name::Tile(tile) if tiles.contains(&tile) => {
                 seen.insert(tile);
                 continue;
             }
-            Name::Tile(_) => {
-                "stale: the checkpoint does not account for it (opening the log removes what an interrupted append left)"
-            }
-            Name::Temporary => "left by an interrupted append: opening the log removes it",
-            Name::Unknown => "does not belong into a log",
+            Name::Tile(_) => (
+                Finding::unaccounted,
+                "stale: the checkpoint does not account for it; opening the log removes it, as what an interrupted append has left",
+            ),
+            Name::Temporary => (
+                Finding::unaccounted,
+                "the checkpoint of an append that was interrupted: opening the log removes it",
+            ),
+            Name::Unknown => (Finding::new, "does not belong into a log"),
         };
-        findings.add(Finding::new(&one.relative, what));
+        findings.add(found(&one.relative, what));
     }
     for tile in tiles.difference(&seen) {
         findings.add(Finding::new(tile.to_string(), "missing"));
@@ -47,7 +51,7 @@ fn folders(snapshot: &Snapshot, tiles: &BTreeSet<Tile>, findings: &mut Findings)
     let accounted = folders_above(present.chain(names.iter().map(String::as_str)));
     for one in snapshot.walked.iter().filter(|one| one.kind == Kind::Folder) {
         if !accounted.contains(&one.relative) {
-            findings.add(Finding::new(&one.relative, "an empty folder does not belong into a log"));
+            findings.add(Finding::unaccounted(&one.relative, "an empty folder does not belong into a log"));
         }
     }
 }

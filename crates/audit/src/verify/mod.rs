@@ -8,12 +8,12 @@
 //! | `inclusion` | the entries hash to the root, and every tile at every level is what they hash to |
 //! | `entries` | every entry is canonical, and known to this version |
 //! | `evidence` | every blob is what its name says and is named by an entry, and no named one is missing |
-//! | `emergency` | (noted, if so) entries wait in the emergency file beside the folder, and are not in the log yet |
+//! | `emergency` | (noted, if so) entries wait in the emergency file beside the folder, and are not in the log yet; a file there that is damaged fails |
 //! | `clock` | (noted, if so) entries are not in the order of their times |
 //! | `replay` | the state folded from the events has the digests that the log recorded on the way |
 //! | `rules` | the events are in an order that the rules allow |
 //!
-//! A log that grows meanwhile is looked at again.
+//! A log that grows meanwhile is looked at again, and one that somebody holds is given time to end its append.
 
 mod evidence;
 mod files;
@@ -32,7 +32,7 @@ use crossfade_tlog::{Checkpoint, VerifierKey};
 
 pub use report::{Check, Finding, Head, Outcome, Report};
 
-use crate::emergency;
+use crate::emergency::{self, Beside};
 use crate::layout::CHECKPOINT;
 use crate::snapshot::Snapshot;
 use crate::storage::{Disk, Storage};
@@ -42,20 +42,23 @@ use report::{Findings, counted, grouped};
 const AGAIN_MAX: u32 = 50;
 
 /// How long a folder with findings must stay as it is before they are believed: an append that is
-/// under way looks like strays, for about 2 ms on a local disk.
+/// under way looks like strays, for about 2 ms on a local disk, and for seconds on one that is busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settle {
     /// How often to look again.
     pub looks: u32,
+    /// How often to look again in all, while another process holds the folder's lock, and nothing is found but what an append
+    /// leaves on its way.
+    pub looks_at_append: u32,
     /// How long to wait before each look.
     pub pause: Duration,
 }
 
 impl Settle {
-    /// Four looks in 200 ms.
-    pub const LIVE: Self = Self { looks: 4, pause: Duration::from_millis(50) };
+    /// Four looks in 200 ms; 200 in 10 s while an append may be under way.
+    pub const LIVE: Self = Self { looks: 4, looks_at_append: 200, pause: Duration::from_millis(50) };
     /// For a folder that nobody writes to.
-    pub const STILL: Self = Self { looks: 0, pause: Duration::ZERO };
+    pub const STILL: Self = Self { looks: 0, looks_at_append: 0, pause: Duration::ZERO };
 }
 
 /// Verifies the log in `folder` against its verifier key. An error only if the folder cannot be
@@ -71,19 +74,27 @@ pub fn verify_with(
     key: &VerifierKey,
     settle: Settle,
 ) -> io::Result<Report> {
-    let mut snapshot = Snapshot::take(storage, folder)?;
-    let report = |snapshot: &Snapshot| report(snapshot, folder, key, &emergency::beside(&**storage, folder));
-    let mut found = report(&snapshot);
-    let (mut unchanged, mut again) = (0, 0);
-    while !found.intact && unchanged < settle.looks && again < AGAIN_MAX {
+    let take =
+        || Ok::<_, io::Error>((Snapshot::take(storage, folder)?, emergency::beside(&**storage, folder)));
+    let report = |seen: &(Snapshot, _)| report(&seen.0, folder, key, &seen.1);
+    let mut seen = take()?;
+    let mut found = report(&seen);
+    let (mut unchanged, mut again, mut looked) = (0, 0, 0);
+    let held = || storage.lock(folder).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    while !found.intact
+        && again < AGAIN_MAX
+        && (unchanged < settle.looks
+            || (looked < settle.looks_at_append && found.may_be_an_append() && held()))
+    {
         pause(settle.pause);
-        let next = Snapshot::take(storage, folder)?;
-        if next.same_as(&snapshot) {
+        looked += 1;
+        let next = take()?;
+        if next.0.same_as(&seen.0) && next.1 == seen.1 {
             unchanged += 1;
         } else {
             (unchanged, again) = (0, again + 1);
-            snapshot = next;
-            found = report(&snapshot);
+            seen = next;
+            found = report(&seen);
         }
     }
     Ok(found)
@@ -97,7 +108,12 @@ fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-fn report(snapshot: &Snapshot, folder: &Path, key: &VerifierKey, emergency: &[Vec<u8>]) -> Report {
+fn report(
+    snapshot: &Snapshot,
+    folder: &Path,
+    key: &VerifierKey,
+    emergency: &Result<Option<Vec<u8>>, String>,
+) -> Report {
     let mut checks = Vec::new();
     let checkpoint = checkpoint(snapshot, key, &mut checks);
     let Some(checkpoint) = checkpoint else {
@@ -116,16 +132,30 @@ fn report(snapshot: &Snapshot, folder: &Path, key: &VerifierKey, emergency: &[Ve
         let wanted = leaf_hash(entry);
         (0..checkpoint.size).any(|index| pass.tree.leaf(index) == Some(wanted))
     };
-    let waiting = emergency.iter().filter(|entry| !is_logged(entry)).count();
+    let beside = Beside::of(emergency, is_logged);
     checks.extend(pass.checks(snapshot));
-    if waiting > 0 {
-        let entries = counted(waiting as u64, "entry waits", "entries wait");
-        let what = format!("{entries} in the file beside the folder, and in the log when its disk takes it");
-        checks.push(Check::noted("emergency", what));
-    }
+    checks.extend(emergency_check(&beside));
     let size = checkpoint.size.to_string();
     let head = Head { origin: checkpoint.origin, size, root: checkpoint.root.to_string() };
     Report::new(folder.display().to_string(), Some(head), checks)
+}
+
+/// Entries that wait are no fault of the log, but who reads it should know. What cannot be believed may have held some.
+fn emergency_check(beside: &Beside) -> Option<Check> {
+    match beside {
+        Beside::None | Beside::Waiting(0) => None,
+        Beside::Waiting(waiting) => {
+            let entries = counted(*waiting as u64, "entry waits", "entries wait");
+            let what =
+                format!("{entries} in the file beside the folder, and in the log when its disk takes it");
+            Some(Check::noted("emergency", what))
+        }
+        Beside::Damaged { offset, what } => {
+            let mut findings = Findings::default();
+            findings.add(Finding::new("../emergency", what).offset(*offset));
+            Some(findings.check("emergency", String::new))
+        }
+    }
 }
 
 /// The checkpoint, if it is the key's. Stricter than the specification, which has unknown

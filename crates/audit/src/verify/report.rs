@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::layout::shown;
+
 /// Findings shown of one check; the others are counted.
 const FINDINGS_MAX: usize = 100;
 
@@ -36,8 +38,8 @@ pub struct Head {
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name: `checkpoint`, `witnesses`, `files`, `inclusion`, `entries`, `evidence`, `clock`
-    /// (only if it is noted), `replay`, `rules`.
+    /// Its name: `checkpoint`, `witnesses`, `files`, `inclusion`, `entries`, `evidence`,
+    /// `emergency` and `clock` (only if there is something to say), `replay`, `rules`.
     pub name: &'static str,
     /// What it came to.
     pub outcome: Outcome,
@@ -76,11 +78,19 @@ pub struct Finding {
     pub offset: Option<String>,
     /// What is wrong.
     pub what: String,
+    /// An append that is under way looks like this.
+    #[serde(skip)]
+    pub(crate) of_append: bool,
 }
 
 impl Finding {
     pub(crate) fn new(file: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { file: file.into(), entry: None, offset: None, what: what.into() }
+        Self { file: file.into(), entry: None, offset: None, what: what.into(), of_append: false }
+    }
+
+    /// Something that the checkpoint does not account for: until an append is over it does not.
+    pub(crate) fn unaccounted(file: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { of_append: true, ..Self::new(file, what) }
     }
 
     pub(crate) fn entry(mut self, index: u64) -> Self {
@@ -146,6 +156,15 @@ impl Report {
         let intact = checks.iter().all(Check::holds);
         Self { schema_version: 1, folder, intact, checkpoint, checks }
     }
+
+    /// Whether nothing is wrong but what an append that is under way looks like.
+    pub(crate) fn may_be_an_append(&self) -> bool {
+        self.checks.iter().filter(|check| !check.holds()).all(|check| {
+            check.outcome == Outcome::Failed
+                && check.findings_left_out == 0
+                && check.findings.iter().all(|finding| finding.of_append)
+        })
+    }
 }
 
 impl fmt::Display for Report {
@@ -181,14 +200,14 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        write!(f, "{}", shown(&self.file))?;
         if let Some(entry) = &self.entry {
             write!(f, " entry {entry}")?;
         }
         if let Some(offset) = &self.offset {
             write!(f, " byte {offset}")?;
         }
-        write!(f, ": {}", self.what)
+        write!(f, ": {}", shown(&self.what))
     }
 }
 
