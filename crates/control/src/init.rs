@@ -1,12 +1,16 @@
 //! `crossfade init`: keys, tokens, the log and its first entry. Nothing that is there already is touched.
 
-use std::io::Write;
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crossfade_audit::keys::{self, KeyFileError};
+use crossfade_audit::storage::{Disk, Storage as _};
 use crossfade_rollout::observed::Urgency;
 use crossfade_rollout::{Actor, Command, State, decide};
 use crossfade_routing::{EnvironmentId, UnixNanos};
+use crossfade_tlog::VerifierKey;
 
 use crate::journal::{Journal, JournalError};
 use crate::site::Site;
@@ -87,14 +91,9 @@ pub fn init(site: &Site, active: &EnvironmentId, now: UnixNanos) -> Result<Made,
         return Err(InitError::Exists { path });
     }
     for path in &secrets {
-        if let Some(folder) = path.parent() {
-            private_folder(folder)?;
-        }
+        make_folder(path.parent(), 0o700)?;
     }
-    if let Some(folder) = site.log_dir.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| InitError::Make { path: folder.to_owned(), source })?;
-    }
+    make_folder(site.log_dir.parent(), 0o777)?;
     for path in &secrets[1..] {
         private_file(path, &random_token()?)?;
     }
@@ -106,39 +105,73 @@ pub fn init(site: &Site, active: &EnvironmentId, now: UnixNanos) -> Result<Made,
     let events =
         decide(&State::default(), genesis, now).map_err(|error| InitError::Key(error.to_string()))?;
     journal.append(&Actor::control(), &events, Urgency::Ordinary, now)?;
-    let verifier = journal.verifier_key().to_string();
-    let log_pub = site.log_pub();
-    public_file(&log_pub, &verifier)?;
-    Ok(Made { log_dir: site.log_dir.clone(), verifier, log_pub, secrets })
+    let (key, log_pub) = (journal.verifier_key(), site.log_pub());
+    keys::save_verifier(&log_pub, key).map_err(JournalError::from)?;
+    Ok(Made { log_dir: site.log_dir.clone(), verifier: key.to_string(), log_pub, secrets })
+}
+
+/// Makes sure that the log's verifier key lies beside the log, as `init` left it; true if it was not there.
+///
+/// # Errors
+/// There is another key, or none that can be read or written.
+pub(crate) fn restore_verifier(site: &Site, key: &VerifierKey) -> Result<bool, RestoreError> {
+    let file = site.log_pub();
+    match keys::load_verifier(&file) {
+        Ok(found) if found == *key => Ok(false),
+        Ok(_) => Err(RestoreError::Another { file, key_file: site.key_file.clone() }),
+        Err(KeyFileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+            keys::save_verifier(&file, key)?;
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Why the verifier key beside the log is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// It is of another log.
+    #[error(
+        "{file} is not the verifier key of {key_file}: every verification with it would fail; remove it, and it is written anew from the signing key"
+    )]
+    Another {
+        /// The verifier key.
+        file: PathBuf,
+        /// The signing key.
+        key_file: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Key(#[from] KeyFileError),
 }
 
 /// 32 random bytes in hexadecimal.
 fn random_token() -> Result<String, InitError> {
-    let bytes = crossfade_audit::keys::random().map_err(|error| InitError::Key(error.to_string()))?;
+    let bytes = keys::random().map_err(|error| InitError::Key(error.to_string()))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn private_folder(path: &Path) -> Result<(), InitError> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| InitError::Make { path: path.to_owned(), source })
+/// Makes a folder, and those above it that are missing; their names are durable afterwards.
+fn make_folder(path: Option<&Path>, mode: u32) -> Result<(), InitError> {
+    let Some(path) = path.filter(|path| !path.as_os_str().is_empty() && !path.is_dir()) else {
+        return Ok(());
+    };
+    make_folder(path.parent(), mode)?;
+    let made = std::fs::DirBuilder::new().mode(mode).create(path).and_then(|()| sync_above(path));
+    made.map_err(|source| InitError::Make { path: path.to_owned(), source })
 }
 
+/// Makes a file that only its owner may read; durable afterwards, as is its name.
 fn private_file(path: &Path, text: &str) -> Result<(), InitError> {
-    write_new(path, text, 0o600)
-}
-
-fn public_file(path: &Path, text: &str) -> Result<(), InitError> {
-    write_new(path, text, 0o644)
-}
-
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), InitError> {
     let write = || {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         writeln!(file, "{text}")?;
-        file.sync_all()
+        file.sync_all()?;
+        sync_above(path)
     };
     write().map_err(|source| InitError::Make { path: path.to_owned(), source })
+}
+
+fn sync_above(path: &Path) -> io::Result<()> {
+    Disk.sync_folder(path.parent().unwrap_or(Path::new("")))
 }

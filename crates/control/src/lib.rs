@@ -44,7 +44,7 @@ pub mod spec;
 pub mod status;
 
 pub use clock::now;
-pub use init::{InitError, Made, init};
+pub use init::{InitError, Made, RestoreError, init};
 pub use journal::JournalError;
 pub use monitor::Monitor;
 pub use server::{Control, ControlConfig, StartError};

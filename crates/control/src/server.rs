@@ -14,6 +14,7 @@ use crate::api::{self, Access, ApiError, Shared, TokenError};
 use crate::clock;
 use crate::engine::{Engine, Handle, Parts};
 use crate::gates::{Gates, GatesError};
+use crate::init::{self, RestoreError};
 use crate::jobs::Jobs;
 use crate::journal::{Journal, JournalError, Opened};
 use crate::listen;
@@ -52,6 +53,9 @@ pub enum StartError {
     /// The log.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The verifier key beside the log.
+    #[error(transparent)]
+    Verifier(#[from] RestoreError),
     /// The address is taken, or not ours.
     #[error("cannot listen on {address}: choose another control.endpoint")]
     Listen {
@@ -102,6 +106,14 @@ impl Control {
         beside: Router,
     ) -> Result<Control, StartError> {
         let mut site = config.site;
+        let mut recovery: Vec<String> = opened.recovery.to_string().lines().map(str::to_owned).collect();
+        if init::restore_verifier(&site, opened.journal.verifier_key())? {
+            let file = site.log_pub();
+            recovery.push(format!(
+                "{} was missing, and is written anew from the signing key; compare it with a copy that an auditor has",
+                file.display()
+            ));
+        }
         let listener = TcpListener::bind(site.control)
             .await
             .map_err(|source| StartError::Listen { address: site.control, source })?;
@@ -130,7 +142,6 @@ impl Control {
             Arc::new(Shared { engine: handle.clone(), planner, access, denials, ending: stopped.clone() });
         let router = api::router(Arc::clone(&shared), beside);
         let server = tokio::spawn(listen::serve(listener, router, stopped));
-        let recovery = opened.recovery.to_string().lines().map(str::to_owned).collect();
         Ok(Control { address, handle, engine: Some(engine), shared, ending, server, recovery })
     }
 

@@ -220,9 +220,11 @@ impl Site {
         self.log_dir.with_file_name("log.pub")
     }
 
-    /// The file that keeps entries of rollbacks while the disk is full.
+    /// The file that keeps entries of rollbacks while the disk is full: beside the log folder, where it is verified. A site
+    /// that has it in its data directory, as it once was, keeps it there.
     pub fn emergency_file(&self) -> PathBuf {
-        self.data.join("emergency")
+        let (beside, earlier) = (self.log_dir.with_file_name("emergency"), self.data.join("emergency"));
+        if earlier.exists() && !beside.exists() { earlier } else { beside }
     }
 
     /// The key of redacted digests.

@@ -155,7 +155,10 @@ data_directory: ./data
     assert_eq!(site.token_file, Path::new("/run/token"));
     assert_eq!(site.log_dir, Path::new("/var/log/crossfade"));
     assert_eq!(site.key_file, folder.path().join("secret/log.key"));
-    assert_eq!(site.emergency_file(), folder.path().join("data/emergency"));
+    assert_eq!(site.emergency_file(), Path::new("/var/log/emergency"), "where `audit verify` looks for it");
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    std::fs::write(folder.path().join("data/emergency"), "").unwrap();
+    assert_eq!(site.emergency_file(), folder.path().join("data/emergency"), "as earlier versions made it");
 }
 
 /// What is wrong, and what in the minimal site becomes what; appended if it replaces nothing.

@@ -237,7 +237,41 @@ async fn a_site_is_initialised_once() {
     let made = crossfade_control::init(&site, &blue, crossfade_control::now()).unwrap();
     assert_eq!(made.log_dir, house.path("elsewhere/var/log/audit"));
     assert_eq!(made.log_pub, house.path("elsewhere/var/log/log.pub"), "where `audit verify` looks for it");
+    assert!(house.path("elsewhere/var/log/emergency").exists(), "where `audit verify` looks for it");
     control(site).await.stop().await;
+}
+
+/// Scenario: the verifier key beside the log is gone; then it is another log's; then it is no key.
+/// Guarantee: the first is mended, in words, from the signing key; the others are refused with the file's name and the remedy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verifier_key_that_is_gone_is_written_anew() {
+    let house = House::new().await;
+    let (file, start) =
+        (house.site().log_pub(), || Control::start(ControlConfig::new(house.site(), "0"), Router::new()));
+    let made = fs::read_to_string(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let control = start().await.unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), made);
+    assert!(
+        matches!(&control.recovery[..], [line] if line.contains("log.pub was missing")),
+        "{:?}",
+        control.recovery
+    );
+    control.stop().await;
+    let control = start().await.unwrap();
+    assert!(control.recovery.is_empty(), "{:?}", control.recovery);
+    control.stop().await;
+    house.verify();
+
+    let other = crossfade_audit::keys::generate("crossfade.local/default").unwrap();
+    for (text, wanted) in [(other.verifier().to_string(), "remove it"), ("none".to_owned(), "holds no key")] {
+        fs::write(&file, text).unwrap();
+        let refused = start().await.err().expect("refused").to_string();
+        assert!(refused.contains(wanted) && refused.contains("log.pub"), "{refused}");
+    }
+    fs::remove_file(&file).unwrap();
+    start().await.unwrap().stop().await;
+    house.verify();
 }
 
 /// Scenario: somebody without a token calls 300 times at once, and once more when that is over.
