@@ -41,6 +41,8 @@ struct Serve {
     grpc: SocketAddr,
     http: SocketAddr,
     control: String,
+    /// What it said until then.
+    told: Vec<String>,
 }
 
 impl Serve {
@@ -54,17 +56,18 @@ impl Serve {
             .spawn()
             .expect("the program starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+        let mut told = Vec::new();
         let mut after = |what: &str| {
-            let told = lines.by_ref().map_while(Result::ok);
-            let mut told = told.filter_map(|line| Some(line.split(what).nth(1)?.trim().to_owned()));
-            told.next().unwrap_or_else(|| panic!("it says {what}"))
+            let lines = lines.by_ref().map_while(Result::ok).inspect(|line| told.push(line.clone()));
+            let mut lines = lines.filter_map(|line| Some(line.split(what).nth(1)?.trim().to_owned()));
+            lines.next().unwrap_or_else(|| panic!("it says {what}"))
         };
         let grpc = after("OTLP/gRPC on ").parse().expect("an address");
         let http = after("OTLP/HTTP on http://").parse().expect("an address");
         let control = after("/metrics on ");
         // Whoever nobody listens to cannot write.
         std::thread::spawn(move || lines.for_each(|line| eprintln!("serve: {}", line.unwrap_or_default())));
-        Serve { child, grpc, http, control }
+        Serve { child, grpc, http, control, told }
     }
 
     fn run(&self, folder: &Folder, arguments: &[&str]) -> support::Ran {
@@ -286,3 +289,51 @@ async fn killed_it_leaves_one_gap() {
     assert!(from < until);
     scene.verify();
 }
+
+/// Scenario: `serve` was killed within an append: of the next bundle a part is there, its last entry torn. Later the emergency file is damaged.
+/// Guarantee: the first is cut back, in words, and the log verifies; over the second `serve` does not start, and changes nothing.
+#[tokio::test]
+async fn what_a_crash_has_left_in_the_log_is_told() {
+    let folder = Folder::new();
+    folder.write("crossfade.yaml", AWAY);
+    assert_eq!(folder.run(&["init", "--active", "blue"]).code, 0);
+    let bundles = folder.path().join(LOG).join("tile/entries/000.p");
+    let whole = std::fs::read(bundles.join("1")).expect("the first entry");
+    std::fs::write(bundles.join("2"), [&whole[..], b"\x00\x50{\"actor\":\"con"].concat()).expect("a folder");
+    let refused = folder.run(&["audit", "verify", LOG]);
+    assert_eq!(refused.code, 1, "{}{}", refused.stdout, refused.stderr);
+
+    let serve = Serve::start(&folder);
+    let cut = "! log: cut 0 unacknowledged entries off tile/entries/000.p/2, and a torn one: ";
+    let removed = "! log: removed tile/entries/000.p/2: the checkpoint does not account for it";
+    for wanted in [cut, removed] {
+        assert!(serve.told.iter().any(|line| line.starts_with(wanted)), "{wanted}: {:?}", serve.told);
+    }
+    serve.signal("-TERM");
+    assert_eq!(serve.ended().await, Some(0));
+    assert_eq!(folder.run(&["audit", "verify", LOG]).code, 0);
+
+    let file = folder.path().join("crossfade-data/emergency");
+    let mut bytes = std::fs::read(&file).expect("it lies beside the log");
+    bytes[22..200].fill(b'x');
+    std::fs::write(&file, &bytes).expect("a file");
+    let refused = folder.run(&["audit", "verify", LOG]);
+    assert_eq!(refused.code, 1, "{}{}", refused.stdout, refused.stderr);
+    assert!(refused.stdout.contains("../emergency byte 22: "), "{}", refused.stdout);
+    let refused = folder.run(&["serve"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("emergency is damaged at byte 22, behind 0 whole entries"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(std::fs::read(&file).expect("a file"), bytes);
+}
+
+/// A site whose environments are away.
+const AWAY: &str = "environments:
+  blue: { otlp: { endpoint: \"http://127.0.0.1:1\" }, configs: { collector: [collector.yaml] } }
+  green: { otlp: { endpoint: \"http://127.0.0.1:2\" }, configs: { collector: [collector.yaml] } }
+gateway: { grpc: { endpoint: \"127.0.0.1:0\" }, http: { endpoint: \"127.0.0.1:0\" } }
+control: { endpoint: \"127.0.0.1:0\" }
+";

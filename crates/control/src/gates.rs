@@ -120,14 +120,14 @@ impl Gates {
         }
     }
 
-    /// One round of probe traces within a step: how many were not read back whole, and the report.
+    /// One round of probe traces within a step.
     pub(crate) async fn probe_round(
         &self,
         plan: &Plan,
         traces: u32,
         seed: Option<&SeedSource>,
-    ) -> (u32, Option<Vec<u8>>) {
-        let Some(candidate) = self.site.environment(&plan.outline.to) else { return (traces, None) };
+    ) -> probe::Round {
+        let Some(candidate) = self.site.environment(&plan.outline.to) else { return probe::Round::default() };
         probe::round(
             &plan.outline.to,
             candidate,

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::engine::Message;
+use crate::gates::probe::Round;
 use crate::gates::{Cx, Gates, Gauge, outcome, seed_of, summary};
 use crate::status::Looking;
 
@@ -178,11 +179,11 @@ impl Jobs {
             let sent = tokio::spawn(async move {
                 match plan {
                     Some(plan) => gates.probe_round(&plan, traces, seed.as_ref()).await,
-                    None => (traces, None),
+                    None => Round::default(),
                 }
             });
-            let (failed, blob) = sent.await.unwrap_or((traces, None));
-            let evidence = evidence(&engine, blob).await;
+            let Round { traces, failed, report } = sent.await.unwrap_or_default();
+            let evidence = evidence(&engine, report).await;
             let _ = engine.send(Message::Probe(ProbeSeen { rollout, step, round, traces, failed, evidence }));
         });
     }

@@ -273,8 +273,8 @@ impl Judge<'_> {
     }
 
     fn probe(&self, max: u32) -> Finding {
-        let Probes { rounds, traces, failed, .. } = self.look.probe;
-        let outcome = match (failed > max, rounds) {
+        let Probes { traces, failed, .. } = self.look.probe;
+        let outcome = match (failed > max, traces) {
             (true, _) => Outcome::Fail,
             (false, 0) => Outcome::NoVerdict,
             (false, _) => Outcome::Pass,

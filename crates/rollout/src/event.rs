@@ -274,7 +274,7 @@ pub enum Event {
         carried: Vec<LogE>,
         at: UnixNanos,
     },
-    /// Synthetic traces of one round were read back, or not.
+    /// Synthetic traces of one round were read back, or not. Those that nobody answered for are not among them.
     ProbeRecorded {
         rollout: RolloutId,
         step: StepIndex,

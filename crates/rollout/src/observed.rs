@@ -86,8 +86,9 @@ pub struct ProbeSeen {
     pub rollout: RolloutId,
     pub step: StepIndex,
     pub round: u32,
+    /// Traces that were answered for; fewer than were asked for where nobody answered.
     pub traces: u32,
-    /// Traces not read back whole.
+    /// Traces of these that were not read back whole.
     pub failed: u32,
     pub evidence: Option<Digest>,
 }

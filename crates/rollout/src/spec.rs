@@ -273,7 +273,8 @@ pub struct Analysis {
     pub min_requests: u32,
     /// How long a step may stay without a verdict after its end before that is a failure.
     pub no_verdict_max: Duration,
-    /// What is tested.
+    /// What is tested. Without it: `export_errors`, `export_latency` and `shed`. `probe_failures` is tested where it is named alone: it
+    /// writes synthetic traces into the candidate's store as long as a step lasts.
     pub metrics: Vec<Metric>,
 }
 
@@ -321,7 +322,8 @@ pub enum Metric {
         #[serde(default)]
         max: u32,
     },
-    /// Synthetic traces written while the step runs.
+    /// Synthetic traces written while the step runs, and read back. Those that nobody answers for are not counted; a step of which none
+    /// was answered for has no verdict.
     ProbeFailures {
         /// How many may fail in a step.
         #[serde(default)]

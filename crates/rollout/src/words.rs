@@ -101,6 +101,7 @@ fn step_event(event: &Event, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "counts of {gateway} go on after a gap of {}", span(*from, *until))
         }
         Event::WindowPassed { .. } => f.write_str("the window of the last cut has passed"),
+        Event::ProbeRecorded { round, traces: 0, .. } => write!(f, "probe round {round}: nobody answered"),
         Event::ProbeRecorded { round, traces, failed, .. } => {
             write!(f, "probe round {round}: {failed} of {traces} traces not read back")
         }

@@ -142,19 +142,35 @@ const fn sensitive(kind: spec::Sensitive) -> Sensitive {
     }
 }
 
-/// One round within a step: how many traces were not read back whole, and the report.
+/// What one round of probe traces within a step has shown. One that could not be sent has shown nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Round {
+    /// Traces that were answered for: read back, or known not to be.
+    pub(crate) traces: u32,
+    /// Those that were not read back whole.
+    pub(crate) failed: u32,
+    /// The report.
+    pub(crate) report: Option<Vec<u8>>,
+}
+
+/// One round within a step. As for the gate, what nobody answered for is neither good nor bad.
 pub(super) async fn round(
     id: &EnvironmentId,
     candidate: &Environment,
     traces: u32,
     deadline: Duration,
     seed: u64,
-) -> (u32, Option<Vec<u8>>) {
+) -> Round {
     let (Ok(otlp), Ok(query)) = (client(candidate), candidate.query_client(id)) else {
-        return (traces, None);
+        return Round::default();
     };
     let report = run_probe(&otlp, &query, &ProbeConfig::new(seed, traces, deadline)).await;
-    (report.summary.failed, Some(report.json().into_bytes()))
+    let unanswered = report.unanswered();
+    Round {
+        traces: report.summary.traces.saturating_sub(unanswered),
+        failed: report.summary.failed.saturating_sub(unanswered),
+        report: Some(report.json().into_bytes()),
+    }
 }
 
 /// A client of an environment's OTLP endpoint, with its headers.

@@ -5,6 +5,7 @@
 mod access;
 mod coverage;
 mod fleet;
+mod probes;
 mod restart;
 mod rollout;
 mod secrets;

@@ -310,6 +310,15 @@ impl ProbeReport {
         self.groups.iter().any(|group| gone(group.first.failure) && group.traces.contains(&id))
     }
 
+    /// Traces of which nothing is known, since nobody answered: neither read back nor failed.
+    pub fn unanswered(&self) -> u32 {
+        let traces = |answered| {
+            let groups = self.groups.iter().filter(move |group| group.first.answered == answered);
+            groups.flat_map(|group| &group.traces).collect::<BTreeSet<_>>()
+        };
+        narrow(traces(false).difference(&traces(true)).count())
+    }
+
     /// The report as JSON, indented.
     pub fn json(&self) -> String {
         crate::render::json(&self.report())

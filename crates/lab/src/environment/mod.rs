@@ -20,6 +20,7 @@ mod tls;
 pub use digest::SpanDigest;
 pub use faults::{Faults, Refusal, Share};
 pub use ingest::Observed;
+pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 pub use store::{BadId, Held, Inserted, Search, SpanId, Store};
 pub use tls::{Authority, Clients, Identity, TlsError};
 

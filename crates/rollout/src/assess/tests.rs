@@ -128,6 +128,9 @@ fn shed_and_probes() {
     let metric = "analysis: { metrics: [{ name: probe_failures, max: 1 }] }";
     let mut probed = look(arm(3_000, 0, 900), arm(300, 0, 900));
     check(metric, &probed, "NO VERDICT: probe_failures: 0 of 0 probe traces not read back, at most 1");
+    // A round that nobody answered says nothing.
+    probed.probe = Probes { rounds: 1, traces: 0, failed: 0, last: None };
+    assert_eq!(judged(metric, &probed).outcome, Outcome::NoVerdict);
     probed.probe = Probes { rounds: 1, traces: 20, failed: 1, last: None };
     assert_eq!(judged(metric, &probed).outcome, Outcome::Pass);
     probed.probe.failed = 2;

@@ -152,3 +152,24 @@ async fn who_masks_and_does_not_ask_for_it_is_told() {
     config("batch");
     assert_eq!(told("").await, None);
 }
+
+/// Scenario: rounds within a step: of a candidate that keeps everything; where nobody listens; and that has no query endpoint.
+/// Guarantee: what nobody answered for is counted neither as read back nor as failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_that_nobody_answers_shows_nothing() {
+    let green = simulated(false).await;
+    let silent = "  green:\n    otlp: { endpoint: \"http://127.0.0.1:1\" }\n";
+    let query = "    query: { kind: jaeger, endpoint: \"http://127.0.0.1:1\" }\n";
+    let blue = "  blue:\n    otlp: { endpoint: \"http://127.0.0.1:2\" }\n";
+    for (green, deadline, wanted) in [
+        (environment("green", &green, ""), 60, (2, 0, true)),
+        (format!("{silent}{query}"), 1, (0, 0, true)),
+        (silent.to_owned(), 1, (0, 0, false)),
+    ] {
+        let site = format!("environments:\n{blue}{green}");
+        let site = Site::parse(&site, std::path::Path::new("crossfade.yaml"), &|_: &str| None).unwrap();
+        let id = "green".parse().unwrap();
+        let seen = round(&id, site.environment(&id).unwrap(), 2, Duration::from_secs(deadline), 7).await;
+        assert_eq!((seen.traces, seen.failed, seen.report.is_some()), wanted, "{seen:?}");
+    }
+}
