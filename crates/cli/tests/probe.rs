@@ -146,7 +146,8 @@ fn what_means_nothing_is_a_usage_error_and_nobody_there_is_out_of_reach() {
     for (more, says) in [
         (vec!["--masks", "cards"], "`cards` is no kind; there are card,"),
         (vec!["--traces", "0"], "--traces"),
-        (vec!["--header", "tenant"], "`tenant` is no header"),
+        (vec!["--header", "hunter2"], "--header: this is no header; write NAME=VALUE"),
+        (vec!["--header", "authorization: Bearer hunter2=="], "--header: this is no header"),
         (vec!["--header", "a b=c"], "--header"),
         (vec!["--query-header", "token=@nowhere"], "nowhere"),
         (vec!["--receiver", "http/json=ftp://green"], "--receiver"),
@@ -157,6 +158,7 @@ fn what_means_nothing_is_a_usage_error_and_nobody_there_is_out_of_reach() {
     ] {
         let ran = folder.run(&[&["probe"], &away[..], &more].concat());
         assert!(ran.code == 2 && ran.stderr.contains(says), "{more:?}: {} {}", ran.code, ran.stderr);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
     }
     for (arguments, code, says) in [
         ("probe", 2, "--otlp"),

@@ -1,5 +1,6 @@
 //! A client of the control API, for the command line: JSON over HTTP/1.1 on loopback.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,10 +25,17 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to reach one control plane.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     authority: String,
     token: String,
+}
+
+/// Without the token.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("authority", &self.authority).finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -50,6 +58,12 @@ impl Client {
     pub fn with_token(url: &str, token: String) -> Result<Client, ApiError> {
         let authority = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
         let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if authority.contains('@') {
+            // Not repeated: it may be a password.
+            let what =
+                "credentials do not belong in the address of a control plane; --token-file names the token";
+            return Err(ApiError::new(ErrorCode::Invalid, what));
+        }
         if authority.contains('/') || port.is_none() {
             let what =
                 format!("`{url}` is not the address of a control plane; write it like http://127.0.0.1:8400");
@@ -282,6 +296,17 @@ mod tests {
             (ErrorCode::Unavailable, "the gateway is starting".to_owned())
         );
         assert_eq!(of(404, ""), (ErrorCode::Invalid, "no reason given".to_owned()));
+    }
+
+    /// Guarantee: neither what is said of a client, nor of an address that is none, has a credential in it.
+    #[test]
+    fn credentials_are_not_repeated() {
+        let client = Client::with_token("http://127.0.0.1:8400", "hunter2".to_owned()).unwrap();
+        assert_eq!(format!("{client:?}"), "Client { authority: \"127.0.0.1:8400\", .. }");
+        for url in ["http://u:hunter2@127.0.0.1:8400", "https://u:hunter2@h/x"] {
+            let error = Client::with_token(url, String::new()).unwrap_err();
+            assert!(!error.0.message.contains("hunter2") && error.0.message.contains("--token-file"));
+        }
     }
 
     #[test]

@@ -123,12 +123,15 @@ fn tls(args: &Asked) -> Result<Tls, Failure> {
     Ok(tls)
 }
 
-/// `NAME=VALUE`, or `NAME=@FILE`: what is on a command line can be read by everybody on the machine.
+/// `NAME=VALUE`, or `NAME=@FILE`: what is on a command line can be read by everybody on the machine. What is no header is not
+/// repeated: `authorization: Bearer …` is none.
 fn headers(flag: &str, given: &[String]) -> Result<HeaderMap, Failure> {
     let mut map = BTreeMap::new();
     for header in given {
-        let Some((name, value)) = header.split_once('=') else {
-            let what = format!("{flag}: `{header}` is no header; write for instance x-scope-orgid=bank");
+        let said = header.split_once('=').filter(|(name, _)| !name.contains([':', ' ']));
+        let Some((name, value)) = said else {
+            let what =
+                format!("{flag}: this is no header; write NAME=VALUE, for instance x-scope-orgid=bank");
             return Err(Failure::usage(anyhow::anyhow!(what)));
         };
         let value = match value.strip_prefix('@') {

@@ -225,7 +225,7 @@ fn end_of_authority(text: &str) -> usize {
     }
 }
 
-/// The text with every `${…}` taken out that has no default.
+/// The text with every `${…}` taken out that has no default, and is no text or address itself.
 fn without_references(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -233,7 +233,9 @@ fn without_references(text: &str) -> String {
         let (before, tail) = rest.split_at(at);
         out.push_str(before);
         match tail.find('}') {
-            Some(end) if !tail[..end].contains(":-") => rest = &tail[end + 1..],
+            Some(end) if ![":-", "${yaml:", "://"].iter().any(|word| tail[..end].contains(word)) => {
+                rest = &tail[end + 1..]
+            }
             _ => return out + tail,
         }
     }

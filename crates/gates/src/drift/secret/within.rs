@@ -268,6 +268,10 @@ fn flagged(text: &str, all: &mut Ranges) {
                 quote.and_then(|quote| text[from..].find(quote)).map_or(from + bare.len(), |q| from + q);
             all.push(from..end);
         }
+        if let Some(given) = bare.strip_prefix("-p").filter(|given| is_given(given)) {
+            let from = start + (word.len() - word.trim_start_matches(around).len()) + 2;
+            all.push(from..from + given.len());
+        }
         flag = Some(bare).filter(|bare| is_flag(bare) && !bare.contains('='));
     }
 }
@@ -278,6 +282,14 @@ pub(super) fn is_flag(word: &str) -> bool {
     let name = bare.split('=').next().unwrap_or_default();
     let is_word = |b: u8| b.is_ascii_lowercase() || b"-_.".contains(&b);
     word.starts_with('-') && (name.len() == 1 || (!name.is_empty() && name.bytes().all(is_word)))
+}
+
+/// Whether what follows `-p` at once is a password, as `mysql` takes it, and no port, no path and no word.
+fn is_given(text: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| text.bytes().any(|b| is(&b));
+    text.len() >= 6
+        && has(u8::is_ascii_alphabetic)
+        && (has(u8::is_ascii_digit) || has(u8::is_ascii_uppercase))
 }
 
 /// Whether the argument after this one is a secret.

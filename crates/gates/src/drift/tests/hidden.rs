@@ -47,7 +47,9 @@ const TEXTS: [&str; 10] = [
 ];
 
 /// Texts that say by their words that `{}` is a secret.
-const SAID: [&str; 46] = [
+const SAID: [&str; 48] = [
+    "mysql -p{} -h db",
+    "x ${yaml:{token: {}}} y",
     "set(attributes[\"authorization\"], \"Bearer {}\")",
     "set(span.attributes[\"x\"], \"Basic {}\") where name == \"a\"",
     "set(attributes[\"password\"], \"{}\")",
@@ -148,6 +150,18 @@ fn what_is_said_to_be_a_secret_is_hidden() {
     for text in SAID {
         check_hidden(text, "hunter2blue", "hunter2green");
     }
+}
+
+/// Guarantee: credentials in the address of a part of the configuration are hidden, which itself is unknown.
+#[test]
+fn credentials_in_references_are_hidden() {
+    let side = |secret: &str| {
+        let text = format!("${{https://u:{secret}@h.example/c.yaml}}");
+        tree(&format!("{}\nextra: {{password: \"{text}\"}}", config(&text)), "c.yaml")
+    };
+    let report = drift(&side("hunter2blue"), &side("hunter2green"), &[], &Context::default());
+    let shown = every_form(&report);
+    assert!(!shown.contains("hunter2") && shown.contains("@h.example/c.yaml"), "{shown}");
 }
 
 /// Guarantee: what is made by chance in a URL's path is hidden; names, versions, tenants and dates in it are not.
