@@ -107,12 +107,15 @@ impl Control {
     ) -> Result<Control, StartError> {
         let mut site = config.site;
         let mut recovery: Vec<String> = opened.recovery.to_string().lines().map(str::to_owned).collect();
-        if init::restore_verifier(&site, opened.journal.verifier_key())? {
-            let file = site.log_pub();
-            recovery.push(format!(
+        match init::restore_verifier(&site, opened.journal.verifier_key()) {
+            Ok(false) => {}
+            Ok(true) => recovery.push(format!(
                 "{} was missing, and is written anew from the signing key; compare it with a copy that an auditor has",
-                file.display()
-            ));
+                site.log_pub().display()
+            )),
+            Err(another @ RestoreError::Another { .. }) => return Err(another.into()),
+            // Auditors need the file. Whoever wants to roll back does not.
+            Err(error) => recovery.push(format!("the log's verifier key is not at its place: {error}")),
         }
         let listener = TcpListener::bind(site.control)
             .await

@@ -57,8 +57,8 @@ pub(crate) struct Fill {
 
 /// A message of at least this size is compressed on another thread.
 const LARGE_BYTES: usize = 64 << 10;
-/// Fewer than the runtime has threads for it: what a client waits for is compressed there too.
-const PACKED_AT_A_TIME: usize = 2;
+/// Over all lanes fewer than the runtime has threads for it: what a client waits for is compressed there too.
+const PACKED_AT_A_TIME: usize = 1;
 
 impl Lane {
     pub(crate) fn new(

